@@ -1,0 +1,1560 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["torch>=2.6", "torchvision>=0.21", "numpy>=1.26", "pillow>=10.1", "matplotlib>=3.8", "tqdm>=4.66"]
+# ///
+"""Texture Diffusion: one photo of a texture in, a texture three times its size out.
+
+    python texture_diffusion.py                      train on samples/stones.png and draw
+    python texture_diffusion.py rock.jpg             the same for a photo of yours
+    python texture_diffusion.py rock.jpg EPOCHS=0    only draw, with the model trained before
+    python texture_diffusion.py --help               every constant with its meaning
+
+The constants at the top of main() say everything that can be chosen; edit them there or
+override them as NAME=value. A run with the default constants takes about ten minutes on two
+CPU cores and less than one on a GPU. Ctrl-C saves; the same command goes on from there.
+What a run makes: samples/<photo>/output_texture_3x3.png and pictures that show how it came
+about, and checkpoints/<photo>.pt.
+
+The photo is cut into tiles. A small U-Net learns, by denoising diffusion, to draw a tile that
+fits those of its 8 neighbours that exist. Real tiles are then laid out like the black fields
+of a checkerboard and the network draws the white ones, so that no drawn tile is further than
+one step from a real one.
+
+Contents, in the order in which data flows:
+    1. Tiles             photo file -> normalised tensor; grid of tiles and back
+    2. Neighbourhoods    windows of a tile with its 8 neighbours; neighbour dropout
+    3. Network           the U-Net over the canvas of tile and neighbours
+    4. Diffusion         schedule, forward process, DDPM and DDIM steps
+    5. State             seeds, checkpoints, errors, stop signals
+    6. Training          AdamW, EMA, validation
+    7. Outpainting       layout of the real tiles, drawing of the gaps
+    8. Pictures          previews, predictions, loss curve, the texture and its figures
+    9. main              the constants and the story
+
+Shapes in comments: B batch, C channels (3, or 1 for a grey photo), H W photo height and width,
+T tile side, S canvas side (tile and a halo on each side), all in pixels.
+"""
+
+import ast
+import contextlib
+import copy
+import csv
+import difflib
+import hashlib
+import inspect
+import io
+import math
+import os
+import platform
+import re
+import signal
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+try:
+    from matplotlib.figure import Figure
+    import numpy as np
+    import torch
+    import torch.nn as nn
+    import torch.nn.functional as F
+    import torchvision
+    from PIL import Image, ImageOps, PngImagePlugin
+    from tqdm import tqdm
+except (ImportError, RuntimeError) as problem:  # RuntimeError: torchvision built for another torch
+    if "torchvision::nms" in str(problem):
+        advice = "torchvision was built for another torch: pip install --force-reinstall torch torchvision"
+    else:
+        advice = f"a package is missing or broken ({problem}): pip install -r requirements.txt"
+    if __name__ != "__main__":
+        raise ImportError(advice) from problem
+    print(f"texture_diffusion: {advice}", file=sys.stderr)
+    sys.exit(2)
+
+__version__ = "0.1.0"
+HERE = Path(__file__).resolve().parent
+PHOTO_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+MAX_MEGAPIXELS = 100
+
+
+class UserError(Exception):
+    """Something that the person who started the run can put right; exit code 2."""
+
+
+class RunError(Exception):
+    """A run that failed through no wrong input; exit code 1."""
+
+
+# =============================================================================================
+# 1. Tiles
+# =============================================================================================
+# A photo becomes a float tensor with zero mean per channel and unit deviation over all: the
+# network then sees every texture at the same contrast, and the mean that sampling starts from
+# is the texture's own, so that colours cannot shift.
+
+
+class Photo(NamedTuple):
+    """A normalised photo; x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
+
+    name: str  # file name without folder and suffix
+    x: torch.Tensor  # [C, H, W], normalised
+    mean: torch.Tensor  # [C, 1, 1], in [-1, 1]
+    std: float  # one number for all channels, so that hues keep their proportions
+    digest: str  # SHA-256 of the pixels as used, hexadecimal
+    notes: tuple  # sentences for the person: what was changed on the way in
+
+    def bounds(self):
+        """Smallest and largest value of each channel, two tensors [C, 1, 1]: the data's range."""
+        return self.x.amin((1, 2), keepdim=True), self.x.amax((1, 2), keepdim=True)
+
+    def pixels(self, x):
+        """Normalised [..., C, H, W] to uint8 [..., H, W, 3], rounded to the nearest level."""
+        x = x.detach().float().cpu() * self.std + self.mean
+        x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return x.expand(*x.shape[:-3], 3, *x.shape[-2:]).movedim(-3, -1).contiguous().numpy()
+
+
+def load_photo(path, crop=None, max_side=1024):
+    """Read a PNG, JPEG, TIFF, WEBP or BMP file as a Photo.
+
+    crop is (x, y, width, height) in pixels of the upright photo or None; the result is shrunk so
+    that its longer side is at most max_side. Raises UserError with a sentence for the person.
+    """
+    image, notes = open_image(path)
+    if crop is not None:
+        image = crop_image(image, crop)
+    if max(image.size) > max_side:
+        ratio = max_side / max(image.size)
+        small = image.resize([max(1, round(side * ratio)) for side in image.size], Image.LANCZOS)
+        notes.append(f"the photo was shrunk from {image.width} x {image.height} to "
+                     f"{small.width} x {small.height} pixels (MAX_SIDE = {max_side})")
+        image = small
+    pixels = np.asarray(image)
+    notes += lighting_note(pixels)
+    return normalise(pixels, Path(path).stem, notes)
+
+
+def normalise(pixels, name, notes=()):
+    """uint8 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    x = torch.tensor(np.atleast_3d(pixels), dtype=torch.float32).permute(2, 0, 1) / 127.5 - 1
+    mean = x.mean((1, 2), keepdim=True)
+    std = float((x - mean).std())
+    if std < 1e-3:
+        raise UserError(f"{name} is a single colour: there is no texture to learn")
+    return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes))
+
+
+def open_image(path):
+    """The upright first frame of an image file as mode L or RGB, and notes on what was changed."""
+    if not Path(path).is_file():
+        raise UserError(f"there is no photo at {path}; give the path of a PNG, JPEG, TIFF, WEBP or BMP file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have a limit of our own
+            image = Image.open(path, formats=PHOTO_FORMATS)
+        if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+            raise Image.DecompressionBombError
+        notes = [f"{path} holds {image.n_frames} pictures; the first is used"] \
+            if getattr(image, "n_frames", 1) > 1 else []
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        return to_8_bit(image, notes), notes
+    except Image.DecompressionBombError:
+        raise UserError(f"{path} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{path} is not a picture in one of the formats {', '.join(PHOTO_FORMATS)}") from None
+    except (OSError, SyntaxError, ValueError, NotImplementedError, OverflowError, MemoryError) as error:
+        raise UserError(f"{path} cannot be read, it may be damaged or cut short ({error})") from None
+
+
+def to_8_bit(image, notes):
+    """Any Pillow mode to L or RGB without clipping; appends to notes where information is lost."""
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion clips these to white
+        return deep_grey(np.asarray(image, dtype=np.float64), (1, 255, 65535) if image.mode == "F" else (65535,))
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return flatten_alpha(np.asarray(image.convert("RGBA"), dtype=np.float64), notes)
+    return image.convert("RGB")
+
+
+def deep_grey(values, tops):
+    """Grey values to uint8, the first of tops that is not exceeded becoming 255."""
+    top = next((top for top in tops if values.max() <= top), None)
+    if top is None or not values.min() >= 0:  # "not >=" also catches NaN
+        raise ValueError(f"grey values from {values.min():g} to {values.max():g}; save it with 8 or 16 bits")
+    return Image.fromarray((values / top * 255).round().astype(np.uint8))
+
+
+def flatten_alpha(rgba, notes):
+    """Blend transparent parts with the mean colour of the visible ones: float [H, W, 4] to RGB."""
+    alpha = rgba[..., 3:] / 255
+    if alpha.max() == 0:
+        raise ValueError("it is fully transparent")
+    if alpha.min() < 1:
+        notes.append("transparent parts were filled with the mean colour of the visible ones; "
+                     "CROP = (x, y, width, height) can leave them out")
+    mean = (rgba[..., :3] * alpha).sum((0, 1)) / alpha.sum()
+    return Image.fromarray((rgba[..., :3] * alpha + mean * (1 - alpha)).round().astype(np.uint8))
+
+
+def crop_image(image, crop):
+    """The part (x, y, width, height) of an image; UserError if it does not lie inside."""
+    x, y, width, height = crop
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > image.width or y + height > image.height:
+        raise UserError(f"CROP = {tuple(crop)} does not lie inside the photo of {image.width} x {image.height} pixels")
+    return image.crop((x, y, x + width, y + height))
+
+
+def lighting_note(pixels):
+    """A list with a sentence if brightness drifts across the photo, which would show as patches.
+
+    A quadratic surface is fitted to the luminance of uint8 [H, W] or [H, W, 3].
+    """
+    grey = pixels.mean(-1) if pixels.ndim == 3 else pixels.astype(float)
+    step = max(1, min(grey.shape) // 64)
+    grey = grey[::step, ::step]
+    y, x = (axis.ravel() for axis in np.meshgrid(*(np.linspace(-1, 1, n) for n in grey.shape), indexing="ij"))
+    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
+    surface = basis @ np.linalg.lstsq(basis, grey.ravel(), rcond=None)[0]
+    share = surface.var() / max(grey.var(), 1e-9)
+    if share < 0.15 or np.ptp(surface) < 25:
+        return []
+    return [f"brightness changes by {np.ptp(surface):.0f} of 255 levels across the photo ({share:.0%} of its variance): "
+            "this can show up as patches; an evenly lit photo or a CROP works better"]
+
+
+def grid_offsets(side, tile):
+    """Offsets of the fewest tiles that cover side pixels; the last one is moved inside."""
+    count = math.ceil(side / tile)
+    return [min(k * tile, side - tile) for k in range(count)]
+
+
+def split_tiles(x, tile):
+    """Cut [C, H, W] into tiles [rows, columns, C, T, T]; the last row and column may overlap."""
+    ys, xs = (grid_offsets(side, tile) for side in x.shape[-2:])
+    return torch.stack([torch.stack([x[:, b:b + tile, a:a + tile] for a in xs]) for b in ys])
+
+
+def join_tiles(tiles, height, width):
+    """The inverse of split_tiles: [rows, columns, C, T, T] to [C, height, width], exactly."""
+    tile = tiles.shape[-1]
+    x = tiles.new_empty(tiles.shape[2], height, width)
+    for row, b in zip(tiles, grid_offsets(height, tile)):
+        for piece, a in zip(row, grid_offsets(width, tile)):
+            x[:, b:b + tile, a:a + tile] = piece
+    return x
+
+
+def check_sizes(height, width, tile, multiple):
+    """UserError unless the tile is a multiple of what the network can halve and 3 x 3 of them fit."""
+    if tile < multiple or tile % multiple:
+        nearest = max(multiple, round(tile / multiple) * multiple)
+        raise UserError(f"TILE_SIZE is {tile}, which the network cannot halve often enough; "
+                        f"it must be a multiple of {multiple}, such as {nearest}")
+    if min(height, width) < 3 * tile:
+        fits = min(height, width) // 3 // multiple * multiple
+        advice = f"TILE_SIZE={fits} is the largest that fits" if fits \
+            else f"use a photo of at least {3 * multiple} x {3 * multiple}"
+        raise UserError(f"the photo has {width} x {height} pixels, and 3 x 3 tiles of {tile} need "
+                        f"{3 * tile} x {3 * tile}; {advice}")
+
+
+# =============================================================================================
+# 2. Neighbourhoods
+# =============================================================================================
+# What the network sees of a place is a canvas: the tile and, around it, the nearest HALO pixels
+# of each neighbour, where they exist:
+#
+#     +----+-----------+----+
+#     | NW |     N     | NE |     halo  = T / 4
+#     +----+-----------+----+     S     = T + 2 halo
+#     |    |           |    |
+#     | W  |   tile    | E  |     the 9 regions are numbered in reading order,
+#     |    |           |    |     the tile itself is region 4
+#     +----+-----------+----+
+#     | SW |     S     | SE |
+#     +----+-----------+----+
+
+NEIGHBOURS = ("NW", "N", "NE", "W", "E", "SW", "S", "SE")
+CHECKERBOARD = "N W E S"
+
+# Neighbour dropout. Each pattern is named by the neighbours that it keeps; beside it, who shows
+# it to the network. The checkerboard's own comes first and most often.
+PATTERNS = {
+    CHECKERBOARD: "checkerboard: a gap between four real tiles",
+    "W E S": "checkerboard, top row",
+    "N W E": "checkerboard, bottom row",
+    "N E S": "checkerboard, first column",
+    "N W S": "checkerboard, last column",
+    "W S": "checkerboard, top right corner",
+    "N E": "checkerboard, bottom left corner; rows: first column",
+    "N W": "checkerboard, bottom right corner",
+    "NW N NE W": "rows: inside",
+    "NW N W": "rows: last column",
+    "NW N NE W SW": "rows: beside the photo",
+    "W SW": "rows: top row, beside the photo",
+    "W": "rows: top row",
+    "NW N NE W E SW S SE": "a tile redrawn among finished ones",
+    "": "a tile on its own",
+}
+
+
+def halo_of(tile):
+    """How many pixels of each neighbour are seen at full resolution."""
+    return tile // 4
+
+
+def region_map(tile, halo):
+    """Region number 0..8 of each canvas pixel, [S, S] int64, 4 for the tile."""
+    line = torch.ones(tile + 2 * halo, dtype=torch.long)
+    line[:halo], line[halo + tile:] = 0, 2
+    return line[:, None] * 3 + line
+
+
+def keep_mask(pattern):
+    """Which neighbours a pattern such as "N W E S" keeps: bool [8] in the order of NEIGHBOURS."""
+    kept = pattern.split()
+    return torch.tensor([name in kept for name in NEIGHBOURS])
+
+
+def dropout_masks(count, share, generator):
+    """Neighbour dropout for count windows: bool [count, 8], True where a neighbour is kept.
+
+    A share of the windows sees another pattern than the checkerboard's: half of those any of
+    PATTERNS, the other half a random subset.
+    """
+    device = generator.device
+    table = torch.stack([keep_mask(pattern) for pattern in PATTERNS]).to(device)
+    named = table[torch.randint(len(table), (count,), generator=generator, device=device)]
+    subset = torch.rand(count, 8, generator=generator, device=device) < 0.5
+    other, kind = torch.rand(2, count, 1, generator=generator, device=device)
+    return torch.where(other >= share, table[0], torch.where(kind < 0.5, named, subset))
+
+
+def cut_windows(x, ys, xs, side):
+    """Windows [B, C, side, side] of x [C, H, W] with their upper left corners at ys, xs [B]."""
+    span = torch.arange(side, device=x.device)
+    rows, columns = ys[:, None] + span, xs[:, None] + span
+    return x[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
+
+
+class NeighbourDataset:
+    """Tiles at any pixel offset of a photo, with their neighbours; lives on the device as one tensor.
+
+    The last `validation` tiles of the bottom row are held out: no training tile overlaps them
+    and as neighbours they count as absent.
+    """
+
+    def __init__(self, photo, tile, validation=0, device="cpu"):
+        self.tile, self.halo = tile, halo_of(tile)
+        _, self.height, self.width = photo.x.shape
+        if validation < 0 or (validation + 2) * tile > self.width:
+            raise UserError(f"VALIDATION = {validation} tiles of {tile} pixels leave too little of a photo "
+                            f"{self.width} pixels wide; at most {max(0, self.width // tile - 2)} fit")
+        self.padded = F.pad(photo.x, [self.halo] * 4).to(device)
+        self.held_x, self.held_y = self.width - validation * tile, self.height - tile
+        self.validation = validation
+        self.table = self.offset_table(device)
+
+    def offset_table(self, device):
+        """Offsets (y, x) of all training tiles, [N, 2] int64."""
+        y = torch.arange(self.height - self.tile + 1, device=device)
+        x = torch.arange(self.width - self.tile + 1, device=device)
+        free = (y[:, None] <= self.held_y - self.tile) | (x <= self.held_x - self.tile)
+        return (free if self.validation else torch.ones_like(free)).nonzero()
+
+    def validation_offsets(self):
+        """Offsets (y, x) of the held-out tiles, [validation, 2] int64."""
+        xs = torch.arange(self.held_x, self.width, self.tile, device=self.padded.device)
+        return torch.stack([torch.full_like(xs, self.held_y), xs], 1)[:self.validation]
+
+    def available(self, offsets):
+        """Which neighbours exist: bool [B, 8], those whose nearest halo lies in the photo and is not held out."""
+        y, x = offsets.T
+        T, h = self.tile, self.halo
+        top, left = torch.stack([y - h, y, y + T], 1), torch.stack([x - h, x, x + T], 1)  # [B, 3]
+        size = torch.tensor([h, T, h], device=offsets.device)
+        inside_y, inside_x = ((top >= 0) & (top + size <= self.height)), ((left >= 0) & (left + size <= self.width))
+        held = (top + size > self.held_y)[:, :, None] & (left + size > self.held_x)[:, None, :]
+        exists = inside_y[:, :, None] & inside_x[:, None, :] & ~(held & bool(self.validation))
+        return exists.flatten(1)[:, [0, 1, 2, 3, 5, 6, 7, 8]]
+
+    def windows(self, offsets):
+        """Canvases [B, C, S, S] around the tiles at offsets [B, 2], zero outside the photo."""
+        return cut_windows(self.padded, *offsets.T, self.tile + 2 * self.halo)
+
+    def tiles_of(self, windows):
+        """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
+        return windows[:, :, self.halo:-self.halo, self.halo:-self.halo]
+
+    def batch(self, count, share, generator):
+        """A training batch: canvases [B, C, S, S] and the neighbours to be shown, bool [B, 8]."""
+        pick = torch.randint(len(self.table), (count,), generator=generator, device=self.table.device)
+        offsets = self.table[pick]
+        return self.windows(offsets), self.available(offsets) & dropout_masks(count, share, generator)
+
+
+# =============================================================================================
+# 3. Network
+# =============================================================================================
+# The canvas goes through a U-Net of plain convolutions: they continue lines across the tile's
+# border by themselves. Space-to-depth by 4 at the entrance makes it cheap; two convolutions at
+# full resolution, which see the canvas itself once more, bring the fine detail back. On the way
+# up the ring around the tile is cropped as soon as it is no longer needed.
+#
+#     canvas -> unshuffle 4 -> stem + position -> block ----------------> block -> shuffle 4 -> head -> tile
+#        |                                          block --------> block            |
+#        |                                             block - block                 |
+#        +--------------------------------------------------------------------------+
+
+UNSHUFFLE = 4  # space-to-depth factor of the stem
+HEAD_WIDTH = 24  # channels at full resolution
+CROP_MARGIN = 4  # ring that the way up keeps around the tile, in pixels of each resolution
+
+
+def tile_multiple(widths):
+    """What TILE_SIZE must be a multiple of, so that tile and halo can be halved at every level."""
+    return 2 * UNSHUFFLE * 2 ** (len(widths) - 1)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions with a residual; the time embedding scales and shifts between them."""
+
+    def __init__(self, c_in, c_out, c_time):
+        super().__init__()
+        self.norm1, self.conv1 = nn.GroupNorm(8, c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2, self.conv2 = nn.GroupNorm(8, c_out), nn.Conv2d(c_out, c_out, 3, padding=1)
+        self.time = nn.Linear(c_time, 2 * c_out)
+        self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+
+    def forward(self, x, emb):  # [B, c_in, h, w], [B, c_time] -> [B, c_out, h, w]
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.time(emb)[:, :, None, None].chunk(2, 1)
+        h = self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
+        return self.skip(x) + h
+
+
+class UNet(nn.Module):
+    """The conditional U-Net: sees a noisy tile among its neighbours and predicts the clean tile.
+
+    channels: C of the photo; tile: T, a multiple of tile_multiple(widths); widths: channels at 1/4,
+    1/8, 1/16 ... of the resolution, multiples of 8. Input and output are in normalised units.
+    """
+
+    def __init__(self, channels, tile, widths):
+        super().__init__()
+        self.tile, self.halo = tile, halo_of(tile)
+        c_time = 4 * widths[0]
+        self.time = nn.Sequential(nn.Linear(64, c_time), nn.SiLU(), nn.Linear(c_time, c_time), nn.SiLU())
+        self.stem = nn.Conv2d(channels * UNSHUFFLE**2, widths[0], 3, padding=1)
+        self.position = nn.Parameter(torch.empty(9, 2, widths[0]))  # region x {absent, present}
+        self.down = nn.ModuleList(Block(w, w, c_time) for w in widths)
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:]))
+        self.middle = Block(widths[-1], widths[-1], c_time)
+        self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:]))
+        self.up = nn.ModuleList(Block(2 * w, w, c_time) for w in widths[:-1])
+        self.norm_out = nn.GroupNorm(8, widths[0])
+        self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * UNSHUFFLE**2, 3, padding=1)
+        self.head_in = nn.Conv2d(HEAD_WIDTH + channels, HEAD_WIDTH, 3, padding=1)
+        self.head_out = nn.Conv2d(HEAD_WIDTH, channels, 3, padding=1)
+        self.precision = torch.float32  # of the convolutions; see pick_precision
+        self.register_buffer("region", region_map(tile, self.halo), persistent=False)
+        self.initialise()
+
+    def initialise(self):
+        """All rules of initialisation, in one place; torch's defaults where nothing is said."""
+        nn.init.normal_(self.position, std=0.1)  # different from the start, small beside the stem's output
+        for module in self.modules():
+            if isinstance(module, Block):  # each block begins as the identity, whatever the time
+                for layer in (module.conv2, module.time):
+                    nn.init.zeros_(layer.weight)
+                    nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.head_out.weight)  # the first prediction is the texture's mean
+        nn.init.zeros_(self.head_out.bias)
+
+    def canvas(self, x_t, ring, present):
+        """The tile x_t [B, C, T, T] among those neighbours of ring [B, C, S, S] that are present [B, 9]."""
+        canvas = ring * present[:, self.region][:, None]
+        canvas[:, :, self.halo:-self.halo, self.halo:-self.halo] = x_t
+        return canvas.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, x_t, ring, present, time):
+        """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
+        time [B] in (0, 1]; returns the estimate of x0 without the skip of predict_x0, [B, C, T, T]."""
+        present = torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
+        with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
+            return self.denoise(self.canvas(x_t, ring, present), present, time).float()
+
+    def denoise(self, canvas, present, time):
+        emb = self.time(time_features(time))
+        x = F.pixel_unshuffle(canvas, UNSHUFFLE)
+        where = self.region[::UNSHUFFLE, ::UNSHUFFLE]
+        position = self.position[torch.arange(9, device=where.device), present.long()]  # [B, 9, c]
+        h = self.stem(x.contiguous(memory_format=torch.channels_last))
+        h = h + position[:, where].permute(0, 3, 1, 2).to(h.dtype)
+        skips = []
+        for block, shrink in zip(self.down, self.shrink):
+            skips.append(block(h, emb))
+            h = shrink(skips[-1])
+        h = self.middle(self.down[-1](h, emb), emb)
+        for level in reversed(range(len(self.up))):
+            h = F.interpolate(self.grow[level](h), scale_factor=2, mode="nearest")
+            side = min(h.shape[-1], self.tile // (UNSHUFFLE * 2**level) + 2 * CROP_MARGIN)
+            h = self.up[level](torch.cat([crop_middle(h, side), crop_middle(skips[level], side)], 1), emb)
+        h = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), UNSHUFFLE)
+        h = torch.cat([crop_middle(x, self.tile + 4) for x in (h, canvas.to(h.dtype))], 1)
+        h = self.head_in(h.contiguous(memory_format=torch.channels_last))
+        return crop_middle(self.head_out(F.silu(h)), self.tile)
+
+
+def crop_middle(x, side):
+    """The middle [B, C, side, side] of x [B, C, h, h]."""
+    cut = (x.shape[-1] - side) // 2
+    return x[:, :, cut:cut + side, cut:cut + side]
+
+
+def time_features(time, count=64):
+    """Sines and cosines of time [B] in (0, 1] at count / 2 frequencies, [B, count] (DDPM, after Vaswani et al.)."""
+    rates = 1000 ** torch.linspace(0, 1, count // 2, device=time.device)
+    angles = time[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+# =============================================================================================
+# 4. Diffusion
+# =============================================================================================
+# Forward:  x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps         (DDPM, arXiv 2006.11239, eq. 4)
+# The schedule is the cosine (arXiv 2102.09672) without its offset and clipping, so that the last
+# step is pure noise, alpha_bar_T = 0, as sampling starts (arXiv 2305.08891). eps says nothing
+# about x0 there, so the network predicts x0.
+
+
+def cosine_schedule(num_timesteps):
+    """alphas_cumprod [num_timesteps] float32, falling to exactly 0; index t is step t + 1 of the chain."""
+    t = torch.arange(1, num_timesteps + 1, dtype=torch.float64) / num_timesteps
+    alphas_cumprod = torch.cos(t * math.pi / 2) ** 2
+    alphas_cumprod[-1] = 0
+    return alphas_cumprod.float()
+
+
+def per_sample(values, t):
+    """values[t] shaped [B, 1, 1, 1]; t = -1 stands for the clean end of the chain, where alpha_bar is 1."""
+    values = torch.cat([values, values.new_ones(1)])  # index -1
+    return values[t].view(-1, 1, 1, 1)
+
+
+def q_sample(x0, t, eps, alphas_cumprod):
+    """Forward process in closed form: x_t [B, C, T, T] from x0, eps of that shape and t [B] int64."""
+    abar = per_sample(alphas_cumprod, t)
+    return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
+
+
+DETAIL = 0.15  # deviation of the finest detail, in normalised units
+
+
+def predict_x0(net, x_t, t, ring, present, alphas_cumprod):
+    """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward.
+
+    The network's output is added to a Wiener filter of x_t for a signal of deviation DETAIL: where the
+    noise is weaker than the finest detail, that detail is taken from x_t and need not pass through the
+    network. With DETAIL = 1 this would be v-prediction, which leaves noise at all levels.
+    """
+    abar = per_sample(alphas_cumprod, t)
+    wiener = DETAIL**2 * abar.sqrt() / (DETAIL**2 * abar + 1 - abar)
+    return net(x_t, ring, present, (t + 1) / len(alphas_cumprod)) + wiener * x_t
+
+
+def posterior(x_t, x0, t, t_prev, alphas_cumprod):
+    """Mean and variance of q(x_prev | x_t, x0), DDPM eq. 6-7, also for a chain that skips steps."""
+    abar, abar_prev = per_sample(alphas_cumprod, t), per_sample(alphas_cumprod, t_prev)
+    alpha = abar / abar_prev
+    mean = (abar_prev.sqrt() * (1 - alpha) * x0 + alpha.sqrt() * (1 - abar_prev) * x_t) / (1 - abar)
+    return mean, (1 - abar_prev) / (1 - abar) * (1 - alpha)
+
+
+def ddpm_step(x_t, x0, t, t_prev, noise, alphas_cumprod):
+    """p_sample: one ancestral step from t to t_prev (both [B] int64) with fresh noise."""
+    mean, variance = posterior(x_t, x0, t, t_prev, alphas_cumprod)
+    return mean + variance.sqrt() * noise
+
+
+def ddim_step(x_t, x0, t, t_prev, alphas_cumprod):
+    """One deterministic step from t to t_prev (DDIM, arXiv 2010.02502, eq. 12 with eta = 0)."""
+    abar = per_sample(alphas_cumprod, t)
+    eps = (x_t - abar.sqrt() * x0) / (1 - abar).sqrt()
+    return q_sample(x0, t_prev, eps, alphas_cumprod)
+
+
+def trailing_timesteps(num_timesteps, steps):
+    """steps timesteps from num_timesteps - 1 down, evenly spaced, then -1 for the clean end."""
+    return [round(num_timesteps * k / steps) - 1 for k in range(steps, -1, -1)]
+
+
+def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="ddim", steps=20):
+    """Draw tiles among their neighbours; a generator that yields (t, x_t, x0 estimate) after each step.
+
+    ring [B, C, S, S], present bool [B, 8], generators: one CPU torch.Generator a tile, from which
+    its start and its noise come, so that a tile does not depend on the batch that it is drawn in.
+    bounds: the range that x0 is clamped to. The last x_t yielded is the tile, [B, C, T, T].
+    """
+    side = ring.shape[-1] - 2 * net.halo
+
+    def noise():
+        return torch.stack([torch.randn(ring.shape[1], side, side, generator=g) for g in generators]).to(ring.device)
+
+    x_t = noise()
+    times = trailing_timesteps(len(alphas_cumprod), steps)
+    for now, after in zip(times, times[1:]):
+        t, t_prev = (torch.full((len(ring),), k, dtype=torch.long, device=ring.device) for k in (now, after))
+        with torch.inference_mode():
+            x0 = predict_x0(net, x_t, t, ring, present, alphas_cumprod).clamp(*bounds)
+            if sampler == "ddpm":
+                x_t = ddpm_step(x_t, x0, t, t_prev, noise(), alphas_cumprod)
+            else:
+                x_t = ddim_step(x_t, x0, t, t_prev, alphas_cumprod)
+        yield now, x_t, x0
+
+
+# =============================================================================================
+# 5. State
+# =============================================================================================
+# Every random number comes from a generator keyed by what it is for, (seed, purpose, a, b, c):
+# a run that is resumed, or drawn in other batches, needs no saved generator to be the same.
+
+INITIAL, TRAINING, VALIDATING, LAYOUT_CHOICE, DRAWING, SHOWING = range(1, 7)  # purposes
+
+
+def seed_sequence(seed, purpose, a=0, b=0, c=0):
+    """The SeedSequence of one purpose and place; keys have one length, since zeros pad shorter ones."""
+    return np.random.SeedSequence((seed, purpose, a, b, c))
+
+
+def torch_generator(*key, device="cpu"):
+    """A torch.Generator on a device for seed_sequence(*key)."""
+    return torch.Generator(device).manual_seed(int(seed_sequence(*key).generate_state(1, np.uint64)[0]))
+
+
+def pick_device():
+    """CUDA, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def pick_precision(device):
+    """torch.bfloat16 where the hardware computes in it, else torch.float32.
+
+    A CPU without bf16 units emulates them slowly, and torch does not say which kind it runs on:
+    the same convolution is timed in both for a moment, and bf16 has to win clearly.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float32
+    if device.type != "cpu":
+        return torch.float32
+    conv, x = nn.Conv2d(64, 64, 3, padding=1), torch.randn(4, 64, 48, 48)
+
+    def seconds(dtype):
+        layer, y = (thing.to(dtype, memory_format=torch.channels_last) for thing in (copy.deepcopy(conv), x))
+        with torch.inference_mode():
+            return min(timed(lambda: layer(y)) for _ in range(8))
+
+    return torch.bfloat16 if seconds(torch.float32) > 1.25 * seconds(torch.bfloat16) else torch.float32
+
+
+def timed(work):
+    """Seconds that work() takes; the GPU is waited for."""
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_memory():
+    """Largest memory of this process so far in bytes (of the GPU, where there is one), None if unknown."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def write_atomically(path, write):
+    """Call write(file) on a temporary binary file beside path, then put it in path's place in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+CHECKPOINT_FORMAT = 1
+NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
+TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION")
+
+
+def save_checkpoint(path, state):
+    """Write a dict of tensors, numbers, strings, lists and dicts; the old file stays until the new one is whole."""
+    write_atomically(path, lambda file: torch.save(state, file))
+
+
+def load_checkpoint(path):
+    """Read what save_checkpoint wrote, onto the CPU; UserError if the file is anything else."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["format"] != CHECKPOINT_FORMAT:
+            raise UserError(f"{path} has checkpoint format {state['format']} and this script reads {CHECKPOINT_FORMAT}")
+        return state
+    except UserError:
+        raise
+    except Exception as error:  # torch.load raises almost anything on a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} is damaged or no checkpoint of this script ({reason}); move it away") from None
+
+
+def differences(saved, constants, names):
+    """Sentences such as "TILE_SIZE is 64 here and 128 in the checkpoint", one for each name that differs."""
+    return [f"{name} is {constants[name]} here and {saved.get(name)} in the checkpoint"
+            for name in names if saved.get(name) != constants[name]]
+
+
+def check_checkpoint(path, state, constants, photo, training):
+    """UserError unless the checkpoint fits the photo and the constants; returns notes on harmless differences."""
+    advice = "Set it back, or start anew with FRESH=True (the old checkpoint is put aside)"
+    if state["digest"] != photo.digest:
+        size, here = state["size"], tuple(photo.x.shape[1:])
+        raise UserError(f"{path} was trained on another photo or part of it ({size[1]} x {size[0]} pixels there, "
+                        f"{here[1]} x {here[0]} here; the file, CROP or MAX_SIDE differ). {advice}")
+    wrong = differences(state["constants"], constants, NETWORK_CONSTANTS)
+    other = differences(state["constants"], constants, TRAINING_CONSTANTS)
+    if wrong or (training and other):
+        raise UserError(f"{path} does not fit: {'; '.join(wrong + other)}. {advice}")
+    return [f"{path}: {difference}; it only matters for training" for difference in other]
+
+
+def put_aside(path):
+    """Rename a checkpoint to the first free <name>.old<n>.pt and return the new path."""
+    free = next(p for n in range(1, 10**6) if not (p := path.with_name(f"{path.stem}.old{n}.pt")).exists())
+    os.replace(path, free)
+    return free
+
+
+class StopSignals:
+    """While entered, the first SIGINT or SIGTERM only sets `received`; a second one acts as usual."""
+
+    def __init__(self):
+        self.received, self.previous = None, {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self.note)
+        return self
+
+    def note(self, number, frame):
+        self.received = number
+        self.restore()
+
+    def restore(self):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
+
+    def __exit__(self, *error):
+        self.restore()
+
+
+class Stopped(Exception):
+    """The person stopped the run; args are a sentence and the signal's number."""
+
+
+# =============================================================================================
+# 6. Training
+# =============================================================================================
+# Loss: squared error of x0, weighted by 1 / max(1 - alpha_bar_t, floor), between the plain x0 loss
+# and the plain eps loss: small noise levels, where the finest detail is learned, count more.
+
+LOSS_FLOOR = 0.02
+EMA_DECAY = 0.999
+GRADIENT_CLIP = 1.0
+VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
+
+
+def loss_weight(t, alphas_cumprod):
+    """Weight of the x0 error at t [B] int64, [B, 1, 1, 1]."""
+    return 1 / (1 - per_sample(alphas_cumprod, t)).clamp(min=LOSS_FLOOR)
+
+
+def learning_rate_at(step, start, end, peak):
+    """Linear warm-up over a twentieth of the steps from start to end, then half a cosine down to zero."""
+    warm = max(1, min(100, (end - start) // 20))
+    done = (step - start - warm) / max(1, end - start - warm)
+    return peak * min(1, (step - start + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1, max(0, done))))
+
+
+def build_net(channels, tile, widths, seed, device):
+    """A UNet with reproducible initial weights, channels_last, on the device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seed_sequence(seed, INITIAL).generate_state(1)[0]))
+        net = UNet(channels, tile, widths)
+    return net.to(device, memory_format=torch.channels_last)
+
+
+class Trainer:
+    """Network, EMA and optimizer with all that has to be kept to go on from any step."""
+
+    def __init__(self, net, dataset, alphas_cumprod, batch_size, learning_rate, dropout, seed):
+        self.net, self.dataset, self.alphas_cumprod = net, dataset, alphas_cumprod
+        self.batch_size, self.learning_rate, self.dropout, self.seed = batch_size, learning_rate, dropout, seed
+        self.ema = copy.deepcopy(net).eval().requires_grad_(False)
+        self.opt = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=0.01)
+        self.step = self.start = self.end = 0  # done so far; first and last step of the current schedule
+        self.curve = []  # [step, mean training loss, validation loss or None], one entry an epoch
+
+    def loss(self, net, generator):
+        """The weighted x0 loss of one random batch, a scalar tensor."""
+        windows, present = self.dataset.batch(self.batch_size, self.dropout, generator)
+        x0 = self.dataset.tiles_of(windows)
+        device, steps = x0.device, len(self.alphas_cumprod)
+        # Stratified timesteps: one from each of B equal parts of the chain, for a calmer gradient.
+        spread = torch.arange(len(x0), device=device) + torch.rand(len(x0), generator=generator, device=device)
+        t = (spread / len(x0) * steps).long().clamp(max=steps - 1)
+        eps = torch.randn(x0.shape, generator=generator, device=device)
+        return self.weighted_error(net, x0, t, eps, windows, present)
+
+    def weighted_error(self, net, x0, t, eps, windows, present):
+        """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
+        x_t = q_sample(x0, t, eps, self.alphas_cumprod)
+        error = predict_x0(net, x_t, t, windows, present, self.alphas_cumprod) - x0
+        return (loss_weight(t, self.alphas_cumprod) * error**2).mean()
+
+    def train_step(self):
+        """One step of AdamW and EMA; returns the loss. RunError on a loss that is not finite, before any change."""
+        rate = learning_rate_at(self.step, self.start, self.end, self.learning_rate)
+        for group in self.opt.param_groups:
+            group["lr"] = rate
+        generator = torch_generator(self.seed, TRAINING, self.step, device=self.alphas_cumprod.device)
+        loss = self.loss(self.net, generator)
+        self.opt.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), GRADIENT_CLIP)
+        if not math.isfinite(loss.item() + norm.item()):  # waits for the GPU, once a step
+            raise RunError(f"the loss is {loss.item()} at step {self.step}: the last checkpoint is kept as it was; "
+                           f"try a LEARNING_RATE below {self.learning_rate:g} with FRESH=True")
+        self.opt.step()
+        self.step += 1
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.parameters()), list(self.net.parameters()), 1 - decay)
+        return loss.item()
+
+    def plan(self, end):
+        """Train up to step `end`; a schedule that had run out starts again with a warm-up."""
+        if self.step == self.end:
+            self.start = self.step
+        self.end = max(end, self.step)
+
+    def steps(self):
+        """Train to the planned end; yields the loss after each step."""
+        while self.step < self.end:
+            yield self.train_step()
+
+    @torch.inference_mode()
+    def validate(self):
+        """Loss of the EMA on the held-out tiles with fixed noise and noise levels; None if none are held out."""
+        dataset, steps = self.dataset, len(self.alphas_cumprod)
+        offsets = dataset.validation_offsets()
+        if not len(offsets):
+            return None
+        offsets = offsets.repeat_interleave(VALIDATION_LEVELS, 0)
+        t = torch.arange(len(offsets), device=offsets.device) % VALIDATION_LEVELS
+        t = ((t + 0.5) * steps / VALIDATION_LEVELS).long()
+        windows, generator = dataset.windows(offsets), torch_generator(self.seed, VALIDATING)
+        eps = torch.randn(dataset.tiles_of(windows).shape, generator=generator).to(windows.device)
+        present = dataset.available(offsets) & keep_mask(CHECKERBOARD).to(offsets.device)
+        parts = zip(*(x.split(self.batch_size) for x in (dataset.tiles_of(windows), t, eps, windows, present)))
+        losses = [self.weighted_error(self.ema, *part).item() * len(part[0]) for part in parts]
+        return sum(losses) / len(offsets)
+
+    def state(self):
+        """What has to be kept, as plain values."""
+        return {"net": self.net.state_dict(), "ema": self.ema.state_dict(), "opt": self.opt.state_dict(),
+                "step": self.step, "start": self.start, "end": self.end, "seed": self.seed, "curve": self.curve}
+
+    def load(self, state):
+        """Take over a state; one with EMA weights only (a shipped model) can draw but not go on training."""
+        self.ema.load_state_dict(state["ema"])
+        if "net" in state:
+            self.net.load_state_dict(state["net"])
+            self.opt.load_state_dict(state["opt"])
+        self.step, self.start, self.end = state["step"], state["start"], state["end"]
+        self.seed, self.curve = state["seed"], list(state["curve"])
+
+
+def trial(trainer):
+    """Seconds of one training step and of one network evaluation, measured on a copy of the network."""
+    net = copy.deepcopy(trainer.net)
+    generator = torch_generator(trainer.seed, TRAINING, device=trainer.alphas_cumprod.device)
+
+    def draw():
+        with torch.inference_mode():
+            trainer.loss(net, generator)
+
+    return tuple(min(timed(work) for _ in range(2)) for work in (lambda: trainer.loss(net, generator).backward(), draw))
+
+
+def train(trainer, epochs, epoch_steps, stop, save, report):
+    """Train with a progress bar to the given epoch.
+
+    stop: StopSignals; save() keeps the trainer's state; report(epoch) shows how it stands, after each epoch.
+    """
+    trainer.plan(epochs * epoch_steps)
+    bar = tqdm(total=trainer.end * trainer.batch_size, initial=trainer.step * trainer.batch_size, unit="tile",
+               desc="training", mininterval=0.5 if sys.stderr.isatty() else 20)
+    losses = []
+    with bar:
+        for loss in trainer.steps():
+            losses.append(loss)
+            bar.update(trainer.batch_size)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            if trainer.step % epoch_steps == 0:
+                trainer.curve.append([trainer.step, sum(losses) / len(losses), trainer.validate()])
+                losses = []
+                report(trainer.step // epoch_steps)
+            if stop.received:
+                save()
+                raise Stopped(f"stopped after {trainer.step} of {trainer.end} steps and saved; "
+                              "the same command (without FRESH) goes on from there", stop.received)
+    save()
+
+
+# =============================================================================================
+# 7. Outpainting
+# =============================================================================================
+# The output is a grid of tiles. Real ones (#) are cut from the photo and laid out; the gaps (.)
+# are drawn by the network, pass after pass; the tiles of one pass do not touch each other.
+#
+#     # . # . #      matched, ordered, random: one pass draws all gaps,
+#     . # . # .      each between real tiles in N, W, E and S
+#     # . # . #
+#
+#     # # 1 2 3      rows: the photo, then everything else in reading order; tiles of the same
+#     # # 3 4 5      number are one pass. Each tile rests on earlier ones: the error accumulates.
+#     2 3 4 5 6      (Rejected; kept for comparison.)
+
+LAYOUTS = ("matched", "ordered", "random", "rows")
+OFFSETS = {"N": (-1, 0), "W": (0, -1), "E": (0, 1), "S": (1, 0)}  # row, column
+CANDIDATES = 400  # places of the photo that are tried for each real tile
+SHORTLIST = 8  # best candidates among which the balance of colours decides
+REUSE_COST = 0.1  # of using a place once more, as a share of the disagreement of two unrelated claims
+CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
+
+
+class Layout(NamedTuple):
+    """Where the real tiles of the output come from, and in which order the gaps are drawn."""
+
+    source: np.ndarray  # [rows, columns, 2] offsets y, x in the photo; -1 in gaps
+    passes: list  # lists of grid cells (row, column)
+
+    def real(self):
+        """bool [rows, columns], True where a tile is real."""
+        return self.source[..., 0] >= 0
+
+
+def lay_out(photo, kind, rows, columns, tile, seed):
+    """The Layout of a kind in LAYOUTS for a grid of rows x columns tiles."""
+    _, height, width = photo.x.shape
+    rng = np.random.default_rng(seed_sequence(seed, LAYOUT_CHOICE))
+    if kind == "rows":
+        return rows_layout(rows, columns, grid_offsets(height, tile), grid_offsets(width, tile))
+    cells = [(i, j) for i in range(rows) for j in range(columns) if (i + j) % 2 == 0]
+    source = np.full((rows, columns, 2), -1)
+    if kind == "matched":
+        match_tiles(source, cells, photo.x.cpu(), tile, rng)
+    for i, j in cells:
+        if kind == "ordered":
+            ys, xs = grid_offsets(height, tile), grid_offsets(width, tile)
+            source[i, j] = ys[i % len(ys)], xs[j % len(xs)]
+        elif kind == "random":
+            source[i, j] = rng.integers((height - tile + 1, width - tile + 1))
+    return Layout(source, [[(int(i), int(j)) for i, j in np.argwhere(source[..., 0] < 0)]])
+
+
+def rows_layout(rows, columns, ys, xs):
+    """The photo's own tiles in the upper left corner, the rest in diagonal waves of the reading order."""
+    source, waves = np.full((rows, columns, 2), -1), {}
+    for i in range(rows):
+        for j in range(columns):
+            if i < len(ys) and j < len(xs):
+                source[i, j] = ys[i], xs[j]
+            else:  # after (i, j - 1) and (i - 1, j + 1)
+                waves.setdefault(2 * i + j, []).append((i, j))
+    return Layout(source, [waves[key] for key in sorted(waves)])
+
+
+# Random real tiles break regular textures: rows of bricks would not meet across a gap. A tile cut
+# at offset p therefore claims what the gap beside it should look like, namely what lies beside p in
+# the photo, and two tiles around a gap agree if their claims look alike. Agreement alone would
+# prefer quiet parts of the photo, so that two things keep the balance: parts used already cost
+# more, and of the best few candidates the one is taken that brings the mean of all claims closest
+# to the photo's mean, which is 0.
+
+
+def match_tiles(source, cells, x, tile, rng):
+    """Fill source [rows, columns, 2] at cells, in that order, with offsets whose claims agree (in place)."""
+    blurred = blur_with_border(x, tile)
+    unknown = 2 * np.nanvar(blurred)  # squared difference of two unrelated places
+    used, claimed = np.zeros(x.shape[1:]), np.zeros(len(x))  # times each pixel was used; sum of all claims
+    placed = {}  # (gap, direction of the gap seen from the tile) -> claim
+    for i, j in cells:
+        candidates = random_offsets(rng, x.shape[1:], tile)
+        own = {name: claims(blurred, candidates, name, tile) for name in OFFSETS}
+        rivals = [(own[name], placed[gap, other]) for name, (di, dj) in OFFSETS.items() for other in OFFSETS
+                  if (gap := (i + di, j + dj), other) in placed]
+        score = REUSE_COST * box_means(used, candidates, tile)
+        for claim, other in rivals:
+            error = (claim - other) ** 2
+            score += np.where(np.isnan(error), unknown, error).mean((1, 2, 3)) / unknown / len(rivals)
+        sums = sum(np.nansum(claim, (2, 3)) for claim in own.values())  # [N, C]
+        best = np.argsort(score, kind="stable")[:SHORTLIST]
+        best = best[np.linalg.norm(claimed + sums[best], axis=1).argmin()]
+        claimed += sums[best]
+        y, x0 = source[i, j] = candidates[best]
+        used[y:y + tile, x0:x0 + tile] += 1
+        for name, (di, dj) in OFFSETS.items():
+            placed[(i + di, j + dj), name] = own[name][best]
+
+
+def random_offsets(rng, size, tile):
+    """CANDIDATES random offsets of tiles in a photo of size (H, W), [N, 2]; the borders are met as often as the middle."""
+    offsets = rng.integers(-(tile // 2), np.array(size) - tile // 2, size=(CANDIDATES, 2))
+    return offsets.clip(0, np.array(size) - tile)
+
+
+def box_means(values, offsets, tile):
+    """Means of values [H, W] over the tiles at offsets [N, 2], [N]."""
+    total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    y, x = offsets.T
+    return (total[y + tile, x + tile] - total[y, x + tile] - total[y + tile, x] + total[y, x]) / tile**2
+
+
+def blur_with_border(x, tile):
+    """Means of CLAIM_SHRINK x CLAIM_SHRINK boxes of x [C, H, W] that begin at each pixel, as numpy
+    [C, H + 2T, W + 2T] with NaN where the box leaves the photo."""
+    blurred = F.avg_pool2d(x, CLAIM_SHRINK, stride=1)
+    cut = CLAIM_SHRINK - 1
+    return F.pad(blurred, (tile, tile + cut, tile, tile + cut), value=math.nan).numpy()
+
+
+def claims(blurred, offsets, name, tile):
+    """What the photo shows beside tiles at offsets [N, 2] in a direction: [N, C, T/8, T/8], NaN if unknown."""
+    span = np.arange(0, tile, CLAIM_SHRINK)
+    ys, xs = (offsets + tile + np.array(OFFSETS[name]) * tile).T[:, :, None] + span  # [N, T/8] each
+    return blurred[:, ys[:, :, None], xs[:, None, :]].swapaxes(0, 1)
+
+
+class Canvas:
+    """The growing output: normalised tiles on a grid with a border of one halo, and which of them exist."""
+
+    def __init__(self, photo, layout, tile, device):
+        rows, columns = layout.source.shape[:2]
+        self.tile, self.halo = tile, halo_of(tile)
+        self.x = torch.zeros(len(photo.x), rows * tile + 2 * self.halo, columns * tile + 2 * self.halo, device=device)
+        self.exists = torch.zeros(rows + 2, columns + 2, dtype=torch.bool)  # with a border of absent cells
+        for i, j in np.argwhere(layout.real()):
+            y, x = layout.source[i, j]
+            self.place([(i, j)], photo.x[None, :, y:y + tile, x:x + tile])
+
+    def place(self, cells, tiles):
+        """Put tiles [B, C, T, T] at cells."""
+        for (i, j), tile in zip(cells, tiles):
+            y, x = i * self.tile + self.halo, j * self.tile + self.halo
+            self.x[:, y:y + self.tile, x:x + self.tile] = tile
+            self.exists[i + 1, j + 1] = True
+
+    def neighbours(self, cells):
+        """Canvases [B, C, S, S] around cells and which neighbours exist, bool [B, 8]."""
+        cells = torch.tensor(cells)
+        rings = cut_windows(self.x, *(cells.T * self.tile).to(self.x.device), self.tile + 2 * self.halo)
+        around = cut_windows(self.exists[None], *cells.T, 3).flatten(1)  # [B, 9]
+        return rings, around[:, [0, 1, 2, 3, 5, 6, 7, 8]].to(self.x.device)
+
+    def crop(self, height, width):
+        """The upper left height x width pixels of the output, [C, height, width]."""
+        return self.x[:, self.halo:self.halo + height, self.halo:self.halo + width]
+
+
+def outpaint(net, canvas, passes, batch_size, draw, seed):
+    """Draw the gaps of a Canvas, in place; a generator that yields the number of tiles after each step.
+
+    draw(net, rings, present, generators) is sample() with its settings. A tile's noise depends on
+    (seed, row, column) alone, not on the batch.
+    """
+    for cells in passes:
+        for part in (cells[k:k + batch_size] for k in range(0, len(cells), batch_size)):
+            generators = [torch_generator(seed, DRAWING, i, j) for i, j in part]
+            for _, tiles, _ in draw(net, *canvas.neighbours(part), generators):
+                yield len(part)
+            canvas.place(part, tiles)
+
+
+# =============================================================================================
+# 8. Pictures
+# =============================================================================================
+
+
+def save_png(path, pixels, text=None):
+    """Write uint8 [H, W, 3] as a PNG with text entries {key: value} in its metadata."""
+    info = PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, value)
+    write_atomically(path, lambda file: Image.fromarray(pixels).save(file, format="PNG", pnginfo=info))
+
+
+def save_figure(path, figure):
+    """Write a matplotlib Figure as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+
+
+def picture_grid(photo, x, columns):
+    """Normalised pictures [N, C, h, w] in a grid with white lines, uint8 [H, W, 3]."""
+    pixels = torch.from_numpy(photo.pixels(x)).movedim(-1, 1)
+    return torchvision.utils.make_grid(pixels, nrow=columns, padding=4, pad_value=255).movedim(0, -1).numpy()
+
+
+def fixed_windows(dataset, count, held_out):
+    """Canvases [B, C, S, S], bool [B, 8] and offsets for pictures: held-out tiles, or training tiles spread evenly."""
+    offsets = dataset.validation_offsets()
+    if not (held_out and len(offsets)):
+        whole = dataset.table[dataset.available(dataset.table).all(1)]  # those with all 8 neighbours
+        offsets = whole[torch.linspace(0, len(whole) - 1, count + 2, device=whole.device).long()[1:-1]]
+    offsets = offsets[torch.arange(count, device=offsets.device) % len(offsets)]
+    present = dataset.available(offsets) & keep_mask(CHECKERBOARD).to(offsets.device)
+    return dataset.windows(offsets), present
+
+
+def in_place(net, windows, present, tiles):
+    """Canvases that show tiles [B, C, T, T] among the neighbours present; absent ones are zero, the mean colour."""
+    full = torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
+    return net.canvas(tiles, windows, full)
+
+
+def draw_preview(path, photo, trainer, draw):
+    """A few fixed tiles as the EMA draws them now among their neighbours, above the truth."""
+    windows, present = fixed_windows(trainer.dataset, 4, held_out=False)
+    generators = [torch_generator(trainer.seed, SHOWING, k) for k in range(len(windows))]
+    *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators)
+    truth = trainer.dataset.tiles_of(windows)
+    rows = [in_place(trainer.ema, windows, present, x) for x in (tiles, truth)]
+    save_png(path, picture_grid(photo, torch.cat(rows), len(windows)))
+
+
+def draw_predictions(path, photo, trainer, draw, held_out):
+    """Rows of neighbours, noisy tile, one-step estimate of x0, full sample, truth and error, at several t."""
+    dataset, steps = trainer.dataset, len(trainer.alphas_cumprod)
+    t = torch.tensor([round(steps * part) - 1 for part in (0.95, 0.75, 0.5, 0.25)], device=dataset.padded.device)
+    windows, present = fixed_windows(dataset, len(t), held_out)
+    x0 = dataset.tiles_of(windows)
+    generators = [torch_generator(trainer.seed, SHOWING, k) for k in range(len(t))]
+    eps = torch.stack([torch.randn(x.shape, generator=g) for x, g in zip(x0, generators)]).to(x0.device)
+    x_t = q_sample(x0, t, eps, trainer.alphas_cumprod)
+    with torch.inference_mode():
+        estimate = predict_x0(trainer.ema, x_t, t, windows, present, trainer.alphas_cumprod)
+    *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators)
+    columns = {"neighbours": in_place(trainer.ema, windows, present, torch.zeros_like(x0)), "noisy tile x_t": x_t,
+               "estimate of x0": estimate, "full sample": tiles, "truth x0": x0, "|estimate - truth|": (estimate - x0).abs() - 1}
+    kind = "held-out tiles" if held_out and dataset.validation else "training tiles"
+    if held_out and not dataset.validation:
+        kind += " (no tiles are held out: VALIDATION = 0)"
+    figure = Figure(figsize=(12, 2.1 * len(t) + 0.6), layout="constrained")
+    figure.suptitle(f"{photo.name}: {kind}")
+    for row, axes in enumerate(figure.subplots(len(t), len(columns), squeeze=False)):
+        for axis, (title, x) in zip(axes, columns.items()):
+            axis.imshow(photo.pixels(x[row]))
+            axis.set_title(title if row == 0 else "", fontsize=9)
+            axis.set(xticks=[], yticks=[])
+        axes[0].set_ylabel(f"t = {int(t[row]) + 1} of {steps}\n{int(present[row].sum())} neighbours", fontsize=9)
+    save_figure(path, figure)
+
+
+def draw_steps(path, photo, trainer, draw):
+    """One tile from noise to clean: x_t above, the estimate of x0 below."""
+    windows, present = fixed_windows(trainer.dataset, 1, held_out=True)
+    trail = [(x_t, x0) for _, x_t, x0 in draw(trainer.ema, windows, present, [torch_generator(trainer.seed, SHOWING)])]
+    shown = [trail[round(k * (len(trail) - 1) / 7)] for k in range(min(8, len(trail)))]
+    save_png(path, picture_grid(photo, torch.cat([torch.cat(x) for x in zip(*shown)]), len(shown)))
+
+
+def draw_loss(folder, curve, batch_size):
+    """loss.csv and loss.png: training and validation loss after each epoch."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "tiles", "training_loss", "validation_loss"])
+    writer.writerows([step, step * batch_size, loss, "" if held is None else held] for step, loss, held in curve)
+    write_atomically(folder / "loss.csv", lambda file: file.write(text.getvalue().encode()))
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([step * batch_size for step, _, _ in curve], [loss for _, loss, _ in curve], label="training")
+    held = [(step * batch_size, value) for step, _, value in curve if value is not None]
+    if held:
+        axis.plot(*zip(*held), label="held-out tiles (EMA)")
+    axis.set(xlabel="tiles seen", ylabel="weighted error of x0", yscale="log")
+    axis.legend()
+    save_figure(folder / "loss.png", figure)
+
+
+def draw_layout(path, pixels, layout, tile):
+    """The texture at a quarter of its size with the drawn tiles in blue: which tiles are real."""
+    made = cell_map(~layout.real(), tile, pixels.shape)
+    tinted = np.where(made[..., None], pixels // 3 + np.array([40, 60, 130]), pixels).astype(np.uint8)
+    small = [max(1, side // 4) for side in pixels.shape[1::-1]]
+    save_png(path, np.asarray(Image.fromarray(tinted).resize(small, Image.BOX)))
+
+
+def cell_map(cells, tile, shape):
+    """Values of grid cells [rows, columns] spread over the pixels, [height, width]."""
+    return np.kron(cells, np.ones((tile, tile), cells.dtype))[:shape[0], :shape[1]]
+
+
+def seam_ratios(pixels, layout, tile):
+    """Mean absolute 1st and 2nd difference across the borders of drawn tiles over that inside them.
+
+    pixels: uint8 [H, W, 3]. Two numbers; 1 is invisible, above it a seam, below it blur at the border.
+    """
+    sums = np.zeros((2, 2, 2))  # order, {border, inside}, {sum, count}
+    made = cell_map(~layout.real(), tile, pixels.shape)
+    for x, drawn in ((pixels, made), (pixels.swapaxes(0, 1), made.T)):
+        for order in (1, 2):
+            size = np.abs(np.diff(x.astype(np.float32), order, axis=1)).mean(-1)
+            at = np.arange(size.shape[1])  # the difference reaches from pixel at to at + order
+            crosses = at // tile != (at + order) // tile
+            inside = (at % tile >= 4) & ((at + order) % tile < tile - 4) & ~crosses
+            near = drawn[:, at] | drawn[:, at + order]
+            for k, mask in enumerate((near & crosses, near & inside)):
+                sums[order - 1, k] += size[mask].sum(), mask.sum()
+    means = sums[..., 0] / np.maximum(sums[..., 1], 1)
+    return tuple(float(value) for value in means[:, 0] / np.maximum(means[:, 1], 1e-9))
+
+
+def to_lab(pixels):
+    """uint8 sRGB [..., 3] to CIELAB (D65), float64 [..., 3]."""
+    rgb = pixels / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = linear @ np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
+                             [0.0193339, 0.1191920, 0.9503041]]).T
+    ratio = xyz / np.array([0.95047, 1.0, 1.08883])
+    f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
+
+
+def colour_difference(pixels, layout, tile, photo):
+    """CIELAB distance between the mean colours of the drawn tiles and of the photo; about 1 is just visible."""
+    made = cell_map(~layout.real(), tile, pixels.shape)
+    return float(np.linalg.norm(to_lab(pixels[made]).mean(0) - to_lab(photo.pixels(photo.x)).mean((0, 1))))
+
+
+# =============================================================================================
+# 9. main
+# =============================================================================================
+
+
+def main(argv=None):
+    """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
+    # fmt: off
+    IMAGE             = "samples/stones.png"  # the photo: a PNG, JPEG, TIFF, WEBP or BMP file
+    CROP              = None                  # part of the photo to use: (x, y, width, height), pixels; None: all
+    MAX_SIDE          = 1024                  # a larger photo is shrunk to this longer side, pixels
+    TILE_SIZE         = 128                   # side of a tile, pixels, a multiple of 32; the photo holds 3 x 3 or more
+    VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
+    EPOCHS            = 50                    # training length; 0: only draw, with the model trained before
+    EPOCH_TILES       = 160                   # tiles seen in one epoch
+    BATCH_SIZE        = 16                    # tiles in one step of training or drawing; less needs less memory
+    LEARNING_RATE     = 2e-3                  # peak, after the warm-up
+    NEIGHBOUR_DROPOUT = 0.4                   # share of training tiles that see other neighbours than N W E S, 0 to 1
+    WIDTHS            = (64, 128, 256)        # channels of the network at 1/4, 1/8, 1/16 of the resolution
+    TIMESTEPS         = 1000                  # length of the diffusion chain
+    SAMPLER           = "ddim"                # "ddim" (deterministic) | "ddpm" (fresh noise at each step)
+    SAMPLE_STEPS      = 20                    # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
+    SCALE             = 3                     # the texture is so many times as wide and high as the photo
+    LAYOUT            = "matched"             # "matched" | "ordered" | "random" | "rows": where real tiles go
+    SAMPLES           = 1                     # textures to draw, with SEED, SEED + 1, ...
+    SEED              = 0                     # another seed, another texture (and, when training starts, another model)
+    FRESH             = False                 # True: put the photo's old checkpoint aside and start anew
+    SAVE_EVERY        = 5                     # epochs between checkpoints
+    PREVIEW_EVERY     = 10                    # epochs between previews
+    OUTPUT_DIR        = "samples"             # pictures go to a folder in here named after the photo
+    CHECKPOINT_DIR    = "checkpoints"         # models go here
+    # fmt: on
+    c = settings(main, locals(), sys.argv[1:] if argv is None else argv)
+    photo = load_photo(find_photo(c.IMAGE), c.CROP, c.MAX_SIDE)
+    folder, checkpoint = prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
+    trainer = prepare_trainer(photo, c, checkpoint)
+    draw = sampler_of(photo, trainer, c)
+    announce(photo, trainer, c)
+
+    with StopSignals() as stop:
+        train_seconds = run_training(photo, trainer, draw, c, folder, checkpoint, stop)
+        draw_predictions(folder / "train_predictions.png", photo, trainer, draw, held_out=False)
+        draw_predictions(folder / "val_predictions.png", photo, trainer, draw, held_out=True)
+        draw_steps(folder / "diffusion_steps.png", photo, trainer, draw)
+        for seed in range(c.SEED, c.SEED + c.SAMPLES):
+            layout = plan_texture(photo, c, seed)
+            start = time.perf_counter()
+            pixels = draw_texture(photo, trainer, layout, draw, c, seed, stop)
+            save_texture(folder, photo, pixels, layout, c, seed, train_seconds, time.perf_counter() - start)
+
+
+def settings(function, values, argv):
+    """The UPPER_CASE values of function's constants with overrides NAME=value applied, as a namespace.
+
+    --help prints the constants with their comments and ends the run. A first argument without "=" is
+    IMAGE. UserError on unknown names and on values of another type or range.
+    """
+    constants = {name: value for name, value in values.items() if name.isupper()}
+    if "--help" in argv or "-h" in argv:
+        print(__doc__.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
+        for name, comment in re.findall(r"^    ([A-Z_]+) += .*?  # (.*)$", inspect.getsource(function), re.M):
+            print(f"  {name:<18} {constants[name]!r:<22} {comment}")
+        sys.exit(0)
+    for place, word in enumerate(argv):
+        name, equals, text = word.partition("=")
+        if not equals and place == 0 and not word.startswith("-"):
+            name, text = "IMAGE", word
+        elif not equals or name not in constants:
+            nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
+            raise UserError(f"{word} is not understood: there is no constant {name}; the nearest is {nearest}, "
+                            f"to be set as {nearest}=value (--help lists all)")
+        constants[name] = parse_value(name, text, constants[name])
+    return check_constants(SimpleNamespace(**constants))
+
+
+def parse_value(name, text, default):
+    """The value of an override, of the type of the constant's default; UserError otherwise."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = text
+    if isinstance(default, str):
+        return value if isinstance(value, str) else text
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    optional = {"CROP": (tuple, type(None)), "VALIDATION": (int, type(None))}
+    kinds = optional.get(name, (type(default),))
+    if type(value) not in kinds:
+        wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
+    return value
+
+
+def check_constants(c):
+    """The same namespace, if its values are in range; else UserError."""
+    for name in ("MAX_SIDE", "EPOCH_TILES", "BATCH_SIZE", "TIMESTEPS", "SAMPLE_STEPS", "SCALE", "SAMPLES", "SAVE_EVERY",
+                 "PREVIEW_EVERY"):
+        if getattr(c, name) < 1:
+            raise UserError(f"{name} is {getattr(c, name)}; it must be at least 1")
+    for name in ("EPOCHS", "SEED"):
+        if getattr(c, name) < 0:
+            raise UserError(f"{name} is {getattr(c, name)}; it must be at least 0")
+    for name, choices in (("SAMPLER", ("ddim", "ddpm")), ("LAYOUT", LAYOUTS)):
+        if getattr(c, name) not in choices:
+            raise UserError(f"{name} is {getattr(c, name)!r}; it must be one of {', '.join(choices)}")
+    if not 0 <= c.NEIGHBOUR_DROPOUT <= 1 or not 0 < c.LEARNING_RATE < 1:
+        raise UserError(f"NEIGHBOUR_DROPOUT is {c.NEIGHBOUR_DROPOUT} and LEARNING_RATE {c.LEARNING_RATE}; "
+                        "both must lie between 0 and 1")
+    if c.SAMPLE_STEPS > c.TIMESTEPS:
+        raise UserError(f"SAMPLE_STEPS is {c.SAMPLE_STEPS} and TIMESTEPS {c.TIMESTEPS}; there are no more steps than that")
+    if c.CROP is not None and (len(c.CROP) != 4 or any(type(value) is not int for value in c.CROP)):
+        raise UserError(f"CROP is {c.CROP}; it must be four whole numbers (x, y, width, height)")
+    if not c.WIDTHS or any(type(width) is not int or width < 8 or width % 8 for width in c.WIDTHS):
+        raise UserError(f"WIDTHS is {c.WIDTHS}; it must be a few multiples of 8, such as (64, 128, 256)")
+    if c.EPOCH_TILES % c.BATCH_SIZE:
+        raise UserError(f"EPOCH_TILES is {c.EPOCH_TILES} and BATCH_SIZE {c.BATCH_SIZE}; the first must be a multiple "
+                        f"of the second, such as {-(-c.EPOCH_TILES // c.BATCH_SIZE) * c.BATCH_SIZE}")
+    if c.FRESH and c.EPOCHS == 0:
+        raise UserError("FRESH=True puts the model aside and EPOCHS=0 needs one; leave one of them out")
+    return c
+
+
+def find_photo(path):
+    """The photo's path; a relative one is also looked for beside the script."""
+    return path if Path(path).exists() or not (HERE / path).exists() else HERE / path
+
+
+def prepare_folders(output_dir, checkpoint_dir, name):
+    """Make and try the folders; returns the pictures' folder and the checkpoint's path. UserError if not writable."""
+    folder, models = Path(output_dir) / name, Path(checkpoint_dir)
+    for place in (folder, models):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            probe = place / f".{os.getpid()}.tmp"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"the folder {place} cannot be written to ({error.strerror}); "
+                            "choose another OUTPUT_DIR and CHECKPOINT_DIR") from None
+    return folder, models / f"{name}.pt"
+
+
+def prepare_trainer(photo, c, checkpoint):
+    """A Trainer that is new, or as the checkpoint left it, or with the shipped weights if it only has to draw."""
+    torch.set_float32_matmul_precision("high")
+    device = pick_device()
+    if c.VALIDATION is None:
+        grid = [side // c.TILE_SIZE for side in photo.x.shape[1:]]
+        c.VALIDATION = int(grid[0] * grid[1] >= 16)
+    check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
+    dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device)
+    net = build_net(len(photo.x), c.TILE_SIZE, c.WIDTHS, c.SEED, device)
+    net.precision = pick_precision(device)
+    trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
+                      c.NEIGHBOUR_DROPOUT, c.SEED)
+    if c.FRESH and checkpoint.exists():
+        print(f"note: {checkpoint} was put aside as {put_aside(checkpoint)}")
+    shipped = HERE / "checkpoints" / f"{photo.name}.shipped.pt"
+    source = checkpoint if checkpoint.exists() or c.EPOCHS else shipped
+    if source.exists():
+        state = load_checkpoint(source)
+        training = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
+        for note in check_checkpoint(source, state, vars(c), photo, training):
+            print(f"note: {note}")
+        trainer.load(state)
+    elif c.EPOCHS == 0:
+        raise UserError(f"there is no model for this photo at {checkpoint}; make one with: "
+                        f"python texture_diffusion.py IMAGE={c.IMAGE} EPOCHS=50")
+    return trainer
+
+
+def sampler_of(photo, trainer, c):
+    """sample() with the constants filled in: draw(net, rings, present, generators)."""
+    bounds = [bound.to(trainer.alphas_cumprod.device) for bound in photo.bounds()]
+
+    def draw(net, rings, present, generators):
+        return sample(net, rings, present, generators, trainer.alphas_cumprod, bounds, c.SAMPLER, c.SAMPLE_STEPS)
+
+    return draw
+
+
+def grid_of(photo, c):
+    """Height and width of the texture in pixels, and rows and columns of the grid that covers it."""
+    height, width = (side * c.SCALE for side in photo.x.shape[1:])
+    return height, width, math.ceil(height / c.TILE_SIZE), math.ceil(width / c.TILE_SIZE)
+
+
+def announce(photo, trainer, c):
+    """Say what was read, what is going to happen and what it will cost."""
+    for note in photo.notes:
+        print(f"note: {note}")
+    device, net = trainer.alphas_cumprod.device, trainer.net
+    height, width, rows, columns = grid_of(photo, c)
+    print(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
+          f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {device.type}, "
+          f"{str(net.precision).removeprefix('torch.')}")
+    step, draw = trial(trainer)
+    steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
+    drawing = rows * columns / 2 / c.BATCH_SIZE * c.SAMPLE_STEPS * draw * c.SAMPLES
+    memory = peak_memory()
+    print(f"expected: training {steps * step / 60:.1f} min, drawing {drawing / 60:.1f} min for {c.SAMPLES} x "
+          f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
+
+
+def run_training(photo, trainer, draw, c, folder, checkpoint, stop):
+    """Train if there is something left to do, with checkpoints, loss curve and previews; returns the seconds."""
+    if trainer.step >= c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE:
+        print(f"the model has seen {trainer.step * c.BATCH_SIZE / c.EPOCH_TILES:g} epochs: drawing only")
+        return 0.0
+    start = time.perf_counter()
+
+    def save():
+        constants = {name: getattr(c, name) for name in NETWORK_CONSTANTS + TRAINING_CONSTANTS}
+        save_checkpoint(checkpoint, {"format": CHECKPOINT_FORMAT, "version": __version__, "constants": constants,
+                                     "digest": photo.digest, "size": tuple(photo.x.shape[1:]), **trainer.state()})
+
+    def report(epoch):
+        if epoch % c.SAVE_EVERY == 0:
+            save()
+        if epoch % c.PREVIEW_EVERY == 0:
+            draw_preview(folder / "preview.png", photo, trainer, draw)
+        draw_loss(folder, trainer.curve, c.BATCH_SIZE)
+
+    train(trainer, c.EPOCHS, c.EPOCH_TILES // c.BATCH_SIZE, stop, save, report)
+    return time.perf_counter() - start
+
+
+def plan_texture(photo, c, seed):
+    """The Layout of the texture of one seed."""
+    _, _, rows, columns = grid_of(photo, c)
+    return lay_out(photo, c.LAYOUT, rows, columns, c.TILE_SIZE, seed)
+
+
+def draw_texture(photo, trainer, layout, draw, c, seed, stop):
+    """The texture of a layout, uint8 [height, width, 3], with a progress bar."""
+    canvas = Canvas(photo, layout, c.TILE_SIZE, trainer.alphas_cumprod.device)
+    total = int((~layout.real()).sum()) * c.SAMPLE_STEPS
+    with tqdm(total=total, unit="step", desc="drawing", mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
+        for count in outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, draw, seed):
+            bar.update(count)
+            if stop.received:
+                raise Stopped("stopped while drawing; the model is saved, the same command draws again", stop.received)
+    return photo.pixels(canvas.crop(*grid_of(photo, c)[:2]))
+
+
+def save_texture(folder, photo, pixels, layout, c, seed, train_seconds, draw_seconds):
+    """Write the texture and its layout, and print the run's figures."""
+    name = ("" if c.LAYOUT == "matched" else f"_{c.LAYOUT}") + (f"_seed{seed}" if seed else "")
+    path = folder / f"output_texture_{c.SCALE}x{c.SCALE}{name}.png"
+    versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+    save_png(path, pixels, {"Software": versions, "seed": str(seed), "constants": repr(vars(c))})
+    draw_layout(folder / f"layout{name}.png", pixels, layout, c.TILE_SIZE)
+    seam_1st, seam_2nd = seam_ratios(pixels, layout, c.TILE_SIZE)
+    steps = c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
+    memory = peak_memory()
+    figures = {
+        "output": path, "size": f"{pixels.shape[1]} x {pixels.shape[0]}", "seed": seed,
+        "training_seconds": f"{train_seconds:.1f}", "sampling_seconds": f"{draw_seconds:.1f}",
+        "training_tiles_per_second": f"{steps * c.BATCH_SIZE / train_seconds:.2f}" if train_seconds else "none",
+        "sampling_tiles_per_second": f"{(~layout.real()).sum() / draw_seconds:.2f}",
+        "peak_memory_gb": f"{memory / 1e9:.2f}" if memory else "unknown",
+        "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
+        "colour_difference": f"{colour_difference(pixels, layout, c.TILE_SIZE, photo):.3f}",
+    }
+    for key, value in figures.items():
+        print(f"{key}: {value}")
+
+
+def run():
+    """main() with errors as one sentence and an exit code: 2 user's mistake, 1 failed run, 128 + n signal n."""
+    try:
+        main()
+        return 0
+    except (UserError, RunError) as error:
+        print(f"texture_diffusion: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except Stopped as stopped:
+        print(f"texture_diffusion: {stopped.args[0]}", file=sys.stderr)
+        return 128 + stopped.args[1]
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(run())
