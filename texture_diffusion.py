@@ -47,6 +47,7 @@ import math
 import os
 import platform
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -57,12 +58,12 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 try:
-    from matplotlib.figure import Figure
     import numpy as np
     import torch
     import torch.nn as nn
     import torch.nn.functional as F
     import torchvision
+    from matplotlib.figure import Figure
     from PIL import Image, ImageOps, PngImagePlugin
     from tqdm import tqdm
 except (ImportError, RuntimeError) as problem:  # RuntimeError: torchvision built for another torch
@@ -178,11 +179,9 @@ def to_8_bit(image, notes):
     """Any Pillow mode to L or RGB without clipping; appends to notes where information is lost."""
     if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion clips these to white
         return deep_grey(np.asarray(image, dtype=np.float64), (1, 255, 65535) if image.mode == "F" else (65535,))
-    if image.mode in ("1", "L"):
-        return image.convert("L")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         return flatten_alpha(np.asarray(image.convert("RGBA"), dtype=np.float64), notes)
-    return image.convert("RGB")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
 def deep_grey(values, tops):
@@ -227,7 +226,7 @@ def lighting_note(pixels):
     share = surface.var() / max(grey.var(), 1e-9)
     if share < 0.15 or np.ptp(surface) < 25:
         return []
-    return [f"brightness changes by {np.ptp(surface):.0f} of 255 levels across the photo ({share:.0%} of its variance): "
+    return [f"brightness drifts by {np.ptp(surface):.0f} of 255 levels across the photo ({share:.0%} of its variance): "
             "this can show up as patches; an evenly lit photo or a CROP works better"]
 
 
@@ -295,9 +294,10 @@ PATTERNS = {
     "N E S": "checkerboard, first column",
     "N W S": "checkerboard, last column",
     "W S": "checkerboard, top right corner",
-    "N E": "checkerboard, bottom left corner; rows: first column",
+    "N E": "checkerboard, bottom left corner",
     "N W": "checkerboard, bottom right corner",
     "NW N NE W": "rows: inside",
+    "N NE": "rows: first column",
     "NW N W": "rows: last column",
     "NW N NE W SW": "rows: beside the photo",
     "W SW": "rows: top row, beside the photo",
@@ -422,7 +422,7 @@ CROP_MARGIN = 4  # ring that the way up keeps around the tile, in pixels of each
 
 def tile_multiple(widths):
     """What TILE_SIZE must be a multiple of, so that tile and halo can be halved at every level."""
-    return 2 * UNSHUFFLE * 2 ** (len(widths) - 1)
+    return UNSHUFFLE * max(4, 2 ** len(widths))
 
 
 class Block(nn.Module):
@@ -489,7 +489,7 @@ class UNet(nn.Module):
     def forward(self, x_t, ring, present, time):
         """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
         time [B] in (0, 1]; returns the estimate of x0 without the skip of predict_x0, [B, C, T, T]."""
-        present = torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
+        present = with_tile(present)
         with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
             return self.denoise(self.canvas(x_t, ring, present), present, time).float()
 
@@ -513,6 +513,11 @@ class UNet(nn.Module):
         h = torch.cat([crop_middle(x, self.tile + 4) for x in (h, canvas.to(h.dtype))], 1)
         h = self.head_in(h.contiguous(memory_format=torch.channels_last))
         return crop_middle(self.head_out(F.silu(h)), self.tile)
+
+
+def with_tile(present):
+    """bool [B, 8] of neighbours to bool [B, 9] of regions: the tile itself always exists."""
+    return torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
 
 
 def crop_middle(x, side):
@@ -557,7 +562,7 @@ def q_sample(x0, t, eps, alphas_cumprod):
     return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
 
 
-DETAIL = 0.15  # deviation of the finest detail, in normalised units
+DETAIL = 0.2  # deviation of the finest detail, in normalised units
 
 
 def predict_x0(net, x_t, t, ring, present, alphas_cumprod):
@@ -593,13 +598,20 @@ def ddim_step(x_t, x0, t, t_prev, alphas_cumprod):
     return q_sample(x0, t_prev, eps, alphas_cumprod)
 
 
+SAMPLERS = ("ddim", "ddpm", "mixed")
+
+
 def trailing_timesteps(num_timesteps, steps):
     """steps timesteps from num_timesteps - 1 down, evenly spaced, then -1 for the clean end."""
     return [round(num_timesteps * k / steps) - 1 for k in range(steps, -1, -1)]
 
 
-def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="ddim", steps=20):
+def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixed", steps=30):
     """Draw tiles among their neighbours; a generator that yields (t, x_t, x0 estimate) after each step.
+
+    sampler: "ddpm", "ddim" or "mixed", DDPM steps in the noisy half of the chain and DDIM steps in the
+    rest: fresh noise corrects what was decided too early about the structure, but wears off fine detail
+    (EDM, arXiv 2206.00364, limits it to a range of noise levels for the same reason).
 
     ring [B, C, S, S], present bool [B, 8], generators: one CPU torch.Generator a tile, from which
     its start and its noise come, so that a tile does not depend on the batch that it is drawn in.
@@ -616,7 +628,7 @@ def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="ddim
         t, t_prev = (torch.full((len(ring),), k, dtype=torch.long, device=ring.device) for k in (now, after))
         with torch.inference_mode():
             x0 = predict_x0(net, x_t, t, ring, present, alphas_cumprod).clamp(*bounds)
-            if sampler == "ddpm":
+            if sampler == "ddpm" or sampler == "mixed" and now >= len(alphas_cumprod) // 2:
                 x_t = ddpm_step(x_t, x0, t, t_prev, noise(), alphas_cumprod)
             else:
                 x_t = ddim_step(x_t, x0, t, t_prev, alphas_cumprod)
@@ -828,6 +840,7 @@ class Trainer:
         self.opt = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=0.01)
         self.step = self.start = self.end = 0  # done so far; first and last step of the current schedule
         self.curve = []  # [step, mean training loss, validation loss or None], one entry an epoch
+        self.losses = []  # of the steps since the last entry
 
     def loss(self, net, generator):
         """The weighted x0 loss of one random batch, a scalar tensor."""
@@ -864,7 +877,13 @@ class Trainer:
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.net.parameters()), 1 - decay)
+        self.losses.append(loss.item())
         return loss.item()
+
+    def end_epoch(self):
+        """Add an entry to the curve."""
+        self.curve.append([self.step, sum(self.losses) / len(self.losses), self.validate()])
+        self.losses = []
 
     def plan(self, end):
         """Train up to step `end`; a schedule that had run out starts again with a warm-up."""
@@ -897,7 +916,8 @@ class Trainer:
     def state(self):
         """What has to be kept, as plain values."""
         return {"net": self.net.state_dict(), "ema": self.ema.state_dict(), "opt": self.opt.state_dict(),
-                "step": self.step, "start": self.start, "end": self.end, "seed": self.seed, "curve": self.curve}
+                "step": self.step, "start": self.start, "end": self.end, "seed": self.seed, "curve": self.curve,
+                "losses": self.losses}
 
     def load(self, state):
         """Take over a state; one with EMA weights only (a shipped model) can draw but not go on training."""
@@ -906,7 +926,7 @@ class Trainer:
             self.net.load_state_dict(state["net"])
             self.opt.load_state_dict(state["opt"])
         self.step, self.start, self.end = state["step"], state["start"], state["end"]
-        self.seed, self.curve = state["seed"], list(state["curve"])
+        self.seed, self.curve, self.losses = state["seed"], list(state["curve"]), list(state["losses"])
 
 
 def trial(trainer):
@@ -929,15 +949,12 @@ def train(trainer, epochs, epoch_steps, stop, save, report):
     trainer.plan(epochs * epoch_steps)
     bar = tqdm(total=trainer.end * trainer.batch_size, initial=trainer.step * trainer.batch_size, unit="tile",
                desc="training", mininterval=0.5 if sys.stderr.isatty() else 20)
-    losses = []
     with bar:
         for loss in trainer.steps():
-            losses.append(loss)
             bar.update(trainer.batch_size)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if trainer.step % epoch_steps == 0:
-                trainer.curve.append([trainer.step, sum(losses) / len(losses), trainer.validate()])
-                losses = []
+                trainer.end_epoch()
                 report(trainer.step // epoch_steps)
             if stop.received:
                 save()
@@ -962,10 +979,11 @@ def train(trainer, epochs, epoch_steps, stop, save, report):
 
 LAYOUTS = ("matched", "ordered", "random", "rows")
 OFFSETS = {"N": (-1, 0), "W": (0, -1), "E": (0, 1), "S": (1, 0)}  # row, column
-CANDIDATES = 400  # places of the photo that are tried for each real tile
-SHORTLIST = 8  # best candidates among which the balance of colours decides
-REUSE_COST = 0.1  # of using a place once more, as a share of the disagreement of two unrelated claims
 CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
+PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
+TOLERANCE = 0.03  # of the disagreement, within which the balance of colours decides ...
+SHORTLIST = 32  # ... among so many places at most
+REUSE_COST = 0.1  # of using a place once more; 1 is the disagreement of two unrelated claims
 
 
 class Layout(NamedTuple):
@@ -987,10 +1005,11 @@ def lay_out(photo, kind, rows, columns, tile, seed):
         return rows_layout(rows, columns, grid_offsets(height, tile), grid_offsets(width, tile))
     cells = [(i, j) for i in range(rows) for j in range(columns) if (i + j) % 2 == 0]
     source = np.full((rows, columns, 2), -1)
-    if kind == "matched":
-        match_tiles(source, cells, photo.x.cpu(), tile, rng)
+    matcher = Matcher(photo.x.cpu(), tile) if kind == "matched" else None
     for i, j in cells:
-        if kind == "ordered":
+        if kind == "matched":
+            source[i, j] = matcher.choose((i, j), rng)
+        elif kind == "ordered":
             ys, xs = grid_offsets(height, tile), grid_offsets(width, tile)
             source[i, j] = ys[i % len(ys)], xs[j % len(xs)]
         elif kind == "random":
@@ -1013,62 +1032,85 @@ def rows_layout(rows, columns, ys, xs):
 # Random real tiles break regular textures: rows of bricks would not meet across a gap. A tile cut
 # at offset p therefore claims what the gap beside it should look like, namely what lies beside p in
 # the photo, and two tiles around a gap agree if their claims look alike. Agreement alone would
-# prefer quiet parts of the photo, so that two things keep the balance: parts used already cost
-# more, and of the best few candidates the one is taken that brings the mean of all claims closest
+# prefer quiet parts of the photo, so two things keep the balance: parts used already cost more, and
+# among places of nearly the same cost the one is taken that brings the mean of all claims closest
 # to the photo's mean, which is 0.
 
 
-def match_tiles(source, cells, x, tile, rng):
-    """Fill source [rows, columns, 2] at cells, in that order, with offsets whose claims agree (in place)."""
-    blurred = blur_with_border(x, tile)
-    unknown = 2 * np.nanvar(blurred)  # squared difference of two unrelated places
-    used, claimed = np.zeros(x.shape[1:]), np.zeros(len(x))  # times each pixel was used; sum of all claims
-    placed = {}  # (gap, direction of the gap seen from the tile) -> claim
-    for i, j in cells:
-        candidates = random_offsets(rng, x.shape[1:], tile)
-        own = {name: claims(blurred, candidates, name, tile) for name in OFFSETS}
-        rivals = [(own[name], placed[gap, other]) for name, (di, dj) in OFFSETS.items() for other in OFFSETS
-                  if (gap := (i + di, j + dj), other) in placed]
-        score = REUSE_COST * box_means(used, candidates, tile)
-        for claim, other in rivals:
-            error = (claim - other) ** 2
-            score += np.where(np.isnan(error), unknown, error).mean((1, 2, 3)) / unknown / len(rivals)
-        sums = sum(np.nansum(claim, (2, 3)) for claim in own.values())  # [N, C]
-        best = np.argsort(score, kind="stable")[:SHORTLIST]
-        best = best[np.linalg.norm(claimed + sums[best], axis=1).argmin()]
-        claimed += sums[best]
-        y, x0 = source[i, j] = candidates[best]
-        used[y:y + tile, x0:x0 + tile] += 1
-        for name, (di, dj) in OFFSETS.items():
-            placed[(i + di, j + dj), name] = own[name][best]
+class Matcher:
+    """Chooses real tiles one after the other, each to agree with those around it; x is the photo, [C, H, W].
+
+    All places of the photo, PLACE_STEP pixels apart, are tried. Where a is the claim of a place and b a
+    rival's, both 0 where unknown, and k says whether they are known, the disagreement
+    k_a k_b (a - b)^2 + (1 - k_a k_b) unrelated is linear in the planes (a, a^2, k_a): summed over the
+    four gaps around a tile it is a correlation with a kernel made of all b, done by FFT.
+    """
+
+    def __init__(self, x, tile):
+        self.channels, self.tile, self.side = len(x), tile, tile // CLAIM_SHRINK
+        self.planes = claim_planes(x, tile)
+        self.unrelated = 2 * self.planes[:-2, self.planes[-1] > 0].var()  # squared difference of two places
+        self.places = [(side - tile) // PLACE_STEP + 1 for side in x.shape[1:]]
+        self.grid = [(side - tile) // CLAIM_SHRINK + 1 for side in x.shape[1:]]  # places of one phase
+        phases = range(0, CLAIM_SHRINK, PLACE_STEP)
+        height, width = (count + 3 * self.side - 1 for count in self.grid)
+        self.spectra = torch.fft.rfft2(torch.stack(
+            [self.planes[:, a::CLAIM_SHRINK, b::CLAIM_SHRINK][:, :height, :width] for a in phases for b in phases]))
+        self.size, self.phases = (height, width), len(phases)
+        self.used = torch.zeros(x.shape[1:], dtype=torch.float64)  # how often each pixel was taken
+        self.claimed = torch.zeros(len(x))  # sum of all claims
+        self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
+
+    def claim(self, offset, name):
+        """What the photo shows beside the tile at an offset (y, x) in a direction: [C + 2, side, side]."""
+        y, x = (int(at) + (1 + way) * self.tile for at, way in zip(offset, OFFSETS[name]))
+        return self.planes[:, y:y + self.tile:CLAIM_SHRINK, x:x + self.tile:CLAIM_SHRINK]
+
+    def disagreement(self, rivals):
+        """Mean disagreement of each place with rivals {direction: claims}, over that of unrelated places, [places]."""
+        kernel, n = torch.zeros(self.channels + 2, *self.size), self.side
+        for name, claims in rivals.items():
+            for b in claims:
+                y, x = ((1 + way) * n for way in OFFSETS[name])
+                kernel[:, y:y + n, x:x + n] += torch.cat(
+                    [-2 * b[:-2], b[-1:], b[-2:-1] - self.unrelated * self.channels * b[-1:]])
+        total = torch.fft.irfft2((self.spectra * torch.fft.rfft2(kernel).conj()).sum(1), s=self.size)
+        total = total[:, :self.grid[0], :self.grid[1]].reshape(self.phases, self.phases, *self.grid)
+        total = total.permute(2, 0, 3, 1).reshape(*(count * self.phases for count in self.grid))
+        total = total[:self.places[0], :self.places[1]] / (n * n * self.channels * self.unrelated)
+        count = sum(map(len, rivals.values()))
+        return total / max(1, count) + min(1, count)
+
+    def choose(self, cell, rng):
+        """The offset (y, x) of the real tile for a grid cell, which is noted as taken."""
+        gaps = {name: (cell[0] + di, cell[1] + dj) for name, (di, dj) in OFFSETS.items()}
+        rivals = {name: [self.placed[gap, other] for other in OFFSETS if (gap, other) in self.placed]
+                  for name, gap in gaps.items()}
+        cost = self.disagreement(rivals) + REUSE_COST * box_means(self.used, self.tile, PLACE_STEP)
+        near = torch.nonzero(cost <= cost.min() + TOLERANCE) * PLACE_STEP
+        near = near[torch.from_numpy(rng.permutation(len(near))[:SHORTLIST])].tolist()
+        sums = [sum(self.claim(place, name)[:-2].sum((1, 2)) for name in OFFSETS) for place in near]
+        best = int(torch.linalg.vector_norm(self.claimed + torch.stack(sums), dim=1).argmin())
+        y, x = near[best]
+        self.claimed += sums[best]
+        self.used[y:y + self.tile, x:x + self.tile] += 1
+        self.placed.update({(gap, name): self.claim((y, x), name) for name, gap in gaps.items()})
+        return y, x
 
 
-def random_offsets(rng, size, tile):
-    """CANDIDATES random offsets of tiles in a photo of size (H, W), [N, 2]; the borders are met as often as the middle."""
-    offsets = rng.integers(-(tile // 2), np.array(size) - tile // 2, size=(CANDIDATES, 2))
-    return offsets.clip(0, np.array(size) - tile)
+def box_means(values, side, step):
+    """Means of values [H, W] over squares of a side, those squares a step apart."""
+    total = F.pad(values, (1, 0, 1, 0)).cumsum(0).cumsum(1)
+    low, high = slice(None, -side, step), slice(side, None, step)
+    return (total[high, high] - total[low, high] - total[high, low] + total[low, low]) / side**2
 
 
-def box_means(values, offsets, tile):
-    """Means of values [H, W] over the tiles at offsets [N, 2], [N]."""
-    total = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    y, x = offsets.T
-    return (total[y + tile, x + tile] - total[y, x + tile] - total[y + tile, x] + total[y, x]) / tile**2
-
-
-def blur_with_border(x, tile):
-    """Means of CLAIM_SHRINK x CLAIM_SHRINK boxes of x [C, H, W] that begin at each pixel, as numpy
-    [C, H + 2T, W + 2T] with NaN where the box leaves the photo."""
-    blurred = F.avg_pool2d(x, CLAIM_SHRINK, stride=1)
-    cut = CLAIM_SHRINK - 1
-    return F.pad(blurred, (tile, tile + cut, tile, tile + cut), value=math.nan).numpy()
-
-
-def claims(blurred, offsets, name, tile):
-    """What the photo shows beside tiles at offsets [N, 2] in a direction: [N, C, T/8, T/8], NaN if unknown."""
-    span = np.arange(0, tile, CLAIM_SHRINK)
-    ys, xs = (offsets + tile + np.array(OFFSETS[name]) * tile).T[:, :, None] + span  # [N, T/8] each
-    return blurred[:, ys[:, :, None], xs[:, None, :]].swapaxes(0, 1)
+def claim_planes(x, tile):
+    """What claims are made of, [C + 2, H + 2T, W + 2T]: means of x [C, H, W] over boxes of CLAIM_SHRINK pixels that
+    begin at each pixel; the sum of their squares; whether the box lies in the photo (else all planes are 0)."""
+    blurred = F.avg_pool2d(torch.cat([x, torch.ones_like(x[:1])]), CLAIM_SHRINK, stride=1)
+    blurred = torch.cat([blurred[:-1], (blurred[:-1] ** 2).sum(0, keepdim=True), blurred[-1:]])
+    return F.pad(blurred, (tile, tile + CLAIM_SHRINK - 1, tile, tile + CLAIM_SHRINK - 1))
 
 
 class Canvas:
@@ -1109,11 +1151,13 @@ def outpaint(net, canvas, passes, batch_size, draw, seed):
     (seed, row, column) alone, not on the batch.
     """
     for cells in passes:
-        for part in (cells[k:k + batch_size] for k in range(0, len(cells), batch_size)):
-            generators = [torch_generator(seed, DRAWING, i, j) for i, j in part]
-            for _, tiles, _ in draw(net, *canvas.neighbours(part), generators):
+        rings, present = canvas.neighbours(cells)  # of the whole pass, before any tile of it is placed
+        for part in torch.arange(len(cells)).split(batch_size):
+            generators = [torch_generator(seed, DRAWING, *cells[k]) for k in part]
+            for _, x_t, _ in draw(net, rings[part], present[part], generators):
+                tiles = x_t
                 yield len(part)
-            canvas.place(part, tiles)
+            canvas.place([cells[k] for k in part], tiles)
 
 
 # =============================================================================================
@@ -1155,8 +1199,7 @@ def fixed_windows(dataset, count, held_out):
 
 def in_place(net, windows, present, tiles):
     """Canvases that show tiles [B, C, T, T] among the neighbours present; absent ones are zero, the mean colour."""
-    full = torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
-    return net.canvas(tiles, windows, full)
+    return net.canvas(tiles, windows, with_tile(present))
 
 
 def draw_preview(path, photo, trainer, draw):
@@ -1182,7 +1225,8 @@ def draw_predictions(path, photo, trainer, draw, held_out):
         estimate = predict_x0(trainer.ema, x_t, t, windows, present, trainer.alphas_cumprod)
     *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators)
     columns = {"neighbours": in_place(trainer.ema, windows, present, torch.zeros_like(x0)), "noisy tile x_t": x_t,
-               "estimate of x0": estimate, "full sample": tiles, "truth x0": x0, "|estimate - truth|": (estimate - x0).abs() - 1}
+               "estimate of x0": estimate, "full sample": tiles, "truth x0": x0,
+               "error of the estimate": estimate - x0}
     kind = "held-out tiles" if held_out and dataset.validation else "training tiles"
     if held_out and not dataset.validation:
         kind += " (no tiles are held out: VALIDATION = 0)"
@@ -1270,6 +1314,8 @@ def to_lab(pixels):
 def colour_difference(pixels, layout, tile, photo):
     """CIELAB distance between the mean colours of the drawn tiles and of the photo; about 1 is just visible."""
     made = cell_map(~layout.real(), tile, pixels.shape)
+    if not made.any():
+        return 0.0
     return float(np.linalg.norm(to_lab(pixels[made]).mean(0) - to_lab(photo.pixels(photo.x)).mean((0, 1))))
 
 
@@ -1287,14 +1333,14 @@ def main(argv=None):
     TILE_SIZE         = 128                   # side of a tile, pixels, a multiple of 32; the photo holds 3 x 3 or more
     VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
     EPOCHS            = 50                    # training length; 0: only draw, with the model trained before
-    EPOCH_TILES       = 160                   # tiles seen in one epoch
+    EPOCH_TILES       = 208                   # tiles seen in one epoch
     BATCH_SIZE        = 16                    # tiles in one step of training or drawing; less needs less memory
-    LEARNING_RATE     = 2e-3                  # peak, after the warm-up
+    LEARNING_RATE     = 3e-3                  # peak, after the warm-up
     NEIGHBOUR_DROPOUT = 0.4                   # share of training tiles that see other neighbours than N W E S, 0 to 1
     WIDTHS            = (64, 128, 256)        # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS         = 1000                  # length of the diffusion chain
-    SAMPLER           = "ddim"                # "ddim" (deterministic) | "ddpm" (fresh noise at each step)
-    SAMPLE_STEPS      = 20                    # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
+    SAMPLER           = "mixed"               # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
+    SAMPLE_STEPS      = 30                    # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
     SCALE             = 3                     # the texture is so many times as wide and high as the photo
     LAYOUT            = "matched"             # "matched" | "ordered" | "random" | "rows": where real tiles go
     SAMPLES           = 1                     # textures to draw, with SEED, SEED + 1, ...
@@ -1313,7 +1359,7 @@ def main(argv=None):
     announce(photo, trainer, c)
 
     with StopSignals() as stop:
-        train_seconds = run_training(photo, trainer, draw, c, folder, checkpoint, stop)
+        trained = run_training(photo, trainer, draw, c, folder, checkpoint, stop)
         draw_predictions(folder / "train_predictions.png", photo, trainer, draw, held_out=False)
         draw_predictions(folder / "val_predictions.png", photo, trainer, draw, held_out=True)
         draw_steps(folder / "diffusion_steps.png", photo, trainer, draw)
@@ -1321,7 +1367,7 @@ def main(argv=None):
             layout = plan_texture(photo, c, seed)
             start = time.perf_counter()
             pixels = draw_texture(photo, trainer, layout, draw, c, seed, stop)
-            save_texture(folder, photo, pixels, layout, c, seed, train_seconds, time.perf_counter() - start)
+            save_texture(folder, photo, pixels, layout, c, seed, trained, time.perf_counter() - start)
 
 
 def settings(function, values, argv):
@@ -1338,7 +1384,7 @@ def settings(function, values, argv):
         sys.exit(0)
     for place, word in enumerate(argv):
         name, equals, text = word.partition("=")
-        if not equals and place == 0 and not word.startswith("-"):
+        if place == 0 and (Path(word).is_file() or not equals and not word.startswith("-")):
             name, text = "IMAGE", word
         elif not equals or name not in constants:
             nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
@@ -1368,30 +1414,26 @@ def parse_value(name, text, default):
 
 def check_constants(c):
     """The same namespace, if its values are in range; else UserError."""
-    for name in ("MAX_SIDE", "EPOCH_TILES", "BATCH_SIZE", "TIMESTEPS", "SAMPLE_STEPS", "SCALE", "SAMPLES", "SAVE_EVERY",
-                 "PREVIEW_EVERY"):
-        if getattr(c, name) < 1:
-            raise UserError(f"{name} is {getattr(c, name)}; it must be at least 1")
-    for name in ("EPOCHS", "SEED"):
-        if getattr(c, name) < 0:
-            raise UserError(f"{name} is {getattr(c, name)}; it must be at least 0")
-    for name, choices in (("SAMPLER", ("ddim", "ddpm")), ("LAYOUT", LAYOUTS)):
-        if getattr(c, name) not in choices:
-            raise UserError(f"{name} is {getattr(c, name)!r}; it must be one of {', '.join(choices)}")
-    if not 0 <= c.NEIGHBOUR_DROPOUT <= 1 or not 0 < c.LEARNING_RATE < 1:
-        raise UserError(f"NEIGHBOUR_DROPOUT is {c.NEIGHBOUR_DROPOUT} and LEARNING_RATE {c.LEARNING_RATE}; "
-                        "both must lie between 0 and 1")
-    if c.SAMPLE_STEPS > c.TIMESTEPS:
-        raise UserError(f"SAMPLE_STEPS is {c.SAMPLE_STEPS} and TIMESTEPS {c.TIMESTEPS}; there are no more steps than that")
-    if c.CROP is not None and (len(c.CROP) != 4 or any(type(value) is not int for value in c.CROP)):
-        raise UserError(f"CROP is {c.CROP}; it must be four whole numbers (x, y, width, height)")
-    if not c.WIDTHS or any(type(width) is not int or width < 8 or width % 8 for width in c.WIDTHS):
-        raise UserError(f"WIDTHS is {c.WIDTHS}; it must be a few multiples of 8, such as (64, 128, 256)")
-    if c.EPOCH_TILES % c.BATCH_SIZE:
-        raise UserError(f"EPOCH_TILES is {c.EPOCH_TILES} and BATCH_SIZE {c.BATCH_SIZE}; the first must be a multiple "
-                        f"of the second, such as {-(-c.EPOCH_TILES // c.BATCH_SIZE) * c.BATCH_SIZE}")
-    if c.FRESH and c.EPOCHS == 0:
-        raise UserError("FRESH=True puts the model aside and EPOCHS=0 needs one; leave one of them out")
+    rules = {
+        "must be at least 1": ("MAX_SIDE EPOCH_TILES BATCH_SIZE TIMESTEPS SAMPLE_STEPS SCALE SAMPLES SAVE_EVERY "
+                               "PREVIEW_EVERY", lambda value: value >= 1),
+        "must be at least 0": ("EPOCHS SEED", lambda value: value >= 0),
+        "must lie between 0 and 1": ("NEIGHBOUR_DROPOUT LEARNING_RATE", lambda value: 0 <= value <= 1),
+        "must be above 0": ("LEARNING_RATE", lambda value: value > 0),
+        f"must be one of {', '.join(SAMPLERS)}": ("SAMPLER", lambda value: value in SAMPLERS),
+        f"must be one of {', '.join(LAYOUTS)}": ("LAYOUT", lambda value: value in LAYOUTS),
+        "must be four whole numbers (x, y, width, height)":
+            ("CROP", lambda value: value is None or len(value) == 4 and all(type(n) is int for n in value)),
+        "must be a few multiples of 8, such as (64, 128, 256)":
+            ("WIDTHS", lambda value: value and all(type(n) is int and n > 0 and n % 8 == 0 for n in value)),
+        f"must be at most TIMESTEPS = {c.TIMESTEPS}": ("SAMPLE_STEPS", lambda value: value <= c.TIMESTEPS),
+        f"must be a multiple of BATCH_SIZE = {c.BATCH_SIZE}": ("EPOCH_TILES", lambda value: value % c.BATCH_SIZE == 0),
+        "needs a model to draw with, and FRESH = True puts it aside": ("EPOCHS", lambda value: value or not c.FRESH),
+    }
+    for rule, (names, holds) in rules.items():
+        for name in names.split():
+            if not holds(getattr(c, name)):
+                raise UserError(f"{name} is {getattr(c, name)!r}; it {rule}")
     return c
 
 
@@ -1417,12 +1459,12 @@ def prepare_folders(output_dir, checkpoint_dir, name):
 
 def prepare_trainer(photo, c, checkpoint):
     """A Trainer that is new, or as the checkpoint left it, or with the shipped weights if it only has to draw."""
+    check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
     torch.set_float32_matmul_precision("high")
     device = pick_device()
     if c.VALIDATION is None:
         grid = [side // c.TILE_SIZE for side in photo.x.shape[1:]]
         c.VALIDATION = int(grid[0] * grid[1] >= 16)
-    check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
     dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device)
     net = build_net(len(photo.x), c.TILE_SIZE, c.WIDTHS, c.SEED, device)
     net.precision = pick_precision(device)
@@ -1430,18 +1472,25 @@ def prepare_trainer(photo, c, checkpoint):
                       c.NEIGHBOUR_DROPOUT, c.SEED)
     if c.FRESH and checkpoint.exists():
         print(f"note: {checkpoint} was put aside as {put_aside(checkpoint)}")
-    shipped = HERE / "checkpoints" / f"{photo.name}.shipped.pt"
-    source = checkpoint if checkpoint.exists() or c.EPOCHS else shipped
+    source = checkpoint
+    if c.EPOCHS == 0 and not checkpoint.exists():
+        source = shipped_weights(photo, c.IMAGE, checkpoint)
     if source.exists():
         state = load_checkpoint(source)
         training = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
         for note in check_checkpoint(source, state, vars(c), photo, training):
             print(f"note: {note}")
         trainer.load(state)
-    elif c.EPOCHS == 0:
-        raise UserError(f"there is no model for this photo at {checkpoint}; make one with: "
-                        f"python texture_diffusion.py IMAGE={c.IMAGE} EPOCHS=50")
     return trainer
+
+
+def shipped_weights(photo, image, checkpoint):
+    """The path of the weights that come with the script, if there are any for this very photo; else UserError."""
+    shipped = HERE / "checkpoints" / f"{photo.name}.shipped.pt"
+    if not shipped.exists() or load_checkpoint(shipped)["digest"] != photo.digest:
+        raise UserError(f"there is no model for this photo at {checkpoint}; make one with: "
+                        f"python texture_diffusion.py {shlex.quote(f'IMAGE={image}')} EPOCHS=50")
+    return shipped
 
 
 def sampler_of(photo, trainer, c):
@@ -1471,18 +1520,19 @@ def announce(photo, trainer, c):
           f"{str(net.precision).removeprefix('torch.')}")
     step, draw = trial(trainer)
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
-    drawing = rows * columns / 2 / c.BATCH_SIZE * c.SAMPLE_STEPS * draw * c.SAMPLES
+    drawn = rows * columns * (1 - c.SCALE**-2 if c.LAYOUT == "rows" else 0.5)
+    drawing = drawn / c.BATCH_SIZE * c.SAMPLE_STEPS * draw * c.SAMPLES
     memory = peak_memory()
     print(f"expected: training {steps * step / 60:.1f} min, drawing {drawing / 60:.1f} min for {c.SAMPLES} x "
           f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
 
 
 def run_training(photo, trainer, draw, c, folder, checkpoint, stop):
-    """Train if there is something left to do, with checkpoints, loss curve and previews; returns the seconds."""
+    """Train if there is something left to do, with checkpoints, loss curve and previews; returns (seconds, tiles)."""
     if trainer.step >= c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE:
         print(f"the model has seen {trainer.step * c.BATCH_SIZE / c.EPOCH_TILES:g} epochs: drawing only")
-        return 0.0
-    start = time.perf_counter()
+        return 0.0, 0
+    start, first = time.perf_counter(), trainer.step
 
     def save():
         constants = {name: getattr(c, name) for name in NETWORK_CONSTANTS + TRAINING_CONSTANTS}
@@ -1497,7 +1547,7 @@ def run_training(photo, trainer, draw, c, folder, checkpoint, stop):
         draw_loss(folder, trainer.curve, c.BATCH_SIZE)
 
     train(trainer, c.EPOCHS, c.EPOCH_TILES // c.BATCH_SIZE, stop, save, report)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, (trainer.step - first) * c.BATCH_SIZE
 
 
 def plan_texture(photo, c, seed):
@@ -1518,20 +1568,19 @@ def draw_texture(photo, trainer, layout, draw, c, seed, stop):
     return photo.pixels(canvas.crop(*grid_of(photo, c)[:2]))
 
 
-def save_texture(folder, photo, pixels, layout, c, seed, train_seconds, draw_seconds):
-    """Write the texture and its layout, and print the run's figures."""
+def save_texture(folder, photo, pixels, layout, c, seed, trained, draw_seconds):
+    """Write the texture and its layout, and print the run's figures; trained: (seconds, tiles)."""
     name = ("" if c.LAYOUT == "matched" else f"_{c.LAYOUT}") + (f"_seed{seed}" if seed else "")
     path = folder / f"output_texture_{c.SCALE}x{c.SCALE}{name}.png"
     versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     save_png(path, pixels, {"Software": versions, "seed": str(seed), "constants": repr(vars(c))})
     draw_layout(folder / f"layout{name}.png", pixels, layout, c.TILE_SIZE)
     seam_1st, seam_2nd = seam_ratios(pixels, layout, c.TILE_SIZE)
-    steps = c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
     memory = peak_memory()
     figures = {
         "output": path, "size": f"{pixels.shape[1]} x {pixels.shape[0]}", "seed": seed,
-        "training_seconds": f"{train_seconds:.1f}", "sampling_seconds": f"{draw_seconds:.1f}",
-        "training_tiles_per_second": f"{steps * c.BATCH_SIZE / train_seconds:.2f}" if train_seconds else "none",
+        "training_seconds": f"{trained[0]:.1f}", "sampling_seconds": f"{draw_seconds:.1f}",
+        "training_tiles_per_second": f"{trained[1] / trained[0]:.2f}" if trained[1] else "none",
         "sampling_tiles_per_second": f"{(~layout.real()).sum() / draw_seconds:.2f}",
         "peak_memory_gb": f"{memory / 1e9:.2f}" if memory else "unknown",
         "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
@@ -1552,6 +1601,9 @@ def run():
     except Stopped as stopped:
         print(f"texture_diffusion: {stopped.args[0]}", file=sys.stderr)
         return 128 + stopped.args[1]
+    except torch.OutOfMemoryError:
+        print("texture_diffusion: the memory is full; try a smaller BATCH_SIZE or TILE_SIZE", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -5,12 +5,13 @@
 TEXTURE is a picture written by texture_diffusion.py: its metadata says how it was laid out, and the
 layout is computed again to know which tiles are generated. Prints one Markdown row a picture:
 
-seam 1st, 2nd   mean absolute 1st and 2nd difference across tile borders over that inside generated tiles; 1 is invisible
+seam 1st, 2nd   mean absolute 1st and 2nd difference across tile borders over that inside generated tiles;
+                1 is invisible
 colour          CIELAB distance of the mean colours of generated tiles and photo; about 1 is just visible
 contrast        standard deviation of the generated tiles' pixels over that of the photo's
 novelty         distance of generated 16 x 16 patches to the nearest patch in one half of the photo, over that
                 of patches of the other half; mean of both halves. Below 1 is closer to copying, far above is noise
-spectrum        RMS difference in dB of the mean power spectra of generated tiles and of the photo's tiles, above 2
+spectrum        RMS difference in dB of the mean power spectra of generated tiles and of the photo's, above 2
                 cycles a tile; blur and noise show here. In brackets the same for two halves of the photo's tiles
 """
 

@@ -1,0 +1,26 @@
+"""Make the weights that come with the repository from a finished default run:
+
+    python texture_diffusion.py && python -m benchmarks.ship_weights
+
+Keeps the EMA alone, in float16 (about 9 MB), as checkpoints/stones.shipped.pt.
+"""
+
+from pathlib import Path
+
+import torch
+
+import texture_diffusion as td
+
+FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+def main():
+    """Read checkpoints/stones.pt, write checkpoints/stones.shipped.pt."""
+    state = td.load_checkpoint(FOLDER / "stones.pt")
+    state = {key: value for key, value in state.items() if key not in ("net", "opt")}
+    state["ema"] = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
+    td.save_checkpoint(FOLDER / "stones.shipped.pt", state)
+
+
+if __name__ == "__main__":
+    main()

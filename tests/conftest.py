@@ -1,0 +1,148 @@
+"""What the tests share: small photos, tiny networks, and two ways to run the tool."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "texture_diffusion.py"
+sys.path.insert(0, str(ROOT))
+
+import texture_diffusion as td  # noqa: E402
+
+TILE = 16
+WIDTHS = (8, 16)
+TINY = {"TILE_SIZE": TILE, "WIDTHS": "(8,16)", "EPOCHS": 2, "EPOCH_TILES": 8, "BATCH_SIZE": 4, "TIMESTEPS": 20,
+        "LEARNING_RATE": 0.002, "NEIGHBOUR_DROPOUT": 0.4, "SAMPLE_STEPS": 2, "PREVIEW_EVERY": 1, "SAVE_EVERY": 1}
+
+torch.set_num_threads(1)
+
+
+def tiny(**changes):
+    """Command-line arguments of a run that takes a second or two."""
+    return [f"{name}={value}" for name, value in {**TINY, **changes}.items()]
+
+
+def draw_pixels(height, width, seed=0, channels=3):
+    """A blotchy, grainy texture, uint8 [height, width, 3], or [height, width] for one channel."""
+    rng = np.random.default_rng(seed)
+    blotches = rng.integers(60, 180, (height // 6 + 1, width // 6 + 1, channels))
+    pixels = np.kron(blotches, np.ones((6, 6, 1), int))[:height, :width]
+    pixels = pixels + rng.integers(0, 40, pixels.shape)
+    return pixels.astype(np.uint8) if channels == 3 else pixels[..., 0].astype(np.uint8)
+
+
+def draw_photo(height, width, seed=0, channels=3):
+    return td.normalise(draw_pixels(height, width, seed, channels), "photo")
+
+
+def randomise(net, seed=0):
+    """Move all weights, so that no layer is still at its initial zero."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    return net
+
+
+def random_net(channels=3, tile=TILE, widths=WIDTHS, seed=0):
+    return randomise(td.build_net(channels, tile, widths, seed, "cpu"), seed).eval()
+
+
+def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0):
+    dataset = td.NeighbourDataset(photo, TILE, validation)
+    net = td.build_net(len(photo.x), TILE, WIDTHS, net_seed, "cpu")
+    return td.Trainer(net, dataset, td.cosine_schedule(50), batch_size, learning_rate, 0.4, seed)
+
+
+def constants(*argv):
+    """main()'s constants with overrides applied, without running anything."""
+    def stop(*args):
+        raise StopIteration(settings(*args))
+
+    settings = td.settings
+    with mock.patch.object(td, "settings", stop), pytest.raises(StopIteration) as stopped:
+        td.main(list(argv))
+    return stopped.value.args[0]
+
+
+def files_in(folder):
+    """Path -> content of all files below a folder."""
+    return {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def checkpoint_in(folder, name="photo"):
+    return torch.load(Path(folder) / "checkpoints" / f"{name}.pt", weights_only=True)
+
+
+def figures(out):
+    """The `key: value` lines that end a run, as a dict."""
+    return dict(line.split(": ", 1) for line in out.splitlines() if ": " in line)
+
+
+def environment(**extra):
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra}
+
+
+def run_script(*args, cwd, **extra):
+    """The script as a process of its own; extra: environment variables."""
+    return subprocess.run([sys.executable, str(SCRIPT), *map(str, args)], cwd=cwd, env=environment(**extra),
+                          capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture(autouse=True)
+def repeatable():
+    """The tests' own random numbers are the same in every run."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def photo():
+    """A colour photo whose sides are no multiple of the tile."""
+    return draw_photo(54, 70)
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch, capsys):
+    """Runs the tool in this process, in an empty folder with photo.png: tool("EPOCHS=0") -> code, out, err."""
+    Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(td, "pick_precision", lambda device: torch.float32)
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["texture_diffusion.py", *map(str, args)])
+        capsys.readouterr()
+        try:
+            code = td.run()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished tiny run of the script on photo.png: its folder and the process's result."""
+    folder = tmp_path_factory.mktemp("finished")
+    Image.fromarray(draw_pixels(54, 70)).save(folder / "photo.png")
+    result = run_script("photo.png", *tiny(VALIDATION=1), cwd=folder)
+    return SimpleNamespace(folder=folder, result=result, pictures=folder / "samples" / "photo")
+
+
+@pytest.fixture
+def trained(finished, tool, tmp_path):
+    """The tool in a folder of its own that holds all of the finished run."""
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
+    return lambda **changes: tool("photo.png", *tiny(**{"VALIDATION": 1, **changes}))

@@ -1,0 +1,187 @@
+"""Schedule, forward process, and the DDPM and DDIM steps; diffusers serves as an oracle only."""
+
+from types import SimpleNamespace
+
+import diffusers
+import pytest
+import torch
+from conftest import random_net
+
+import texture_diffusion as td
+
+WIDE = (torch.tensor(-1e6), torch.tensor(1e6))
+
+
+def betas_of(alphas_cumprod):
+    previous = torch.cat([torch.ones(1), alphas_cumprod[:-1]])
+    return (1 - alphas_cumprod.double() / previous.double()).numpy()
+
+
+def scheduler(kind, alphas_cumprod, steps, **options):
+    """A diffusers scheduler with our schedule, unclipped."""
+    made = kind(num_train_timesteps=len(alphas_cumprod), trained_betas=betas_of(alphas_cumprod),
+                prediction_type="sample", timestep_spacing="trailing", clip_sample=False, **options)
+    made.set_timesteps(steps)
+    return made
+
+
+def full(value, count=2):
+    return torch.full((count,), value)
+
+
+def guess(x, t):
+    """Some estimate of x0 that depends on x and t."""
+    return torch.tanh(2 * x + t / 100) + 0.3
+
+
+@pytest.mark.parametrize("num_timesteps", [1, 2, 50, 1000])
+def test_the_schedule_falls_to_exactly_zero(num_timesteps):
+    alphas_cumprod = td.cosine_schedule(num_timesteps)
+    assert len(alphas_cumprod) == num_timesteps
+    assert alphas_cumprod[-1] == 0
+    assert (alphas_cumprod.diff() < 0).all()
+    assert (alphas_cumprod >= 0).all() and (alphas_cumprod < 1).all()
+
+
+def test_the_schedule_begins_almost_clean():
+    assert td.cosine_schedule(1000)[0] > 0.999
+
+
+def test_the_last_step_is_pure_noise():
+    x0, eps = torch.randn(2, 2, 3, 8, 8)
+    assert torch.equal(td.q_sample(x0, full(49), eps, td.cosine_schedule(50)), eps)
+
+
+def test_the_clean_end_is_the_picture():
+    x0, eps = torch.randn(2, 2, 3, 8, 8)
+    assert torch.equal(td.q_sample(x0, full(-1), eps, td.cosine_schedule(50)), x0)
+
+
+@pytest.mark.parametrize("t", [3, 25, 45])
+def test_the_forward_process_has_the_closed_form_s_mean_and_deviation(t):
+    alphas_cumprod = td.cosine_schedule(50)
+    eps = torch.randn(2, 1, 300, 300, generator=torch.Generator().manual_seed(0))
+    x_t = td.q_sample(torch.full_like(eps, 2.0), full(t), eps, alphas_cumprod)
+    assert abs(x_t.mean() - 2 * alphas_cumprod[t].sqrt()) < 0.01
+    assert abs(x_t.std() - (1 - alphas_cumprod[t]).sqrt()) < 0.01
+
+
+def test_each_picture_of_a_batch_has_its_own_step():
+    alphas_cumprod, (x0, eps) = td.cosine_schedule(50), torch.randn(2, 2, 3, 8, 8)
+    both = td.q_sample(x0, torch.tensor([10, 40]), eps, alphas_cumprod)
+    for k, t in enumerate((10, 40)):
+        assert torch.equal(both[k:k + 1], td.q_sample(x0[k:k + 1], full(t, 1), eps[k:k + 1], alphas_cumprod))
+
+
+@pytest.mark.parametrize("num_timesteps, steps", [(1000, 20), (1000, 1000), (60, 12), (10, 1)])
+def test_trailing_timesteps_are_those_of_diffusers(num_timesteps, steps):
+    oracle = scheduler(diffusers.DDIMScheduler, td.cosine_schedule(num_timesteps), steps)
+    assert td.trailing_timesteps(num_timesteps, steps) == [*oracle.timesteps.tolist(), -1]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 13, 49, 50])
+def test_any_number_of_steps_runs_from_pure_noise_to_the_clean_end(steps):
+    times = td.trailing_timesteps(50, steps)
+    assert len(times) == steps + 1
+    assert times[0] == 49 and times[-1] == -1
+    assert all(now > after for now, after in zip(times, times[1:]))
+
+
+@pytest.mark.parametrize("num_timesteps, steps", [(1000, 20), (60, 12), (30, 30)])
+def test_ddim_agrees_with_diffusers_over_the_whole_chain(num_timesteps, steps):
+    alphas_cumprod = td.cosine_schedule(num_timesteps)
+    oracle = scheduler(diffusers.DDIMScheduler, alphas_cumprod, steps, set_alpha_to_one=True)
+    ours = theirs = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    times = td.trailing_timesteps(num_timesteps, steps)
+    for now, after in zip(times, times[1:]):
+        ours = td.ddim_step(ours, guess(ours, now), full(now), full(after), alphas_cumprod)
+        theirs = oracle.step(guess(theirs, now), now, theirs, eta=0.0).prev_sample
+        assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("t", [1, 5, 20, 28, 29])
+def test_a_ddpm_step_has_the_mean_and_variance_of_diffusers(t):
+    alphas_cumprod = td.cosine_schedule(30)
+    oracle = scheduler(diffusers.DDPMScheduler, alphas_cumprod, 30, variance_type="fixed_small")
+    x_t, x0 = torch.randn(2, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    mean, variance = td.posterior(x_t, x0, full(t), full(t - 1), alphas_cumprod)
+    theirs = oracle.step(x0, t, x_t, generator=torch.Generator().manual_seed(7)).prev_sample
+    noise = torch.randn(x_t.shape, generator=torch.Generator().manual_seed(7))
+    assert torch.allclose(variance, oracle._get_variance(t).float().expand_as(variance), atol=1e-6)
+    assert torch.allclose(mean + variance.sqrt() * noise, theirs, atol=1e-5)
+    assert torch.allclose(td.ddpm_step(x_t, x0, full(t), full(t - 1), noise, alphas_cumprod), theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("t, t_prev", [(29, 20), (20, 19), (12, 3), (3, -1), (29, -1)])
+def test_a_ddpm_step_leads_to_the_forward_process_at_the_earlier_time(t, t_prev):
+    alphas_cumprod = td.cosine_schedule(30)
+    one, nothing = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    of_x0, variance = td.posterior(nothing, one, full(t, 1), full(t_prev, 1), alphas_cumprod)
+    of_x_t, _ = td.posterior(one, nothing, full(t, 1), full(t_prev, 1), alphas_cumprod)
+    abar, abar_prev = alphas_cumprod[t], alphas_cumprod[t_prev] if t_prev >= 0 else torch.tensor(1.0)
+    assert torch.allclose(of_x0 + of_x_t * abar.sqrt(), abar_prev.sqrt(), atol=1e-5)
+    assert torch.allclose(variance + of_x_t**2 * (1 - abar), 1 - abar_prev, atol=1e-5)
+
+
+def chain(net, bounds, sampler, steps, count=2, seed=0):
+    """All that sample() yields, for tiles without neighbours."""
+    ring, present = torch.zeros(count, 3, 24, 24), torch.zeros(count, 8, dtype=torch.bool)
+    generators = [torch.Generator().manual_seed(seed + k) for k in range(count)]
+    return list(td.sample(net, ring, present, generators, td.cosine_schedule(20), bounds, sampler, steps))
+
+
+@pytest.mark.parametrize("sampler", td.SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 7, 20])
+def test_with_the_truth_as_estimate_sampling_ends_at_the_truth(monkeypatch, sampler, steps):
+    truth = torch.randn(2, 3, 16, 16)
+    monkeypatch.setattr(td, "predict_x0", lambda *args: truth)
+    trail = chain(random_net(), WIDE, sampler, steps)
+    assert len(trail) == steps
+    assert trail[0][0] == 19
+    assert torch.allclose(trail[-1][1], truth, atol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", td.SAMPLERS)
+def test_sampling_starts_from_pure_noise_at_the_last_step(monkeypatch, sampler):
+    seen = []
+    monkeypatch.setattr(td, "predict_x0", lambda net, x_t, t, *args: seen.append((x_t, t)) or 0 * x_t)
+    chain(random_net(), WIDE, sampler, 5, count=8)
+    x_t, t = seen[0]
+    assert (t == 19).all()
+    assert abs(x_t.mean()) < 0.05 and abs(x_t.std() - 1) < 0.05
+
+
+@pytest.mark.parametrize("sampler", td.SAMPLERS)
+def test_the_estimate_is_clamped_to_the_data_s_range_at_every_step(monkeypatch, sampler):
+    low, high = torch.tensor([-1.0, -2, 0]).view(3, 1, 1), torch.tensor([1.0, 0.5, 3]).view(3, 1, 1)
+    wild = 100 * torch.randn(2, 3, 16, 16)
+    monkeypatch.setattr(td, "predict_x0", lambda *args: wild)
+    trail = chain(random_net(), (low, high), sampler, 4)
+    for _, _, x0 in trail:
+        assert torch.equal(x0, torch.maximum(torch.minimum(wild, high), low))
+    assert torch.allclose(trail[-1][1], x0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", td.SAMPLERS)
+def test_a_seed_repeats_its_tile_and_another_draws_another(sampler):
+    net = random_net()
+    first, again, other = (chain(net, WIDE, sampler, 4, seed=seed)[-1][1] for seed in (0, 0, 5))
+    assert torch.equal(first, again)
+    assert (first - other).abs().max() > 0.01
+
+
+def test_ddim_takes_fresh_noise_at_no_step_ddpm_at_every_one_and_mixed_in_the_noisy_half(monkeypatch):
+    monkeypatch.setattr(td, "predict_x0", lambda net, x_t, *args: 0 * x_t)
+    ring, present = torch.zeros(1, 3, 24, 24), torch.zeros(1, 8, dtype=torch.bool)
+    net, alphas_cumprod, noisy = SimpleNamespace(halo=4), td.cosine_schedule(20), {}
+    for sampler in td.SAMPLERS:
+        generator = torch.Generator().manual_seed(0)
+        steps = td.sample(net, ring, present, [generator], alphas_cumprod, WIDE, sampler, 10)
+        before, noisy[sampler] = None, []
+        for t, _, _ in steps:
+            state = generator.get_state()
+            noisy[sampler] += [t] if before is not None and not torch.equal(before, state) else []
+            before = state
+    assert noisy["ddim"] == []
+    assert noisy["ddpm"] == [17, 15, 13, 11, 9, 7, 5, 3, 1]
+    assert noisy.get("mixed", [17, 15, 13, 11]) == [17, 15, 13, 11]

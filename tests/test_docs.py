@@ -1,0 +1,176 @@
+"""The README, the docstring, the requirements and the shipped model against the script."""
+
+import ast
+import importlib.util
+import re
+import shlex
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, SCRIPT, constants, run_script
+from PIL import Image
+
+import texture_diffusion as td
+
+SOURCE = SCRIPT.read_text(encoding="utf-8")
+PACKAGES = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tqdm"}
+SHIPPED = ROOT / "checkpoints" / "stones.shipped.pt"
+
+
+def requirements(name):
+    lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def inline_metadata():
+    """The lines of the script's PEP 723 block."""
+    block = re.search(r"^# /// script\n((?:#.*\n)+?)# ///$", SOURCE, re.M)[1]
+    return re.sub(r"^# ?", "", block, flags=re.M)
+
+
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands(text):
+    """The arguments of each command `python texture_diffusion.py ...` in text; two spaces end a command."""
+    found = re.findall(r"^[ $]*(?:.*&& )?python texture_diffusion\.py(.*)$", text, re.M)
+    return [shlex.split(words.partition("  ")[0], comments=True) for words in found]
+
+
+def fenced(text):
+    return "\n".join(re.findall(r"^```.*?\n(.*?)^```", text, re.M | re.S))
+
+
+def test_the_inline_metadata_is_requirements_txt():
+    dependencies = ast.literal_eval(re.search(r"^dependencies = (\[.*?\])", inline_metadata(), re.M | re.S)[1])
+    assert sorted(dependencies) == sorted(requirements("requirements.txt"))
+    assert re.search(r'^requires-python = ">=3\.\d+"', inline_metadata(), re.M)
+
+
+def test_the_requirements_are_six_packages_with_floors():
+    floors = dict(re.fullmatch(r"(\w+)>=([\d.]+)", line).groups() for line in requirements("requirements.txt"))
+    assert floors.keys() == PACKAGES
+    assert tuple(map(int, floors["torch"].split("."))) >= (2, 6)
+
+
+def test_the_development_requirements_include_the_others():
+    lines = requirements("requirements-dev.txt")
+    assert "-r requirements.txt" in lines
+    assert {"pytest", "ruff"} <= {re.match(r"[\w-]+", line)[0] for line in lines if not line.startswith("-r")}
+
+
+def imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
+
+
+def test_the_script_imports_nothing_but_the_six_packages():
+    foreign = set(imports(ast.parse(SOURCE))) - set(sys.stdlib_module_names)
+    assert foreign <= PACKAGES - {"pillow"} | {"PIL"}
+
+
+def test_the_table_of_contents_is_the_banners():
+    contents = re.findall(r"^    (\d+\. \w+(?: \w+)*?)(?:  .*)?$", td.__doc__.partition("Contents")[2], re.M)
+    banners = re.findall(r"^# =+\n# (\d+\. .*)\n# =+$", SOURCE, re.M)
+    assert contents == banners
+    assert [int(banner.partition(".")[0]) for banner in banners] == list(range(1, len(banners) + 1))
+    assert banners[-1].endswith("main")
+
+
+def test_the_script_never_runs_code_from_a_file_or_the_command_line():
+    for node in ast.walk(ast.parse(SOURCE)):
+        if isinstance(node, ast.Call):
+            assert getattr(node.func, "id", None) not in ("eval", "exec", "compile", "__import__")
+            if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) == "torch.load":
+                assert any(word.arg == "weights_only" and word.value.value is True for word in node.keywords)
+        if isinstance(node, ast.keyword) and node.arg in ("weights_only", "allow_pickle"):
+            assert ast.literal_eval(node.value) is (node.arg == "weights_only")
+    assert not {"pickle", "dill", "joblib", "subprocess", "urllib", "socket"} & set(imports(ast.parse(SOURCE)))
+
+
+def test_the_manual_s_commands_use_known_constants():
+    found = commands(td.__doc__)
+    assert len(found) >= 3
+    for words in found:
+        if words != ["--help"]:
+            constants(*words)
+
+
+def test_the_readme_s_commands_use_known_constants():
+    found = commands(fenced(readme()))
+    assert [] in found
+    assert any("EPOCHS=0" in words for words in found)
+    for words in found:
+        if words != ["--help"]:
+            constants(*words)
+
+
+def test_the_readme_s_commands_install_and_test():
+    assert "pip install -r requirements.txt" in fenced(readme())
+    assert "pip install -r requirements-dev.txt" in fenced(readme())
+    assert "python -m pytest" in fenced(readme())
+
+
+def test_the_readme_s_pictures_and_files_exist():
+    targets = re.findall(r"\]\(([^)#\s]+)", readme()) + re.findall(r'src="([^"]+)"', readme())
+    for target in targets:
+        assert "://" in target or (ROOT / target).exists(), target
+
+
+def test_the_readme_names_every_constant():
+    for name in vars(constants()):
+        assert re.search(rf"\b{name}\b", readme()), name
+
+
+def test_the_default_photo_is_what_its_script_draws():
+    spec = importlib.util.spec_from_file_location("draw_stones", ROOT / "samples" / "draw_stones.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shipped = np.asarray(Image.open(ROOT / "samples" / "stones.png"))
+    assert shipped.shape == (512, 512, 3)
+    assert np.abs(module.draw(512, 512).astype(int) - shipped).max() <= 1
+
+
+def default_photo():
+    c = constants()
+    return td.load_photo(td.find_photo(c.IMAGE), c.CROP, c.MAX_SIDE)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return torch.load(SHIPPED, weights_only=True)
+
+
+def test_the_shipped_model_is_small_and_holds_the_averaged_weights_alone():
+    assert SHIPPED.stat().st_size <= 15e6
+    assert not {"net", "opt"} & torch.load(SHIPPED, weights_only=True).keys()
+
+
+def test_the_shipped_model_was_made_with_the_default_constants(shipped):
+    defaults, photo = vars(constants()), default_photo()
+    tiles = np.prod([side // defaults["TILE_SIZE"] for side in photo.x.shape[1:]])
+    if defaults["VALIDATION"] is None:
+        defaults["VALIDATION"] = int(tiles >= 16)
+    assert set(shipped["constants"]) >= {"TILE_SIZE", "WIDTHS", "TIMESTEPS", "EPOCH_TILES", "BATCH_SIZE"}
+    assert shipped["constants"] == {name: defaults[name] for name in shipped["constants"]}
+    assert shipped["step"] * defaults["BATCH_SIZE"] == defaults["EPOCHS"] * defaults["EPOCH_TILES"]
+
+
+def test_the_shipped_model_fits_the_default_network_and_photo(shipped):
+    c, photo = constants(), default_photo()
+    assert shipped["digest"] == photo.digest
+    net = td.build_net(len(photo.x), c.TILE_SIZE, c.WIDTHS, 0, "cpu")
+    net.load_state_dict(shipped["ema"], strict=True)
+    assert all(weight.isfinite().all() for weight in net.parameters())
+
+
+def test_a_fresh_clone_draws_with_the_shipped_model(tmp_path):
+    result = run_script("EPOCHS=0", "SCALE=1", "SAMPLE_STEPS=1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert Image.open(tmp_path / "samples" / "stones" / "output_texture_1x1.png").size == (512, 512)

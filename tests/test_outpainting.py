@@ -1,0 +1,238 @@
+"""Layouts of the real tiles, and the drawing of the gaps."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import TILE, draw_photo, draw_pixels, random_net
+
+import texture_diffusion as td
+
+SIZES = [(48, 64), (54, 70)]
+
+
+@pytest.fixture(scope="module")
+def net():
+    return random_net()
+
+
+def plan(photo, kind, scale=2, seed=0):
+    rows, columns = (-(-side * scale // TILE) for side in photo.x.shape[1:])
+    return td.lay_out(photo, kind, rows, columns, TILE, seed)
+
+
+def draw_with(photo, sampler="ddim", steps=3):
+    alphas_cumprod = td.cosine_schedule(20)
+
+    def draw(net, rings, present, generators):
+        return td.sample(net, rings, present, generators, alphas_cumprod, photo.bounds(), sampler, steps)
+
+    return draw
+
+
+def outpaint(net, photo, layout, batch_size=16, seed=0, scale=2, passes=None, **options):
+    """The finished texture, normalised [C, height, width]."""
+    canvas = td.Canvas(photo, layout, TILE, "cpu")
+    for _ in td.outpaint(net, canvas, passes or layout.passes, batch_size, draw_with(photo, **options), seed):
+        pass
+    return canvas.crop(*(side * scale for side in photo.x.shape[1:]))
+
+
+def levels(photo, x):
+    """Normalised values in levels of 255, not rounded."""
+    return (x * photo.std + photo.mean + 1) * 127.5
+
+
+def cell(pixels, i, j):
+    return pixels[i * TILE:(i + 1) * TILE, j * TILE:(j + 1) * TILE]
+
+
+def drawn_cells(layout):
+    return [cell for cells in layout.passes for cell in cells]
+
+
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+@pytest.mark.parametrize("height, width", SIZES)
+def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width):
+    pixels = draw_pixels(height, width)
+    photo = td.normalise(pixels, "photo")
+    layout = plan(photo, kind)
+    out = photo.pixels(outpaint(net, photo, layout))
+    for i, j in np.argwhere(layout.real()):
+        y, x = layout.source[i, j]
+        kept = cell(out, i, j)
+        assert np.array_equal(kept, pixels[y:y + TILE, x:x + TILE][:len(kept), :kept.shape[1]])
+
+
+def test_rows_begin_with_the_photo():
+    photo = draw_photo(48, 64)
+    canvas = td.Canvas(photo, plan(photo, "rows"), TILE, "cpu")
+    assert torch.equal(canvas.crop(48, 64), photo.x)
+
+
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+@pytest.mark.parametrize("height, width", SIZES)
+@pytest.mark.parametrize("scale", [2, 3])
+def test_the_texture_is_exactly_so_many_times_as_large_and_whole(net, kind, height, width, scale):
+    photo = draw_photo(height, width)
+    layout = plan(photo, kind, scale)
+    out = outpaint(net, photo, layout, scale=scale, steps=1)
+    assert out.shape == (3, scale * height, scale * width)
+    assert sorted(drawn_cells(layout)) == [tuple(cell) for cell in np.argwhere(~layout.real()).tolist()]
+    for i, j in drawn_cells(layout):
+        assert cell(out.movedim(0, -1), i, j).std() > 0
+
+
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+@pytest.mark.parametrize("sampler", td.SAMPLERS)
+def test_the_picture_does_not_depend_on_the_batch_size(net, photo, kind, sampler):
+    layout = plan(photo, kind)
+    one, three, sixteen = (levels(photo, outpaint(net, photo, layout, size, sampler=sampler)) for size in (1, 3, 16))
+    assert (one - three).abs().max() <= 1
+    assert (one - sixteen).abs().max() <= 1
+
+
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_picture_repeats_bit_for_bit_at_the_same_batch_size(net, photo, kind, batch_size):
+    layout = plan(photo, kind)
+    first = outpaint(net, photo, layout, batch_size)
+    torch.manual_seed(5)
+    assert torch.equal(first, outpaint(net, photo, layout, batch_size))
+
+
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+def test_the_picture_does_not_depend_on_the_order_within_a_pass(net, photo, kind):
+    layout = plan(photo, kind)
+    backwards = [cells[::-1] for cells in layout.passes]
+    assert torch.equal(outpaint(net, photo, layout, 1), outpaint(net, photo, layout, 1, passes=backwards))
+
+
+def test_a_grey_photo_can_be_outpainted():
+    photo = draw_photo(48, 64, channels=1)
+    layout = plan(photo, "matched")
+    assert outpaint(random_net(channels=1), photo, layout).shape == (1, 96, 128)
+
+
+def test_another_seed_draws_other_tiles(net, photo):
+    layout = plan(photo, "matched")
+    one, other = (outpaint(net, photo, layout, seed=seed) for seed in (0, 1))
+    for i, j in drawn_cells(layout)[:5]:
+        assert (cell((one - other).movedim(0, -1), i, j)).abs().max() > 0.01
+
+
+def test_no_two_drawn_tiles_share_their_noise(photo):
+    layout, starts = plan(photo, "random"), []
+
+    def draw(net, rings, present, generators):
+        starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
+        yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
+
+    for _ in td.outpaint(None, td.Canvas(photo, layout, TILE, "cpu"), layout.passes, 4, draw, 0):
+        pass
+    assert len({tuple(start) for start in starts}) == len(drawn_cells(layout))
+
+
+@pytest.mark.parametrize("sampler", td.SAMPLERS)
+def test_drawn_tiles_keep_to_the_photo_s_range(net, photo, sampler):
+    out = outpaint(net, photo, plan(photo, "matched"), sampler=sampler)
+    low, high = photo.bounds()
+    assert (out >= low - 1e-5).all() and (out <= high + 1e-5).all()
+
+
+def touching(one, other):
+    return max(abs(one[0] - other[0]), abs(one[1] - other[1])) == 1
+
+
+@pytest.mark.parametrize("kind", ["matched", "ordered", "random"])
+def test_every_drawn_tile_lies_between_real_ones(photo, kind):
+    layout = plan(photo, kind, 3)
+    real = np.pad(layout.real(), 1, constant_values=True)
+    assert len(layout.passes) == 1
+    for i, j in layout.passes[0]:
+        assert real[i, j + 1] and real[i + 2, j + 1] and real[i + 1, j] and real[i + 1, j + 2]
+
+
+@pytest.mark.parametrize("height, width", [(48, 48), *SIZES])
+def test_a_row_by_row_tile_rests_on_all_before_it_and_on_none_of_its_own_pass(height, width):
+    layout = plan(draw_photo(height, width), "rows", 3)
+    turn = np.where(layout.real(), -1, 0)
+    for number, cells in enumerate(layout.passes):
+        assert not any(touching(one, other) for one in cells for other in cells)
+        for place in cells:
+            turn[place] = number
+    for i, j in drawn_cells(layout):
+        before = [(i, j - 1), (i - 1, j - 1), (i - 1, j), (i - 1, j + 1)]
+        assert all(turn[y, x] < turn[i, j] for y, x in before if y >= 0 and 0 <= x < turn.shape[1])
+
+
+def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
+    for kind in td.LAYOUTS:
+        layout, shown = plan(photo, kind), {1: [], 5: []}
+        for batch_size, masks in shown.items():
+            def draw(net, rings, present, generators, masks=masks):
+                masks.extend(present.tolist())
+                yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
+
+            for _ in td.outpaint(None, td.Canvas(photo, layout, TILE, "cpu"), layout.passes, batch_size, draw, 0):
+                pass
+        assert shown[1] == shown[5], kind
+
+
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+def test_a_layout_is_a_function_of_the_seed(photo, kind):
+    np.random.seed(1)
+    first = plan(photo, kind, seed=3)
+    np.random.seed(2)
+    again, other = plan(photo, kind, seed=3), plan(photo, kind, seed=4)
+    assert np.array_equal(first.source, again.source) and first.passes == again.passes
+    if kind in ("matched", "random"):
+        assert not np.array_equal(first.source, other.source)
+
+
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+def test_every_real_tile_lies_inside_the_photo(photo, kind):
+    source = plan(photo, kind, 3).source
+    kept = source[source[..., 0] >= 0]
+    assert (kept >= 0).all()
+    assert (kept <= np.array([54 - TILE, 70 - TILE])).all()
+
+
+def test_ordered_repeats_the_photo_s_own_order():
+    layout = plan(draw_photo(48, 64), "ordered", 3)
+    for i, j in np.argwhere(layout.real()):
+        assert tuple(layout.source[i, j]) == (i % 3 * TILE, j % 4 * TILE)
+
+
+@pytest.mark.parametrize("kind", ["matched", "random"])
+def test_many_parts_of_the_photo_are_used(kind):
+    source = plan(draw_photo(80, 96), kind, 3).source
+    kept = source[source[..., 0] >= 0]
+    assert len({tuple(offset) for offset in kept.tolist()}) > 0.8 * len(kept)
+    assert np.ptp(kept, 0).min() > 40
+
+
+STRIPE = 24  # rows of one dark and one bright stripe
+
+
+def striped_photo():
+    y, noise = np.arange(128)[:, None, None], np.random.default_rng(0).integers(-20, 20, (128, 160, 3))
+    return td.normalise((128 + 80 * np.sin(2 * np.pi * y / STRIPE) + noise).astype(np.uint8), "stripes")
+
+
+def agreement(layout):
+    """Mean cosine of the stripes' shift between two real tiles on either side of a gap: 1 if all continue."""
+    rows, columns = layout.real().shape
+    shifts = []
+    for i, j in np.argwhere(layout.real()):
+        for down, right in ((0, 2), (2, 0), (1, 1), (1, -1)):
+            if i + down < rows and 0 <= j + right < columns:
+                moved = layout.source[i + down, j + right, 0] - layout.source[i, j, 0]
+                shifts.append(moved - down * TILE)
+    return np.cos(2 * np.pi * np.array(shifts) / STRIPE).mean()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_stripes_continue_across_gaps_in_the_matched_layout(seed):
+    photo = striped_photo()
+    assert agreement(plan(photo, "matched", seed=seed)) > 0.8
+    assert abs(agreement(plan(photo, "random", seed=seed))) < 0.4

@@ -1,0 +1,244 @@
+"""Optimizer, EMA, validation, and going on from a checkpoint."""
+
+import pytest
+import torch
+from conftest import draw_photo, make_trainer
+
+import texture_diffusion as td
+
+EPOCH_STEPS = 3
+
+
+def weights_of(net):
+    return torch.cat([weight.detach().flatten() for weight in net.parameters()])
+
+
+def rates_of(trainer):
+    """The learning rate of each step up to the planned end."""
+    return [trainer.opt.param_groups[0]["lr"] for _ in trainer.steps()]
+
+
+def assert_same(one, other):
+    """Two nested states are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other):
+            assert_same(a, b)
+    else:
+        assert one == other
+
+
+class StopAt:
+    """Stands in for StopSignals: a signal comes once the trainer has done so many steps."""
+
+    def __init__(self, trainer, step):
+        self.trainer, self.step = trainer, step
+
+    @property
+    def received(self):
+        return 2 if self.trainer.step == self.step else None
+
+
+def train(trainer, epochs, path, stop_at=None):
+    """td.train that saves to path; returns False if it was stopped."""
+    def save():
+        td.save_checkpoint(path, {"format": td.CHECKPOINT_FORMAT, **trainer.state()})
+
+    try:
+        td.train(trainer, epochs, EPOCH_STEPS, StopAt(trainer, stop_at), save, lambda epoch: None)
+    except td.Stopped:
+        return False
+    return True
+
+
+def test_the_loss_falls_on_a_tiny_photo(photo):
+    trainer = make_trainer(photo, batch_size=8, learning_rate=5e-3)
+    trainer.plan(80)
+    losses = list(trainer.steps())
+    assert sum(losses[-15:]) < 0.7 * sum(losses[:15])
+
+
+def test_initial_weights_depend_on_the_seed_alone(photo):
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = weights_of(make_trainer(photo, net_seed=0).net)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    assert torch.equal(first, weights_of(make_trainer(photo, net_seed=0).net))
+    assert not torch.equal(first, weights_of(make_trainer(photo, net_seed=1).net))
+
+
+@pytest.mark.parametrize("stop_at", [3, 4, 5, 6, 8])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, photo, stop_at):
+    unbroken = make_trainer(photo, validation=1)
+    assert train(unbroken, 3, tmp_path / "unbroken.pt")
+    assert not train(make_trainer(photo, validation=1), 3, tmp_path / "model.pt", stop_at)
+    state = td.load_checkpoint(tmp_path / "model.pt")
+    assert state["step"] == stop_at
+    resumed = make_trainer(photo, validation=1, net_seed=5)
+    resumed.load(state)
+    assert train(resumed, 3, tmp_path / "model.pt")
+    assert_same(resumed.state(), unbroken.state())
+    assert_same(td.load_checkpoint(tmp_path / "model.pt"), td.load_checkpoint(tmp_path / "unbroken.pt"))
+
+
+def test_the_curve_has_one_entry_an_epoch(tmp_path, photo):
+    trainer = make_trainer(photo, validation=1)
+    train(trainer, 3, tmp_path / "model.pt")
+    assert [entry[0] for entry in trainer.curve] == [3, 6, 9]
+    assert all(entry[1] > 0 and entry[2] > 0 for entry in trainer.curve)
+
+
+def spoil(trainer):
+    trainer.dataset.padded[:] = float("nan")
+
+
+def explode(trainer):
+    trainer.dataset.padded *= 1e30
+
+
+@pytest.mark.parametrize("break_it", [spoil, explode])
+def test_a_loss_that_is_not_finite_ends_the_run_before_any_change(tmp_path, photo, break_it):
+    trainer, path = make_trainer(photo), tmp_path / "model.pt"
+    train(trainer, 1, path)
+    before, content = weights_of(trainer.net), path.read_bytes()
+    average, moments = weights_of(trainer.ema), str(trainer.opt.state_dict()["state"])
+    break_it(trainer)
+    with pytest.raises(td.RunError, match="step 3"):
+        train(trainer, 2, path)
+    assert torch.equal(weights_of(trainer.net), before)
+    assert torch.equal(weights_of(trainer.ema), average)
+    assert str(trainer.opt.state_dict()["state"]) == moments
+    assert trainer.step == 3
+    assert path.read_bytes() == content
+
+
+def test_the_average_of_the_weights_warms_up(photo):
+    trainer = make_trainer(photo)
+    trainer.plan(6)
+    expected = weights_of(trainer.ema)
+    for n, _ in enumerate(trainer.steps(), 1):
+        decay = (1 + n) / (10 + n)
+        expected = decay * expected + (1 - decay) * weights_of(trainer.net)
+        assert torch.allclose(weights_of(trainer.ema), expected, atol=1e-6)
+
+
+def test_the_average_s_decay_has_a_limit(photo):
+    trainer = make_trainer(photo)
+    trainer.step = 10**7
+    trainer.plan(10**7 + 1)
+    before = weights_of(trainer.ema)
+    next(trainer.steps())
+    expected = td.EMA_DECAY * before + (1 - td.EMA_DECAY) * weights_of(trainer.net)
+    assert torch.allclose(weights_of(trainer.ema), expected, atol=1e-7)
+    assert td.EMA_DECAY < 1
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    rates = [td.learning_rate_at(step, 0, 400, 1.0) for step in range(400)]
+    top = rates.index(max(rates))
+    assert rates[0] < 0.2 and 0 < top < 100 and max(rates) > 0.95
+    assert all(a < b for a, b in zip(rates[:top], rates[1:top + 1]))
+    assert all(a >= b for a, b in zip(rates[top:], rates[top + 1:]))
+    assert rates[-1] < 0.01
+
+
+def test_more_epochs_than_a_finished_run_had_warm_up_again(photo):
+    trainer = make_trainer(photo)
+    trainer.plan(40)
+    first = rates_of(trainer)
+    weights = weights_of(trainer.net)
+    again = make_trainer(photo, net_seed=5)
+    again.load(trainer.state())
+    assert torch.equal(weights_of(again.net), weights)
+    again.plan(80)
+    assert rates_of(again) == pytest.approx(first)
+
+
+def test_an_interrupted_schedule_goes_on_where_it_was(photo):
+    whole, trainer = make_trainer(photo), make_trainer(photo)
+    whole.plan(40)
+    trainer.plan(40)
+    broken = [trainer.opt.param_groups[0]["lr"] for _, _ in zip(range(10), trainer.steps())]
+    done = trainer.step
+    again = make_trainer(photo)
+    again.load(trainer.state())
+    again.plan(40)
+    assert broken[:done] + rates_of(again) == pytest.approx(rates_of(whole))
+
+
+def test_validation_repeats_and_changes_nothing(photo):
+    trainer = make_trainer(photo, validation=1)
+    trainer.plan(2)
+    list(trainer.steps())
+    weights = weights_of(trainer.ema)
+    assert trainer.validate() == trainer.validate() > 0
+    assert torch.equal(weights_of(trainer.ema), weights)
+    torch.manual_seed(5)
+    assert make_trainer(photo, validation=1).validate() == make_trainer(photo, validation=1).validate()
+
+
+def test_validation_judges_the_average(photo):
+    trainer = make_trainer(photo, validation=1)
+    before = trainer.validate()
+    with torch.no_grad():
+        trainer.net.head_out.bias += 1
+    assert trainer.validate() == before
+    with torch.no_grad():
+        trainer.ema.head_out.bias += 1
+    assert trainer.validate() != before
+
+
+def test_validation_judges_held_out_tiles_only():
+    photo = draw_photo(54, 70)
+    trainer = make_trainer(photo, validation=1)
+    before = trainer.validate()
+    halo = trainer.dataset.halo
+    trainer.dataset.padded[:, halo:halo + 16, halo:halo + 16] += 1
+    assert trainer.validate() == before
+    trainer.dataset.padded[:, -halo - 10:-halo, -halo - 10:-halo] += 1
+    assert trainer.validate() != before
+
+
+def test_without_held_out_tiles_there_is_no_validation(photo):
+    assert make_trainer(photo, validation=0).validate() is None
+
+
+def test_measuring_the_speed_leaves_the_training_as_it_was(photo):
+    one, other = make_trainer(photo), make_trainer(photo)
+    td.trial(one)
+    for trainer in (one, other):
+        trainer.plan(3)
+        list(trainer.steps())
+    assert_same(one.state(), other.state())
+
+
+def test_gradients_are_clipped(photo):
+    trainer = make_trainer(photo)
+    trainer.dataset.padded *= 1000
+    trainer.plan(1)
+    list(trainer.steps())
+    norm = torch.cat([weight.grad.flatten() for weight in trainer.net.parameters()]).norm()
+    assert norm <= td.GRADIENT_CLIP * 1.001
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, photo):
+    trainer = make_trainer(photo)
+    with pytest.raises(td.Stopped, match="4 of 9.*same command"):
+        td.train(trainer, 3, EPOCH_STEPS, StopAt(trainer, 4), lambda: None, lambda epoch: None)
+
+
+def test_a_model_without_optimizer_can_be_drawn_from(photo):
+    trained = make_trainer(photo)
+    trained.plan(2)
+    list(trained.steps())
+    state = {key: value for key, value in trained.state().items() if key not in ("net", "opt")}
+    shipped = make_trainer(photo, net_seed=5)
+    shipped.load(state)
+    assert torch.equal(weights_of(shipped.ema), weights_of(trained.ema))
