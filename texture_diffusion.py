@@ -983,6 +983,7 @@ CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
 PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
 TOLERANCE = 0.03  # of the disagreement, within which the balance of colours decides ...
 SHORTLIST = 32  # ... among so many places at most
+ATTEMPTS = 4  # layouts of which the best is taken
 REUSE_COST = 0.1  # of using a place once more; 1 is the disagreement of two unrelated claims
 
 
@@ -1005,11 +1006,11 @@ def lay_out(photo, kind, rows, columns, tile, seed):
         return rows_layout(rows, columns, grid_offsets(height, tile), grid_offsets(width, tile))
     cells = [(i, j) for i in range(rows) for j in range(columns) if (i + j) % 2 == 0]
     source = np.full((rows, columns, 2), -1)
-    matcher = Matcher(photo.x.cpu(), tile) if kind == "matched" else None
+    if kind == "matched":
+        for cell, offset in zip(cells, match_tiles(photo.x.cpu(), cells, tile, rng)):
+            source[cell] = offset
     for i, j in cells:
-        if kind == "matched":
-            source[i, j] = matcher.choose((i, j), rng)
-        elif kind == "ordered":
+        if kind == "ordered":
             ys, xs = grid_offsets(height, tile), grid_offsets(width, tile)
             source[i, j] = ys[i % len(ys)], xs[j % len(xs)]
         elif kind == "random":
@@ -1037,6 +1038,17 @@ def rows_layout(rows, columns, ys, xs):
 # to the photo's mean, which is 0.
 
 
+def match_tiles(x, cells, tile, rng):
+    """Offsets (y, x) of real tiles for cells that agree: the best of ATTEMPTS, judged by squares, since one fault
+    where two fields of bricks meet is worse than many small differences."""
+    attempts = []
+    for _ in range(ATTEMPTS):
+        matcher = Matcher(x, tile)
+        offsets = [matcher.choose(cell, rng) for cell in cells]
+        attempts.append((sum(cost**2 for cost in matcher.costs), offsets))
+    return min(attempts)[1]
+
+
 class Matcher:
     """Chooses real tiles one after the other, each to agree with those around it; x is the photo, [C, H, W].
 
@@ -1060,6 +1072,7 @@ class Matcher:
         self.used = torch.zeros(x.shape[1:], dtype=torch.float64)  # how often each pixel was taken
         self.claimed = torch.zeros(len(x))  # sum of all claims
         self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
+        self.costs = []  # disagreement of each tile when it was chosen
 
     def claim(self, offset, name):
         """What the photo shows beside the tile at an offset (y, x) in a direction: [C + 2, side, side]."""
@@ -1086,12 +1099,14 @@ class Matcher:
         gaps = {name: (cell[0] + di, cell[1] + dj) for name, (di, dj) in OFFSETS.items()}
         rivals = {name: [self.placed[gap, other] for other in OFFSETS if (gap, other) in self.placed]
                   for name, gap in gaps.items()}
-        cost = self.disagreement(rivals) + REUSE_COST * box_means(self.used, self.tile, PLACE_STEP)
+        apart = self.disagreement(rivals)
+        cost = apart + REUSE_COST * box_means(self.used, self.tile, PLACE_STEP)
         near = torch.nonzero(cost <= cost.min() + TOLERANCE) * PLACE_STEP
         near = near[torch.from_numpy(rng.permutation(len(near))[:SHORTLIST])].tolist()
         sums = [sum(self.claim(place, name)[:-2].sum((1, 2)) for name in OFFSETS) for place in near]
         best = int(torch.linalg.vector_norm(self.claimed + torch.stack(sums), dim=1).argmin())
         y, x = near[best]
+        self.costs.append(float(apart[y // PLACE_STEP, x // PLACE_STEP]))
         self.claimed += sums[best]
         self.used[y:y + self.tile, x:x + self.tile] += 1
         self.placed.update({(gap, name): self.claim((y, x), name) for name, gap in gaps.items()})
@@ -1334,8 +1349,8 @@ def main(argv=None):
     VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
     EPOCHS            = 50                    # training length; 0: only draw, with the model trained before
     EPOCH_TILES       = 208                   # tiles seen in one epoch
-    BATCH_SIZE        = 16                    # tiles in one step of training or drawing; less needs less memory
-    LEARNING_RATE     = 3e-3                  # peak, after the warm-up
+    BATCH_SIZE        = 4                     # tiles in one step of training or of drawing
+    LEARNING_RATE     = 1.5e-3                # peak, after the warm-up
     NEIGHBOUR_DROPOUT = 0.4                   # share of training tiles that see other neighbours than N W E S, 0 to 1
     WIDTHS            = (64, 128, 256)        # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS         = 1000                  # length of the diffusion chain

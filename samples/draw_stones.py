@@ -1,4 +1,4 @@
-"""Draws the default exemplar: a wall of irregular natural stones set in sandy mortar.
+"""Draws the default exemplar: a paving of rounded natural stones, laid in courses in sand.
 
     python samples/draw_stones.py [--seed 7] [--size 512] [--out samples/stones.png]
 
@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 SEED = 7
-PITCH, ASPECT = 54, 1.15    # mean distance of neighbouring stones; how much wider than high they lie
-RADII = (10, 36)            # radii of the power diagram: a wider range makes stone sizes more uneven
+PITCH, ASPECT = 36, 1.15    # mean distance of neighbouring stones; how much wider than high they lie
+RADII = (6, 10)             # radii of the power diagram: a wider range makes stone sizes more uneven
+JITTER = 0.15               # of the stones about their places in the courses, in PITCH: 0 is a regular grid
 JOINT = (1.5, 4.5)          # least width of the joints (mortar then climbs the stones' rounded edges)
 MARGIN = 48                 # drawn all around and cropped, so that blurs and shadows have no border
 SUN = np.array((-0.57, -0.51, 0.67), np.float32)        # towards the light: x right, y down, z to the viewer
@@ -88,7 +89,7 @@ class Noise:
 def place_stones(height, width, rng):
     """Jittered courses, some way beyond the picture -> sites [N, 2] as (x, y), power weights [N]."""
     row, col = np.mgrid[-2:height / PITCH + 2, -2:width / PITCH / ASPECT + 2].reshape(2, -1)
-    sites = np.stack((col + 0.5 * (row % 2), row), 1) + rng.uniform(-0.33, 0.33, (row.size, 2))
+    sites = np.stack((col + 0.5 * (row % 2), row), 1) + rng.uniform(-JITTER, JITTER, (row.size, 2))
     return sites * (PITCH * ASPECT, PITCH), rng.uniform(*RADII, row.size) ** 2
 
 
