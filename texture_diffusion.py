@@ -1005,16 +1005,16 @@ def lay_out(photo, kind, rows, columns, tile, seed):
     if kind == "rows":
         return rows_layout(rows, columns, grid_offsets(height, tile), grid_offsets(width, tile))
     cells = [(i, j) for i in range(rows) for j in range(columns) if (i + j) % 2 == 0]
-    source = np.full((rows, columns, 2), -1)
     if kind == "matched":
-        for cell, offset in zip(cells, match_tiles(photo.x.cpu(), cells, tile, rng)):
-            source[cell] = offset
-    for i, j in cells:
-        if kind == "ordered":
-            ys, xs = grid_offsets(height, tile), grid_offsets(width, tile)
-            source[i, j] = ys[i % len(ys)], xs[j % len(xs)]
-        elif kind == "random":
-            source[i, j] = rng.integers((height - tile + 1, width - tile + 1))
+        offsets = match_tiles(photo.x.cpu(), cells, tile, rng)
+    elif kind == "ordered":
+        ys, xs = grid_offsets(height, tile), grid_offsets(width, tile)
+        offsets = [(ys[i % len(ys)], xs[j % len(xs)]) for i, j in cells]
+    else:
+        offsets = [rng.integers((height - tile + 1, width - tile + 1)) for _ in cells]
+    source = np.full((rows, columns, 2), -1)
+    for cell, offset in zip(cells, offsets):
+        source[cell] = offset
     return Layout(source, [[(int(i), int(j)) for i, j in np.argwhere(source[..., 0] < 0)]])
 
 
