@@ -606,7 +606,7 @@ def trailing_timesteps(num_timesteps, steps):
     return [round(num_timesteps * k / steps) - 1 for k in range(steps, -1, -1)]
 
 
-def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixed", steps=30):
+def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixed", steps=30, sketch=None, start=1.0):
     """Draw tiles among their neighbours; a generator that yields (t, x_t, x0 estimate) after each step.
 
     sampler: "ddpm", "ddim" or "mixed", DDPM steps in the noisy half of the chain and DDIM steps in the
@@ -615,7 +615,9 @@ def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixe
 
     ring [B, C, S, S], present bool [B, 8], generators: one CPU torch.Generator a tile, from which
     its start and its noise come, so that a tile does not depend on the batch that it is drawn in.
-    bounds: the range that x0 is clamped to. The last x_t yielded is the tile, [B, C, T, T].
+    bounds: the range that x0 is clamped to. sketch [B, C, T, T] or None: what to begin with, noised to the
+    share `start` of the chain; without one all of the chain is gone through, from pure noise.
+    The last x_t yielded is the tile, [B, C, T, T].
     """
     side = ring.shape[-1] - 2 * net.halo
 
@@ -623,7 +625,10 @@ def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixe
         return torch.stack([torch.randn(ring.shape[1], side, side, generator=g) for g in generators]).to(ring.device)
 
     x_t = noise()
-    times = trailing_timesteps(len(alphas_cumprod), steps)
+    first = len(alphas_cumprod) if sketch is None else round(start * len(alphas_cumprod))
+    times = trailing_timesteps(first, steps)
+    if sketch is not None:
+        x_t = q_sample(sketch, torch.full((len(ring),), times[0], device=ring.device), x_t, alphas_cumprod)
     for now, after in zip(times, times[1:]):
         t, t_prev = (torch.full((len(ring),), k, dtype=torch.long, device=ring.device) for k in (now, after))
         with torch.inference_mode():
@@ -979,12 +984,14 @@ def train(trainer, epochs, epoch_steps, stop, save, report):
 
 LAYOUTS = ("matched", "ordered", "random", "rows")
 OFFSETS = {"N": (-1, 0), "W": (0, -1), "E": (0, 1), "S": (1, 0)}  # row, column
+OPPOSITE = {"N": "S", "W": "E", "E": "W", "S": "N"}
 CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
 PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
-TOLERANCE = 0.03  # of the disagreement, within which the balance of colours decides ...
-SHORTLIST = 32  # ... among so many places at most
 ATTEMPTS = 4  # layouts of which the best is taken
-REUSE_COST = 0.1  # of using a place once more; 1 is the disagreement of two unrelated claims
+CHANCE = 0.03  # what chance adds to the cost of a place at most; 1 is the disagreement of two unrelated claims
+REUSE_COST = 0.1  # of using a place once more
+BALANCE_COST = 0.2  # of the square of the sum of all claims' mean colours, in normalised units
+SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
 
 
 class Layout(NamedTuple):
@@ -1033,99 +1040,171 @@ def rows_layout(rows, columns, ys, xs):
 # Random real tiles break regular textures: rows of bricks would not meet across a gap. A tile cut
 # at offset p therefore claims what the gap beside it should look like, namely what lies beside p in
 # the photo, and two tiles around a gap agree if their claims look alike. Agreement alone would
-# prefer quiet parts of the photo, so two things keep the balance: parts used already cost more, and
-# among places of nearly the same cost the one is taken that brings the mean of all claims closest
-# to the photo's mean, which is 0.
+# prefer quiet parts of the photo, so parts used already cost more, and so do claims that move the
+# mean of all claims away from the photo's mean, which is 0. What would lie beyond the photo's edge
+# is taken from the places that look most like that edge.
+
+
+class Places:
+    """Compares all places of a photo, PLACE_STEP pixels apart, with pictures of what should be there and around it.
+
+    x: the photo with a border of one tile, [C, H + 2T, W + 2T]; known: which of its pixels count, [1, H + 2T, W + 2T].
+    Where a is the photo and b the picture and k says whether they are known, the disagreement
+    k_a k_b (a - b)^2 + (1 - k_a k_b) unrelated is linear in the planes (a, a^2, k_a): summed over a
+    window it is a correlation with a kernel made of b, done by FFT.
+    """
+
+    def __init__(self, x, known, tile):
+        self.tile = tile
+        blurred = F.avg_pool2d(torch.cat([x * known, known]), CLAIM_SHRINK, stride=1)
+        self.planes = F.pad(planes_of(blurred), [0, CLAIM_SHRINK - 1] * 2)
+        self.unrelated = 2 * self.planes[:-2, self.planes[-1] > 0].var()  # squared difference of two places
+        sides = [side - 2 * tile for side in x.shape[1:]]
+        self.count = [(side - tile) // PLACE_STEP + 1 for side in sides]
+        self.grid = [(side - tile) // CLAIM_SHRINK + 1 for side in sides]  # places of one phase
+        self.size = [count + 3 * (tile // CLAIM_SHRINK) - 1 for count in self.grid]
+        steps = range(0, CLAIM_SHRINK, PLACE_STEP)
+        self.phases = len(steps)
+        self.spectra = torch.fft.rfft2(torch.stack(
+            [self.planes[:, a::CLAIM_SHRINK, b::CLAIM_SHRINK][:, :self.size[0], :self.size[1]]
+             for a in steps for b in steps]))
+
+    def cut(self, y, x, side):
+        """The planes of the part of x from (y, x), shrunk: [C + 2, side / CLAIM_SHRINK, side / CLAIM_SHRINK]."""
+        return self.planes[:, y:y + side:CLAIM_SHRINK, x:x + side:CLAIM_SHRINK]
+
+    def disagreement(self, pictures):
+        """Disagreement of each place with pictures [(y, x, planes)] over that of unrelated places, [places].
+
+        y, x: where each begins, in pixels from the place's upper left neighbour; planes [C + 2, h, w].
+        """
+        kernel = torch.zeros(len(self.planes), *self.size)
+        channels, area = len(kernel) - 2, 1e-9
+        for y, x, b in pictures:
+            here = kernel[:, y // CLAIM_SHRINK:, x // CLAIM_SHRINK:][:, :b.shape[1], :b.shape[2]]
+            here += torch.cat([-2 * b[:-2], b[-1:], b[-2:-1] - self.unrelated * channels * b[-1:]])
+            area += channels * b[-1].sum()
+        total = torch.fft.irfft2((self.spectra * torch.fft.rfft2(kernel).conj()).sum(1), s=self.size)
+        total = total[:, :self.grid[0], :self.grid[1]].reshape(self.phases, self.phases, *self.grid)
+        total = total.permute(2, 0, 3, 1).reshape(*(count * self.phases for count in self.grid))
+        return total[:self.count[0], :self.count[1]] / (area * self.unrelated) + (area >= 1)
+
+    def mean_colours(self, y, x, shares):
+        """Mean of the picture at (y, x) from each place's upper left neighbour by shares [h, w], [C, places]."""
+        picture = self.planes[:-2, None, y:, x:]
+        means = F.conv2d(picture, shares[None, None] / shares.numel(), stride=PLACE_STEP, dilation=CLAIM_SHRINK)
+        return means[:, 0, :self.count[0], :self.count[1]]
+
+
+def planes_of(shrunk):
+    """What is compared: shrunk pictures and what share of each pixel is known [C + 1, h, w] to [C + 2, h, w], the
+    picture, the sum of its squares and whether it is known, all 0 where it is not."""
+    known = (shrunk[-1:] > 0.999).to(shrunk.dtype)
+    x = shrunk[:-1] * known
+    return torch.cat([x, (x**2).sum(0, keepdim=True), known])
+
+
+def continue_photo(x, tile):
+    """The photo x [C, H, W] with a border of one tile, [C, H + 2T, W + 2T], continued piece by piece with those parts
+    of itself that look most alike around the piece (exemplar-based filling, Criminisi et al. 2004, without its order).
+    """
+    out, known = F.pad(x, [tile] * 4), F.pad(torch.ones_like(x[:1]), [tile] * 4)
+    places, half = Places(out, known, tile), max(CLAIM_SHRINK, tile // 4)
+    ys, xs = ([tile + at for at in grid_offsets(side, tile)] for side in x.shape[1:])
+    ends = [(0, tile + side) for side in x.shape[1:]]
+    pieces = [(y, b) for y in ends[0] for b in xs] + [(b, x) for x in ends[1] for b in ys]
+    for y, x0 in pieces + [(y, x) for y in ends[0] for x in ends[1]]:
+        window = F.pad(torch.cat([out * known, known]), [half] * 4)[:, y:y + tile + 2 * half, x0:x0 + tile + 2 * half]
+        cost = places.disagreement([(tile - half, tile - half, planes_of(F.avg_pool2d(window, CLAIM_SHRINK)))])
+        b, a = (int(k) * PLACE_STEP for k in np.unravel_index(int(cost.argmin()), cost.shape))
+        here = (slice(None), slice(y, y + tile), slice(x0, x0 + tile))
+        out[here] = torch.where(known[here] > 0, out[here], x[:, b:b + tile, a:a + tile])
+        known[here] = 1
+    return out
 
 
 def match_tiles(x, cells, tile, rng):
     """Offsets (y, x) of real tiles for cells that agree: the best of ATTEMPTS, judged by squares, since one fault
     where two fields of bricks meet is worse than many small differences."""
-    attempts = []
+    attempts, wide = [], continue_photo(x, tile)
+    places = Places(wide, torch.ones_like(wide[:1]), tile)
     for _ in range(ATTEMPTS):
-        matcher = Matcher(x, tile)
+        matcher = Matcher(places, wide)
         offsets = [matcher.choose(cell, rng) for cell in cells]
         attempts.append((sum(cost**2 for cost in matcher.costs), offsets))
     return min(attempts)[1]
 
 
 class Matcher:
-    """Chooses real tiles one after the other, each to agree with those around it; x is the photo, [C, H, W].
+    """Chooses real tiles one after the other from Places of a photo with its border, each to agree with those around
+    it."""
 
-    All places of the photo, PLACE_STEP pixels apart, are tried. Where a is the claim of a place and b a
-    rival's, both 0 where unknown, and k says whether they are known, the disagreement
-    k_a k_b (a - b)^2 + (1 - k_a k_b) unrelated is linear in the planes (a, a^2, k_a): summed over the
-    four gaps around a tile it is a correlation with a kernel made of all b, done by FFT.
-    """
-
-    def __init__(self, x, tile):
-        self.channels, self.tile, self.side = len(x), tile, tile // CLAIM_SHRINK
-        self.planes = claim_planes(x, tile)
-        self.unrelated = 2 * self.planes[:-2, self.planes[-1] > 0].var()  # squared difference of two places
-        self.places = [(side - tile) // PLACE_STEP + 1 for side in x.shape[1:]]
-        self.grid = [(side - tile) // CLAIM_SHRINK + 1 for side in x.shape[1:]]  # places of one phase
-        phases = range(0, CLAIM_SHRINK, PLACE_STEP)
-        height, width = (count + 3 * self.side - 1 for count in self.grid)
-        self.spectra = torch.fft.rfft2(torch.stack(
-            [self.planes[:, a::CLAIM_SHRINK, b::CLAIM_SHRINK][:, :height, :width] for a in phases for b in phases]))
-        self.size, self.phases = (height, width), len(phases)
-        self.used = torch.zeros(x.shape[1:], dtype=torch.float64)  # how often each pixel was taken
-        self.claimed = torch.zeros(len(x))  # sum of all claims
+    def __init__(self, places, wide):
+        self.places, self.tile = places, places.tile
+        self.used = torch.zeros([side - 2 * self.tile for side in wide.shape[1:]])  # how often each pixel was taken
+        shares = claim_shares(self.tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
+        self.colours = sum(places.mean_colours(*beside((0, 0), name, self.tile), shares[OPPOSITE[name]])
+                           for name in OFFSETS)  # what each place would add to the sketches, [C, places]
+        self.claimed = torch.zeros(len(wide), 1, 1)  # sum of all claims' mean colours
         self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
         self.costs = []  # disagreement of each tile when it was chosen
-
-    def claim(self, offset, name):
-        """What the photo shows beside the tile at an offset (y, x) in a direction: [C + 2, side, side]."""
-        y, x = (int(at) + (1 + way) * self.tile for at, way in zip(offset, OFFSETS[name]))
-        return self.planes[:, y:y + self.tile:CLAIM_SHRINK, x:x + self.tile:CLAIM_SHRINK]
-
-    def disagreement(self, rivals):
-        """Mean disagreement of each place with rivals {direction: claims}, over that of unrelated places, [places]."""
-        kernel, n = torch.zeros(self.channels + 2, *self.size), self.side
-        for name, claims in rivals.items():
-            for b in claims:
-                y, x = ((1 + way) * n for way in OFFSETS[name])
-                kernel[:, y:y + n, x:x + n] += torch.cat(
-                    [-2 * b[:-2], b[-1:], b[-2:-1] - self.unrelated * self.channels * b[-1:]])
-        total = torch.fft.irfft2((self.spectra * torch.fft.rfft2(kernel).conj()).sum(1), s=self.size)
-        total = total[:, :self.grid[0], :self.grid[1]].reshape(self.phases, self.phases, *self.grid)
-        total = total.permute(2, 0, 3, 1).reshape(*(count * self.phases for count in self.grid))
-        total = total[:self.places[0], :self.places[1]] / (n * n * self.channels * self.unrelated)
-        count = sum(map(len, rivals.values()))
-        return total / max(1, count) + min(1, count)
 
     def choose(self, cell, rng):
         """The offset (y, x) of the real tile for a grid cell, which is noted as taken."""
         gaps = {name: (cell[0] + di, cell[1] + dj) for name, (di, dj) in OFFSETS.items()}
-        rivals = {name: [self.placed[gap, other] for other in OFFSETS if (gap, other) in self.placed]
-                  for name, gap in gaps.items()}
-        apart = self.disagreement(rivals)
+        rivals = [(*beside((0, 0), name, self.tile), self.placed[gap, other])
+                  for name, gap in gaps.items() for other in OFFSETS if (gap, other) in self.placed]
+        apart = self.places.disagreement(rivals)
         cost = apart + REUSE_COST * box_means(self.used, self.tile, PLACE_STEP)
-        near = torch.nonzero(cost <= cost.min() + TOLERANCE) * PLACE_STEP
-        near = near[torch.from_numpy(rng.permutation(len(near))[:SHORTLIST])].tolist()
-        sums = [sum(self.claim(place, name)[:-2].sum((1, 2)) for name in OFFSETS) for place in near]
-        best = int(torch.linalg.vector_norm(self.claimed + torch.stack(sums), dim=1).argmin())
-        y, x = near[best]
-        self.costs.append(float(apart[y // PLACE_STEP, x // PLACE_STEP]))
-        self.claimed += sums[best]
+        cost += BALANCE_COST * (self.claimed + self.colours).square().sum(0)
+        cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
+        row, column = divmod(int(cost.argmin()), cost.shape[1])
+        y, x = row * PLACE_STEP, column * PLACE_STEP
+        self.costs.append(float(apart[row, column]))
+        self.claimed += self.colours[:, row, column, None, None]
         self.used[y:y + self.tile, x:x + self.tile] += 1
-        self.placed.update({(gap, name): self.claim((y, x), name) for name, gap in gaps.items()})
+        for name, gap in gaps.items():
+            self.placed[gap, name] = self.places.cut(*beside((y, x), name, self.tile), self.tile)
         return y, x
 
 
+def beside(offset, name, tile):
+    """Where the tile beside the one at an offset (y, x) of the photo begins in the photo with its border."""
+    return tuple(int(at) + (1 + way) * tile for at, way in zip(offset, OFFSETS[name]))
+
+
 def box_means(values, side, step):
-    """Means of values [H, W] over squares of a side, those squares a step apart."""
-    total = F.pad(values, (1, 0, 1, 0)).cumsum(0).cumsum(1)
+    """Means of values [..., H, W] over squares of a side, those squares a step apart."""
+    total = F.pad(values.double(), (1, 0, 1, 0)).cumsum(-2).cumsum(-1)
     low, high = slice(None, -side, step), slice(side, None, step)
-    return (total[high, high] - total[low, high] - total[high, low] + total[low, low]) / side**2
+    low_rows, high_rows = total[..., low, :], total[..., high, :]
+    return ((high_rows - low_rows)[..., high] - (high_rows - low_rows)[..., low]).float() / side**2
 
 
-def claim_planes(x, tile):
-    """What claims are made of, [C + 2, H + 2T, W + 2T]: means of x [C, H, W] over boxes of CLAIM_SHRINK pixels that
-    begin at each pixel; the sum of their squares; whether the box lies in the photo (else all planes are 0)."""
-    blurred = F.avg_pool2d(torch.cat([x, torch.ones_like(x[:1])]), CLAIM_SHRINK, stride=1)
-    blurred = torch.cat([blurred[:-1], (blurred[:-1] ** 2).sum(0, keepdim=True), blurred[-1:]])
-    return F.pad(blurred, (tile, tile + CLAIM_SHRINK - 1, tile, tile + CLAIM_SHRINK - 1))
+# The gaps are not drawn from nothing. The claims around a gap, each counting most at its own border,
+# make a sketch of it; noise up to START of the chain leaves only its large structure, and the network
+# draws the rest anew (SDEdit, arXiv 2108.01073).
+
+
+def claim_shares(side, names=tuple(OFFSETS)):
+    """What share each claim has in a sketch, {direction: [side, side]}: it falls with the distance to its border."""
+    line = -SHARPNESS * (torch.arange(side) + 0.5).log()
+    ramps = {"N": line[:, None], "W": line[None], "E": line.flip(0)[None], "S": line.flip(0)[:, None]}
+    return dict(zip(names, torch.stack([ramps[name].expand(side, side) for name in names]).softmax(0)))
+
+
+def draw_sketches(photo, layout, tile):
+    """Sketches of the gaps in the first pass of a layout, normalised [N, C, T, T]."""
+    wide, real = continue_photo(photo.x.cpu(), tile), np.pad(layout.real(), 1)
+    sketches = []
+    for i, j in layout.passes[0]:
+        around = {name: (i + di, j + dj) for name, (di, dj) in OFFSETS.items() if real[i + di + 1, j + dj + 1]}
+        sketch = 0
+        for name, share in claim_shares(tile, tuple(around)).items():
+            y, x = beside(layout.source[around[name]], OPPOSITE[name], tile)
+            sketch += share * wide[:, y:y + tile, x:x + tile]
+        sketches.append(sketch)
+    return torch.stack(sketches)
 
 
 class Canvas:
@@ -1159,17 +1238,18 @@ class Canvas:
         return self.x[:, self.halo:self.halo + height, self.halo:self.halo + width]
 
 
-def outpaint(net, canvas, passes, batch_size, draw, seed):
+def outpaint(net, canvas, passes, batch_size, draw, seed, sketches=None):
     """Draw the gaps of a Canvas, in place; a generator that yields the number of tiles after each step.
 
-    draw(net, rings, present, generators) is sample() with its settings. A tile's noise depends on
-    (seed, row, column) alone, not on the batch.
+    draw(net, rings, present, generators, sketch) is sample() with its settings; sketches: of the gaps of a single
+    pass, or None. A tile's noise depends on (seed, row, column) alone, not on the batch.
     """
     for cells in passes:
         rings, present = canvas.neighbours(cells)  # of the whole pass, before any tile of it is placed
         for part in torch.arange(len(cells)).split(batch_size):
             generators = [torch_generator(seed, DRAWING, *cells[k]) for k in part]
-            for _, x_t, _ in draw(net, rings[part], present[part], generators):
+            sketch = None if sketches is None else sketches[part].to(rings.device)
+            for _, x_t, _ in draw(net, rings[part], present[part], generators, sketch):
                 tiles = x_t
                 yield len(part)
             canvas.place([cells[k] for k in part], tiles)
@@ -1356,6 +1436,7 @@ def main(argv=None):
     TIMESTEPS         = 1000                  # length of the diffusion chain
     SAMPLER           = "mixed"               # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
     SAMPLE_STEPS      = 30                    # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
+    START             = 0.75                  # how noisy the sketch of a gap is made before drawing; 1: pure noise
     SCALE             = 3                     # the texture is so many times as wide and high as the photo
     LAYOUT            = "matched"             # "matched" | "ordered" | "random" | "rows": where real tiles go
     SAMPLES           = 1                     # textures to draw, with SEED, SEED + 1, ...
@@ -1433,15 +1514,16 @@ def check_constants(c):
         "must be at least 1": ("MAX_SIDE EPOCH_TILES BATCH_SIZE TIMESTEPS SAMPLE_STEPS SCALE SAMPLES SAVE_EVERY "
                                "PREVIEW_EVERY", lambda value: value >= 1),
         "must be at least 0": ("EPOCHS SEED", lambda value: value >= 0),
-        "must lie between 0 and 1": ("NEIGHBOUR_DROPOUT LEARNING_RATE", lambda value: 0 <= value <= 1),
-        "must be above 0": ("LEARNING_RATE", lambda value: value > 0),
+        "must lie between 0 and 1": ("NEIGHBOUR_DROPOUT LEARNING_RATE START", lambda value: 0 <= value <= 1),
+        "must be above 0": ("LEARNING_RATE START", lambda value: value > 0),
         f"must be one of {', '.join(SAMPLERS)}": ("SAMPLER", lambda value: value in SAMPLERS),
         f"must be one of {', '.join(LAYOUTS)}": ("LAYOUT", lambda value: value in LAYOUTS),
         "must be four whole numbers (x, y, width, height)":
             ("CROP", lambda value: value is None or len(value) == 4 and all(type(n) is int for n in value)),
         "must be a few multiples of 8, such as (64, 128, 256)":
             ("WIDTHS", lambda value: value and all(type(n) is int and n > 0 and n % 8 == 0 for n in value)),
-        f"must be at most TIMESTEPS = {c.TIMESTEPS}": ("SAMPLE_STEPS", lambda value: value <= c.TIMESTEPS),
+        f"must be at most START * TIMESTEPS = {c.START * c.TIMESTEPS:g}":
+            ("SAMPLE_STEPS", lambda value: value <= c.START * c.TIMESTEPS),
         f"must be a multiple of BATCH_SIZE = {c.BATCH_SIZE}": ("EPOCH_TILES", lambda value: value % c.BATCH_SIZE == 0),
         "needs a model to draw with, and FRESH = True puts it aside": ("EPOCHS", lambda value: value or not c.FRESH),
     }
@@ -1509,11 +1591,12 @@ def shipped_weights(photo, image, checkpoint):
 
 
 def sampler_of(photo, trainer, c):
-    """sample() with the constants filled in: draw(net, rings, present, generators)."""
+    """sample() with the constants filled in: draw(net, rings, present, generators, sketch=None)."""
     bounds = [bound.to(trainer.alphas_cumprod.device) for bound in photo.bounds()]
 
-    def draw(net, rings, present, generators):
-        return sample(net, rings, present, generators, trainer.alphas_cumprod, bounds, c.SAMPLER, c.SAMPLE_STEPS)
+    def draw(net, rings, present, generators, sketch=None):
+        return sample(net, rings, present, generators, trainer.alphas_cumprod, bounds, c.SAMPLER, c.SAMPLE_STEPS,
+                      sketch, c.START)
 
     return draw
 
@@ -1574,9 +1657,11 @@ def plan_texture(photo, c, seed):
 def draw_texture(photo, trainer, layout, draw, c, seed, stop):
     """The texture of a layout, uint8 [height, width, 3], with a progress bar."""
     canvas = Canvas(photo, layout, c.TILE_SIZE, trainer.alphas_cumprod.device)
+    alone = len(layout.passes) == 1  # else tiles rest on drawn ones, which claim nothing
+    sketches = draw_sketches(photo, layout, c.TILE_SIZE) if alone and c.START < 1 else None
     total = int((~layout.real()).sum()) * c.SAMPLE_STEPS
     with tqdm(total=total, unit="step", desc="drawing", mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
-        for count in outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, draw, seed):
+        for count in outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, draw, seed, sketches):
             bar.update(count)
             if stop.received:
                 raise Stopped("stopped while drawing; the model is saved, the same command draws again", stop.received)

@@ -413,7 +413,8 @@ def test_a_bad_photo_is_refused_in_one_line_and_nothing_is_overwritten(tool, tmp
     ({"VALIDATION": -1}, ("VALIDATION",)),
     ({"CROP": "(0,0,999,20)"}, ("CROP", "70 x 54")),
     ({"EPOCH_TILES": 9}, ("EPOCH_TILES is 9", "BATCH_SIZE")),
-    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "TIMESTEPS", "20")),
+    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "START", "TIMESTEPS", "15")), ({"START": 0.0}, ("START", "0")),
+    ({"START": 1.5}, ("START", "1")),
     ({"OUTPUT_DIR": "blocked/pictures"}, ("blocked", "OUTPUT_DIR")),
     ({"CHECKPOINT_DIR": "blocked/models"}, ("blocked", "CHECKPOINT_DIR")),
     ({"OUTPUT_DIR": "blocked"}, ("blocked",))])

@@ -23,16 +23,16 @@ def plan(photo, kind, scale=2, seed=0):
 def draw_with(photo, sampler="ddim", steps=3):
     alphas_cumprod = td.cosine_schedule(20)
 
-    def draw(net, rings, present, generators):
-        return td.sample(net, rings, present, generators, alphas_cumprod, photo.bounds(), sampler, steps)
+    def draw(net, rings, present, generators, sketch=None):
+        return td.sample(net, rings, present, generators, alphas_cumprod, photo.bounds(), sampler, steps, sketch, 0.7)
 
     return draw
 
 
-def outpaint(net, photo, layout, batch_size=16, seed=0, scale=2, passes=None, **options):
+def outpaint(net, photo, layout, batch_size=16, seed=0, scale=2, passes=None, sketches=None, **options):
     """The finished texture, normalised [C, height, width]."""
     canvas = td.Canvas(photo, layout, TILE, "cpu")
-    for _ in td.outpaint(net, canvas, passes or layout.passes, batch_size, draw_with(photo, **options), seed):
+    for _ in td.outpaint(net, canvas, passes or layout.passes, batch_size, draw_with(photo, **options), seed, sketches):
         pass
     return canvas.crop(*(side * scale for side in photo.x.shape[1:]))
 
@@ -123,7 +123,7 @@ def test_another_seed_draws_other_tiles(net, photo):
 def test_no_two_drawn_tiles_share_their_noise(photo):
     layout, starts = plan(photo, "random"), []
 
-    def draw(net, rings, present, generators):
+    def draw(net, rings, present, generators, sketch):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -169,7 +169,7 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
         layout, shown = plan(photo, kind), {1: [], 5: []}
         for batch_size, masks in shown.items():
-            def draw(net, rings, present, generators, masks=masks):
+            def draw(net, rings, present, generators, sketch, masks=masks):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -236,3 +236,76 @@ def test_stripes_continue_across_gaps_in_the_matched_layout(seed):
     photo = striped_photo()
     assert agreement(plan(photo, "matched", seed=seed)) > 0.8
     assert abs(agreement(plan(photo, "random", seed=seed))) < 0.4
+
+
+@pytest.mark.parametrize("height, width", [(48, 48), *SIZES])
+def test_the_continued_photo_holds_the_photo_and_is_made_of_it(height, width):
+    photo = draw_photo(height, width)
+    wide = td.continue_photo(photo.x, TILE)
+    assert wide.shape == (3, height + 2 * TILE, width + 2 * TILE)
+    assert torch.equal(wide[:, TILE:-TILE, TILE:-TILE], photo.x)
+    colours = {tuple(colour) for colour in photo.x.flatten(1).T.tolist()}
+    assert {tuple(colour) for colour in wide.flatten(1).T.tolist()} <= colours
+    assert wide[:, :TILE].std() > 0.5
+
+
+def test_stripes_run_on_beyond_the_photo_s_edges():
+    photo = striped_photo()
+    wide = td.continue_photo(photo.x, TILE).mean(0)
+    wave = torch.sin(2 * np.pi * (torch.arange(len(wide)) - TILE) / STRIPE)
+    for ends in (slice(None, TILE), slice(-TILE, None)):
+        strip = wide[ends]
+        truth = wave[ends, None].expand_as(strip)
+        assert torch.corrcoef(torch.stack([strip.flatten(), truth.flatten()]))[0, 1] > 0.7
+
+
+def border(x, name):
+    """The outermost line of pixels of x [C, T, T] in a direction."""
+    return {"N": x[:, 0], "S": x[:, -1], "W": x[:, :, 0], "E": x[:, :, -1]}[name]
+
+
+@pytest.mark.parametrize("kind", ["matched", "ordered", "random"])
+def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
+    layout = plan(photo, kind, 3)
+    wide, middle = td.continue_photo(photo.x, TILE), slice(4, -4)
+    for (i, j), sketch in zip(layout.passes[0], td.draw_sketches(photo, layout, TILE)):
+        for name, (di, dj) in td.OFFSETS.items():
+            if 0 <= i + di < len(layout.source) and 0 <= j + dj < layout.source.shape[1]:
+                y, x = layout.source[i + di, j + dj] + TILE - np.array([di, dj]) * TILE
+                truth = border(wide[:, y:y + TILE, x:x + TILE], name)[:, middle]
+                assert torch.allclose(border(sketch, name)[:, middle], truth, atol=0.02), name
+
+
+def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure_noise(net, photo, monkeypatch):
+    layout = plan(photo, "matched")
+    alphas_cumprod, (rings, present) = td.cosine_schedule(100), td.Canvas(photo, layout, TILE, "cpu").neighbours(
+        layout.passes[0][:2])
+    sketch = td.draw_sketches(photo, layout, TILE)[:2]
+
+    def draw(sketch, start):
+        generators = [torch.Generator().manual_seed(k) for k in range(2)]
+        bounds = photo.bounds()
+        return list(td.sample(net, rings, present, generators, alphas_cumprod, bounds, "ddim", 5, sketch, start))
+
+    assert draw(sketch, 0.6)[0][0] == 59
+    assert torch.allclose(draw(sketch, 1.0)[-1][1], draw(None, 0.6)[-1][1], atol=1e-5)
+    monkeypatch.setattr(td, "predict_x0", lambda net, x_t, t, *args: td.per_sample(alphas_cumprod, t).sqrt() * x_t)
+    near, far = ((draw(sketch, start)[-1][1] - sketch).square().mean() for start in (0.1, 1.0))
+    assert near < 0.1 * far
+
+
+def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
+    layout, seen = plan(photo, "matched"), []
+    sketches = td.draw_sketches(photo, layout, TILE)
+
+    def draw(net, rings, present, generators, sketch):
+        seen.extend(sketch)
+        yield 0, sketch, None
+
+    canvas = td.Canvas(photo, layout, TILE, "cpu")
+    for _ in td.outpaint(net, canvas, layout.passes, 3, draw, 0, sketches):
+        pass
+    assert torch.equal(torch.stack(seen), sketches)
+    (i, j), sketch = layout.passes[0][-1], sketches[-1]
+    y, x = i * TILE + canvas.halo, j * TILE + canvas.halo
+    assert torch.equal(canvas.x[:, y:y + TILE, x:x + TILE], sketch)
