@@ -30,7 +30,7 @@ from PIL import Image
 
 import texture_diffusion as td
 
-REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 50, "BATCH_SIZE": 4, "SCALE": 3, "LAYOUT": "matched",
+REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 50, "BATCH_SIZE": 8, "SCALE": 3, "LAYOUT": "matched",
             "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}
 
 
