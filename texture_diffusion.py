@@ -17,8 +17,8 @@ about, and checkpoints/<photo>.pt.
 
 The photo is cut into tiles. A small U-Net learns, by denoising diffusion, to draw a tile that
 fits those of its 8 neighbours that exist. Real tiles are then laid out like the black fields
-of a checkerboard and the network draws the white ones, so that no drawn tile is further than
-one step from a real one.
+of a checkerboard and the network draws the white ones, each over a rough sketch that continues
+the real tiles around it, so that no drawn tile is further than one step from a real one.
 
 Contents, in the order in which data flows:
     1. Tiles             photo file -> normalised tensor; grid of tiles and back
@@ -27,7 +27,7 @@ Contents, in the order in which data flows:
     4. Diffusion         schedule, forward process, DDPM and DDIM steps
     5. State             seeds, checkpoints, errors, stop signals
     6. Training          AdamW, EMA, validation
-    7. Outpainting       layout of the real tiles, drawing of the gaps
+    7. Outpainting       layout of the real tiles, sketches and drawing of the gaps
     8. Pictures          previews, predictions, loss curve, the texture and its figures
     9. main              the constants and the story
 
@@ -990,7 +990,7 @@ PLACE_STEP = 2  # pixels between the places of the photo that are tried for each
 ATTEMPTS = 4  # layouts of which the best is taken
 CHANCE = 0.03  # what chance adds to the cost of a place at most; 1 is the disagreement of two unrelated claims
 REUSE_COST = 0.1  # of using a place once more
-BALANCE_COST = 0.2  # of the square of the sum of all claims' mean colours, in normalised units
+BALANCE_COST = 0.2  # of the square of what all claims add to the mean colour, in normalised units
 SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
 
 
@@ -1136,16 +1136,17 @@ def match_tiles(x, cells, tile, rng):
 
 
 class Matcher:
-    """Chooses real tiles one after the other from Places of a photo with its border, each to agree with those around
-    it."""
+    """Chooses real tiles one after the other, each to agree with those around it, from Places of the photo with its
+    border, wide [C, H + 2T, W + 2T]."""
 
     def __init__(self, places, wide):
         self.places, self.tile = places, places.tile
-        self.used = torch.zeros([side - 2 * self.tile for side in wide.shape[1:]])  # how often each pixel was taken
+        sides = [side - 2 * self.tile for side in wide.shape[1:]]
+        self.used = torch.zeros(sides, dtype=torch.float64)  # how often each pixel was taken
         shares = claim_shares(self.tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
         self.colours = sum(places.mean_colours(*beside((0, 0), name, self.tile), shares[OPPOSITE[name]])
                            for name in OFFSETS)  # what each place would add to the sketches, [C, places]
-        self.claimed = torch.zeros(len(wide), 1, 1)  # sum of all claims' mean colours
+        self.claimed = torch.zeros(len(wide), 1, 1)  # what the tiles chosen so far have added
         self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
         self.costs = []  # disagreement of each tile when it was chosen
 
@@ -1174,11 +1175,10 @@ def beside(offset, name, tile):
 
 
 def box_means(values, side, step):
-    """Means of values [..., H, W] over squares of a side, those squares a step apart."""
-    total = F.pad(values.double(), (1, 0, 1, 0)).cumsum(-2).cumsum(-1)
+    """Means of values [H, W] over squares of a side, those squares a step apart."""
+    total = F.pad(values, (1, 0, 1, 0)).cumsum(0).cumsum(1)
     low, high = slice(None, -side, step), slice(side, None, step)
-    low_rows, high_rows = total[..., low, :], total[..., high, :]
-    return ((high_rows - low_rows)[..., high] - (high_rows - low_rows)[..., low]).float() / side**2
+    return (total[high, high] - total[low, high] - total[high, low] + total[low, low]) / side**2
 
 
 # The gaps are not drawn from nothing. The claims around a gap, each counting most at its own border,

@@ -309,3 +309,17 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     (i, j), sketch = layout.passes[0][-1], sketches[-1]
     y, x = i * TILE + canvas.halo, j * TILE + canvas.halo
     assert torch.equal(canvas.x[:, y:y + TILE, x:x + TILE], sketch)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_sketches_of_a_matched_layout_have_the_photo_s_mean_colour(seed, monkeypatch):
+    pixels = draw_pixels(96, 128, 4) // 2
+    pixels[:, 90:] += 120  # a bright part, less of which would agree better
+    photo = td.normalise(pixels, "two parts")
+
+    def shift():
+        return float(td.draw_sketches(photo, plan(photo, "matched", 3, seed), TILE).mean((0, 2, 3)).abs().max())
+
+    balanced = shift()
+    monkeypatch.setattr(td, "BALANCE_COST", 0.0)
+    assert balanced < 0.1 < shift()

@@ -1,0 +1,268 @@
+"""What the benchmark's scores promise: near the floor on more of the same texture, far from it on anything else."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image, ImageFilter
+from scipy.ndimage import gaussian_filter
+
+import texture_diffusion as td
+from benchmarks import quality, scores
+
+TILE = 32
+SIDE, CELLS = 160, 12  # of the photo in px, of the texture in tiles
+
+
+def texture(side, seed):
+    """A stationary texture with grain, uint8 [side, side, 3]; another seed gives more of the same."""
+    rng = np.random.default_rng(seed)
+    soft = gaussian_filter(rng.standard_normal((side, side, 3)), (2, 1, 0))
+    pixels = 120 + 25 * soft / soft.std() + 10 * rng.standard_normal((side, side, 3))
+    return pixels.round().clip(0, 255).astype(np.uint8)
+
+
+def checkerboard(rows=CELLS, columns=CELLS):
+    source = np.full((rows, columns, 2), -1)
+    source[np.indices((rows, columns)).sum(0) % 2 == 0] = 0
+    return td.Layout(source, [[tuple(map(int, cell)) for cell in np.argwhere(source[..., 0] < 0)]])
+
+
+def blurred(pixels, radius=0.7):
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def noisy(pixels):
+    noise = np.random.default_rng(9).normal(0, 15, pixels.shape)
+    return (pixels + noise).round().clip(0, 255).astype(np.uint8)
+
+
+def shuffled(pixels):
+    return np.random.default_rng(9).permutation(pixels.reshape(-1, 3)).reshape(pixels.shape)
+
+
+def tiled(photo, side):
+    return np.tile(photo, (-(-side // len(photo)),) * 2 + (1,))[:side, :side]
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """The photo, its floor and ceiling, and the scores of more of it, and of what is worse."""
+    photo, more, layout = texture(SIDE, 0), texture(CELLS * TILE, 1), checkerboard()
+    real = scores.reference(photo, TILE)
+    found = {"more": more, "blur": blurred(more), "noise": noisy(more), "shuffle": shuffled(more),
+             "copy": tiled(photo, CELLS * TILE)}
+    return SimpleNamespace(photo=photo, more=more, real=real, layout=layout, floor=scores.floor(real, TILE),
+                           ceiling=scores.ceiling(real, TILE),
+                           of={name: scores.score(pixels, layout, TILE, real) for name, pixels in found.items()})
+
+
+@pytest.mark.parametrize("name", ["patch SWD", "spectrum dB", "statistics"])
+def test_more_of_the_same_is_nearer_the_floor_than_anything_worse(measured, name):
+    low, high = measured.floor[name], measured.ceiling[name]
+    assert low < high
+    assert measured.of["more"][name] < low + 0.15 * (high - low)
+    for worse in ("blur", "noise", "shuffle"):
+        assert measured.of[worse][name] > 1.25 * measured.of["more"][name], worse
+
+
+def test_a_classifier_tells_what_is_worse_and_hardly_more_of_the_same(measured):
+    assert 0.35 < measured.floor["C2ST apart"] < 0.65
+    assert measured.of["more"]["C2ST apart"] < 0.75
+    for worse in ("blur", "noise", "shuffle"):
+        assert measured.of[worse]["C2ST"] > 0.97 and measured.of[worse]["C2ST borders"] > 0.97, worse
+
+
+def test_auc_of_one_distribution_is_chance_and_of_a_blurred_one_sure(measured):
+    same = [scores.texture_statistics(scores.photo_tiles(texture(320, seed), TILE, TILE)) for seed in (2, 3)]
+    assert scores.c2st(*same) == pytest.approx(0.5, abs=0.12)
+    soft = scores.texture_statistics(scores.photo_tiles(blurred(texture(320, 4)), TILE, TILE))
+    assert scores.c2st(soft, same[0]) > 0.97
+
+
+def test_auc_can_be_judged_on_given_folds():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, (40, 6)), rng.normal(0, 1, (60, 6))
+    folds = np.arange(100) % 4
+    assert scores.c2st(a, b, folds) == pytest.approx(0.5, abs=0.2)
+    assert scores.c2st(a + 5, b, folds) == 1
+    quarters = np.where(np.arange(60) < 20, -1, np.arange(60) % 4)
+    assert scores.c2st_apart(a + 5, b, np.arange(40) % 4, quarters) == 1
+
+
+def test_windows_of_two_quarters_share_no_pixel():
+    pixels = np.zeros((150, 170, 3), np.uint8)
+    corners = scores.window_corners(pixels, TILE, TILE // 4)
+    quarters = scores.quarters_of(corners, pixels, TILE)
+    assert set(quarters) == {-1, 0, 1, 2, 3}
+    owner = np.full(pixels.shape[:2], -1)
+    for (y, x), quarter in zip(corners, quarters):
+        if quarter >= 0:
+            here = owner[y:y + TILE, x:x + TILE]
+            assert np.isin(here, (-1, quarter)).all()
+            here[:] = quarter
+
+
+def test_statistics_of_plain_tiles_are_finite():
+    assert np.isfinite(scores.texture_statistics(np.full((2, TILE, TILE, 3), 90, np.uint8))).all()
+
+
+def test_contrast_and_spread_of_more_of_the_same_are_one(measured):
+    assert measured.of["more"]["contrast"] == pytest.approx(1, abs=0.04)
+    assert measured.of["more"]["spread"] == pytest.approx(1, abs=0.3)
+    assert measured.of["blur"]["contrast"] < 0.93
+    assert measured.of["shuffle"]["spread"] < 0.6
+
+
+def test_colour_is_a_distance_of_means(measured):
+    assert measured.of["more"]["colour"] < max(0.6, 2 * measured.floor["colour"])
+    brighter = measured.photo[None] + np.uint8(10)
+    assert scores.colour(brighter, measured.photo[None]) > 3
+    assert scores.colour(measured.photo[None], measured.photo[None]) == 0
+
+
+def test_novelty_is_low_on_copies_and_one_on_more_of_the_same(measured):
+    assert measured.of["more"]["novelty"] == pytest.approx(1, abs=0.08)
+    assert measured.of["copy"]["novelty"] < 0.8
+    assert measured.of["noise"]["novelty"] > 1.05
+
+
+def test_repetition_is_high_where_the_photo_is_repeated(measured):
+    assert measured.of["more"]["repetition"] < 1.5
+    assert measured.of["copy"]["repetition"] == pytest.approx(measured.ceiling["repetition"], rel=0.05)
+    assert measured.of["copy"]["repetition"] > 2
+
+
+def test_seams_of_a_texture_in_one_piece_are_those_of_random_lines(measured):
+    for name in ("seam 1st", "seam 2nd", "seam low"):
+        low, high = measured.floor[name]
+        assert low < 1 < high
+        assert low - 0.1 < measured.of["more"][name] < high + 0.1
+
+
+def test_a_step_at_the_border_is_a_seam(measured):
+    pixels = measured.more.astype(int)
+    pixels[td.cell_map(~measured.layout.real(), TILE, pixels.shape)] += 60
+    found = scores.seams(pixels.clip(0, 255).astype(np.uint8), measured.layout, TILE)
+    assert min(found.values()) > 1.2, found
+
+
+def test_a_shade_that_only_the_means_show_is_a_low_seam():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(60, 160, (CELLS * TILE, CELLS * TILE, 3))
+    pixels[td.cell_map(~checkerboard().real(), TILE, pixels.shape)] += 12
+    found = scores.seams(pixels.astype(np.uint8), checkerboard(), TILE)
+    assert found["seam low"] > 1.2 > 1.05 > found["seam 1st"]
+
+
+def test_windows_on_borders_have_them_in_the_middle():
+    layout = checkerboard(3, 4)
+    made = td.cell_map(~layout.real(), TILE, (3 * TILE, 4 * TILE))
+    pixels = np.repeat(made[..., None], 3, -1).astype(np.uint8)
+    windows = scores.border_windows(pixels, layout, TILE)
+    assert len(windows) == 3 * 3 + 2 * 4
+    assert all(window.mean() == 0.5 for window in windows)
+
+
+def test_only_generated_tiles_are_scored(measured):
+    pixels = measured.more.copy()
+    pixels[td.cell_map(measured.layout.real(), TILE, pixels.shape)] = 0
+    found = scores.tiles_where(pixels, measured.layout, TILE, real=False)
+    assert len(found) == CELLS**2 // 2 and found.any((1, 2, 3)).all()
+
+
+def test_drift_follows_the_order_of_drawing(measured):
+    layout = td.lay_out(td.normalise(measured.photo, "photo"), "rows", CELLS, CELLS, TILE, 0)
+    pixels = measured.more.copy()
+    for share, cells in zip(np.linspace(0, 2, len(layout.passes)), layout.passes):
+        for i, j in cells:
+            here = pixels[i * TILE:(i + 1) * TILE, j * TILE:(j + 1) * TILE]
+            here[:] = blurred(here, float(share))
+    stages = scores.drift(pixels, layout, TILE, measured.real)
+    spectra = [stage["spectrum dB"] for stage in stages]
+    assert len(stages) == scores.STAGES and spectra == sorted(spectra)
+    assert scores.drift(measured.more, measured.layout, TILE, measured.real) == []
+
+
+def test_rows_of_a_table_have_its_columns(measured):
+    header = scores.markdown_header("system").splitlines()[0]
+    for row in (measured.floor, measured.ceiling, measured.of["more"]):
+        assert scores.markdown_row("name", row).count("|") == header.count("|")
+
+
+def test_a_cached_job_is_not_done_again(tmp_path):
+    calls = []
+    for _ in range(2):
+        found = quality.cached(tmp_path / "new" / "job.json", lambda: calls.append(1) or {"a": 1.5, "b": [1, 2]})
+        assert found == {"a": 1.5, "b": [1, 2]}
+    assert len(calls) == 1
+
+
+def test_a_job_that_failed_is_done_again(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        quality.cached(tmp_path / "job.json", lambda: 1 / 0)
+    assert quality.cached(tmp_path / "job.json", lambda: 3) == 3
+
+
+def test_jobs_have_folders_of_their_own(tmp_path):
+    bench = quality.Bench(tmp_path, {}, False)
+    exemplars = [quality.Exemplar("a", tmp_path, "01234567"), quality.Exemplar("a", tmp_path, "89abcdef")]
+    jobs = [job for exemplar in exemplars for job in quality.jobs_of(bench, exemplar, quality.SYSTEMS, 3)]
+    assert len({quality.folder_of(bench, job) for job in jobs}) == len(jobs) == 2 * (3 + len(quality.SYSTEMS) - 1)
+
+
+def test_a_commit_is_that_of_the_files_alone():
+    assert quality.commit_of("LICENSE") != "no-commit"
+    assert quality.commit_of("no such file") == "no-commit"
+
+
+def test_seconds_of_a_training_that_went_on_are_all_of_it():
+    whole = "expected: training 8.0 min, drawing 0.4 min\ntraining_seconds: 455.0\n"
+    rest = "expected: training 8.0 min, d\n\nexpected: training 2.0 min, d\ntraining_seconds: 120.0\n"
+    assert quality.training_seconds(whole) == 455
+    assert quality.training_seconds(rest) == 480
+    assert quality.training_seconds("expected: training 0.0 min, d\ntraining_seconds: 0.0\n") == 0
+
+
+def test_targets_are_met_by_more_of_the_same(measured):
+    rows = {"floor": measured.floor, "ceiling": measured.ceiling, "ours": {**measured.of["more"], "drawing": 1.0}}
+    bad = {**rows, "ours": {**measured.of["blur"], "drawing": 100.0}, "stacked": measured.of["noise"]}
+    text = quality.targets({"good": rows, "bad": bad})
+    lines = dict(line.strip("| ").split(" | ", 1) for line in text.splitlines() if line.startswith("| "))
+    for name in ("spectrum at most 1.5 dB", "contrast 0.97 to 1.03", "drawing at most 45 s"):
+        good, poor = lines[name].split(" | ")
+        assert good.endswith(" met") and poor.endswith("**not met**"), name
+    assert set(lines) == {"target", *quality.TARGETS}
+
+
+def test_a_contact_sheet_shows_every_picture(tmp_path, measured):
+    quality.contact_sheet(tmp_path / "sheet.jpg", {"a": measured.photo, "b": measured.more, "c": measured.more,
+                                                   "d": measured.more})
+    sheet = Image.open(tmp_path / "sheet.jpg")
+    assert sheet.size == (3 * SIDE, 2 * (SIDE + quality.LABEL))
+    assert np.asarray(sheet)[-SIDE:, :SIDE].std() > 10
+
+
+def test_a_peer_that_is_not_there_is_left_out(tmp_path, monkeypatch, measured):
+    def missing(*_):
+        raise td.UserError("pip install it")
+
+    Image.fromarray(measured.photo).save(tmp_path / "a.png")
+    monkeypatch.setattr(quality, "make_peer", missing)
+    monkeypatch.setattr(quality, "bounds_of", lambda *_: {"floor": {}})
+    bench, said = quality.Bench(tmp_path, {"TILE_SIZE": TILE}, False), []
+    exemplar = quality.Exemplar("a", tmp_path / "a.png", "01234567")
+    table = quality.measure(bench, exemplar, [quality.Job(exemplar, "stacked", 0)], said.append)
+    assert table == {"floor": {}} and "pip install it" in said[0]
+
+
+@pytest.mark.parametrize("words", [["--systems", "theirs"], ["--seeds", "0"], ["no/such/folder"]])
+def test_a_wrong_command_line_says_what_is_wrong(words, capsys):
+    with pytest.raises(SystemExit):
+        quality.arguments(words)
+    assert words[-1] in capsys.readouterr().err or "--seeds" in words
+
+
+def test_the_cache_is_not_part_of_the_repository():
+    assert "benchmarks/cache/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
