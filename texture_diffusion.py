@@ -10,7 +10,7 @@
     python texture_diffusion.py --help               every constant with its meaning
 
 The constants at the top of main() say everything that can be chosen; edit them there or
-override them as NAME=value. A run with the default constants takes six to nine minutes on
+override them as NAME=value. A run with the default constants takes six to seven minutes on
 two CPU cores. Ctrl-C saves; the same command goes on from there.
 What a run makes: samples/<photo>/output_texture_3x3.png and pictures that show how it came
 about, and checkpoints/<photo>.pt.
@@ -999,6 +999,7 @@ class Layout(NamedTuple):
 
     source: np.ndarray  # [rows, columns, 2] offsets y, x in the photo; -1 in gaps
     passes: list  # lists of grid cells (row, column)
+    wide: torch.Tensor | None = None  # the photo with its border, [C, H + 2T, W + 2T]; None: gaps have no claims
 
     def real(self):
         """bool [rows, columns], True where a tile is real."""
@@ -1012,8 +1013,9 @@ def lay_out(photo, kind, rows, columns, tile, seed):
     if kind == "rows":
         return rows_layout(rows, columns, grid_offsets(height, tile), grid_offsets(width, tile))
     cells = [(i, j) for i in range(rows) for j in range(columns) if (i + j) % 2 == 0]
+    wide = continue_photo(photo.x.cpu(), tile)
     if kind == "matched":
-        offsets = match_tiles(photo.x.cpu(), cells, tile, rng)
+        offsets = match_tiles(wide, cells, tile, rng)
     elif kind == "ordered":
         ys, xs = grid_offsets(height, tile), grid_offsets(width, tile)
         offsets = [(ys[i % len(ys)], xs[j % len(xs)]) for i, j in cells]
@@ -1022,7 +1024,7 @@ def lay_out(photo, kind, rows, columns, tile, seed):
     source = np.full((rows, columns, 2), -1)
     for cell, offset in zip(cells, offsets):
         source[cell] = offset
-    return Layout(source, [[(int(i), int(j)) for i, j in np.argwhere(source[..., 0] < 0)]])
+    return Layout(source, [[(int(i), int(j)) for i, j in np.argwhere(source[..., 0] < 0)]], wide)
 
 
 def rows_layout(rows, columns, ys, xs):
@@ -1123,11 +1125,10 @@ def continue_photo(x, tile):
     return out
 
 
-def match_tiles(x, cells, tile, rng):
+def match_tiles(wide, cells, tile, rng):
     """Offsets (y, x) of real tiles for cells that agree: the best of ATTEMPTS, judged by squares, since one fault
     where two fields of bricks meet is worse than many small differences."""
-    attempts, wide = [], continue_photo(x, tile)
-    places = Places(wide, torch.ones_like(wide[:1]), tile)
+    attempts, places = [], Places(wide, torch.ones_like(wide[:1]), tile)
     for _ in range(ATTEMPTS):
         matcher = Matcher(places, wide)
         offsets = [matcher.choose(cell, rng) for cell in cells]
@@ -1193,16 +1194,17 @@ def claim_shares(side, names=tuple(OFFSETS)):
     return dict(zip(names, torch.stack([ramps[name].expand(side, side) for name in names]).softmax(0)))
 
 
-def draw_sketches(photo, layout, tile):
-    """Sketches of the gaps in the first pass of a layout, normalised [N, C, T, T]."""
-    wide, real = continue_photo(photo.x.cpu(), tile), np.pad(layout.real(), 1)
-    sketches = []
+def draw_sketches(layout, tile):
+    """Sketches of the gaps of a layout, normalised [N, C, T, T]; None for "rows", whose drawn tiles claim nothing."""
+    if layout.wide is None:
+        return None
+    real, sketches = np.pad(layout.real(), 1), []
     for i, j in layout.passes[0]:
         around = {name: (i + di, j + dj) for name, (di, dj) in OFFSETS.items() if real[i + di + 1, j + dj + 1]}
         sketch = 0
         for name, share in claim_shares(tile, tuple(around)).items():
             y, x = beside(layout.source[around[name]], OPPOSITE[name], tile)
-            sketch += share * wide[:, y:y + tile, x:x + tile]
+            sketch += share * layout.wide[:, y:y + tile, x:x + tile]
         sketches.append(sketch)
     return torch.stack(sketches)
 
@@ -1320,7 +1322,7 @@ def draw_predictions(path, photo, trainer, draw, held_out):
         estimate = predict_x0(trainer.ema, x_t, t, windows, present, trainer.alphas_cumprod)
     *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators)
     columns = {"neighbours": in_place(trainer.ema, windows, present, torch.zeros_like(x0)), "noisy tile x_t": x_t,
-               "estimate of x0": estimate, "full sample": tiles, "truth x0": x0,
+               "estimate of x0": estimate, "full sample from noise": tiles, "truth x0": x0,
                "error of the estimate": estimate - x0}
     kind = "held-out tiles" if held_out and dataset.validation else "training tiles"
     if held_out and not dataset.validation:
@@ -1657,8 +1659,7 @@ def plan_texture(photo, c, seed):
 def draw_texture(photo, trainer, layout, draw, c, seed, stop):
     """The texture of a layout, uint8 [height, width, 3], with a progress bar."""
     canvas = Canvas(photo, layout, c.TILE_SIZE, trainer.alphas_cumprod.device)
-    alone = len(layout.passes) == 1  # else tiles rest on drawn ones, which claim nothing
-    sketches = draw_sketches(photo, layout, c.TILE_SIZE) if alone and c.START < 1 else None
+    sketches = draw_sketches(layout, c.TILE_SIZE) if c.START < 1 else None
     total = int((~layout.real()).sum()) * c.SAMPLE_STEPS
     with tqdm(total=total, unit="step", desc="drawing", mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
         for count in outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, draw, seed, sketches):

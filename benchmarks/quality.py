@@ -21,7 +21,6 @@ import importlib
 import json
 import multiprocessing
 import os
-import platform
 import re
 import runpy
 import subprocess
@@ -36,6 +35,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+import benchmarks
 import texture_diffusion as td
 from benchmarks import scores
 
@@ -383,21 +383,11 @@ def markdown(table):
     return "\n".join(lines + [f"\n{line}" for line in drifts if line])
 
 
-def machine():
-    """A sentence about the machine."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.exists() else []
-    device = td.pick_device()
-    name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
-    return (f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, device {name}, "
-            f"torch {torch.__version__}, Python {platform.python_version()}")
-
-
 def write_results(path, tables, sheets):
     """RESULTS.md: tables, exemplar -> label -> scores; sheets, exemplar -> path from the file's folder."""
     text = [f"# Results\n\nWritten by `python -m benchmarks.quality`; what the scores mean is in "
             f"[scores.py](scores.py). Commit of the tool: {commit_of(SCRIPT)}; of the scores: "
-            f"{commit_of('benchmarks/scores.py')}. Machine: {machine()}. Floor: the photo against itself; "
+            f"{commit_of('benchmarks/scores.py')}. Machine: {benchmarks.machine()}. Floor: the photo against itself; "
             "true floor: more of the same texture from its generator; ceiling: the photo with its pixels shuffled. "
             "Peers trained as long as ours, seed 0."]
     text += [f"## {name}\n\n{markdown(table)}\n\n![{name}: exemplar and a part of each texture]({sheets[name]})"

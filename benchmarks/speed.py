@@ -19,8 +19,6 @@ megapixel       half the tiles of a texture are gaps to be drawn; ours includes 
 """
 
 import functools
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -33,6 +31,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+import benchmarks
 import texture_diffusion as td
 from benchmarks import peers
 
@@ -171,7 +170,7 @@ def alone(name, quick):
 def plan(photo, c, side):
     """Layout and sketches of a texture of side x side tiles."""
     layout = td.lay_out(photo, c.LAYOUT, side, side, c.TILE_SIZE, c.SEED)
-    return layout, td.draw_sketches(photo, layout, c.TILE_SIZE)
+    return layout, td.draw_sketches(layout, c.TILE_SIZE)
 
 
 def draw_square(context, c, side):
@@ -245,18 +244,6 @@ def table(figures):
     return "\n".join(lines)
 
 
-def machine():
-    """Processor or GPU, cores and versions, in a line."""
-    name = platform.processor() or platform.machine()
-    if torch.cuda.is_available():
-        name = torch.cuda.get_device_name()
-    elif Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), name)
-    return (f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-            f"Python {platform.python_version()}")
-
-
 def main(argv=None):
     """The command line."""
     words = sys.argv[1:] if argv is None else argv
@@ -267,7 +254,7 @@ def main(argv=None):
     if words:
         sys.exit(__doc__.split("\n\n")[1].strip("\n"))
     peak, figures = measure(quick)
-    text = f"{machine()}\n\nPeak of 3x3 convolutions: {peak}\n\n{table(figures)}\n"
+    text = f"{benchmarks.machine()}\n\nPeak of 3x3 convolutions: {peak}\n\n{table(figures)}\n"
     print(("Tiny networks: this shows that the benchmark runs, and nothing about speed.\n\n" if quick else "") + text)
     if not quick:
         manual = "\n".join(f"    {line}" for line in __doc__.partition("\n\ntraining ")[2].splitlines())

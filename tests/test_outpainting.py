@@ -268,7 +268,7 @@ def border(x, name):
 def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
     layout = plan(photo, kind, 3)
     wide, middle = td.continue_photo(photo.x, TILE), slice(4, -4)
-    for (i, j), sketch in zip(layout.passes[0], td.draw_sketches(photo, layout, TILE)):
+    for (i, j), sketch in zip(layout.passes[0], td.draw_sketches(layout, TILE)):
         for name, (di, dj) in td.OFFSETS.items():
             if 0 <= i + di < len(layout.source) and 0 <= j + dj < layout.source.shape[1]:
                 y, x = layout.source[i + di, j + dj] + TILE - np.array([di, dj]) * TILE
@@ -280,7 +280,7 @@ def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure
     layout = plan(photo, "matched")
     alphas_cumprod, (rings, present) = td.cosine_schedule(100), td.Canvas(photo, layout, TILE, "cpu").neighbours(
         layout.passes[0][:2])
-    sketch = td.draw_sketches(photo, layout, TILE)[:2]
+    sketch = td.draw_sketches(layout, TILE)[:2]
 
     def draw(sketch, start):
         generators = [torch.Generator().manual_seed(k) for k in range(2)]
@@ -296,7 +296,7 @@ def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure
 
 def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     layout, seen = plan(photo, "matched"), []
-    sketches = td.draw_sketches(photo, layout, TILE)
+    sketches = td.draw_sketches(layout, TILE)
 
     def draw(net, rings, present, generators, sketch):
         seen.extend(sketch)
@@ -318,7 +318,7 @@ def test_sketches_of_a_matched_layout_have_the_photo_s_mean_colour(seed, monkeyp
     photo = td.normalise(pixels, "two parts")
 
     def shift():
-        return float(td.draw_sketches(photo, plan(photo, "matched", 3, seed), TILE).mean((0, 2, 3)).abs().max())
+        return float(td.draw_sketches(plan(photo, "matched", 3, seed), TILE).mean((0, 2, 3)).abs().max())
 
     balanced = shift()
     monkeypatch.setattr(td, "BALANCE_COST", 0.0)

@@ -8,6 +8,7 @@ import torch
 from conftest import ROOT, draw_photo, draw_pixels
 from PIL import Image
 
+import benchmarks
 import texture_diffusion as td
 from benchmarks import peers, speed
 from benchmarks.peers import lucidrains, quilting, stacked
@@ -294,7 +295,7 @@ def test_the_subjects_draw_the_same_tiles():
 def test_the_table_compares_with_ours():
     row = dict(zip(speed.SUBJECTS, ((4.0, True), (1.0, True), (2.0, False))))
     assert speed.table({"tiles/s": row}).splitlines()[-1] == "| tiles/s | 4 | 1 (0.25) | ~2 (0.5) |"
-    assert str(ROOT) not in speed.machine()
+    assert str(ROOT) not in benchmarks.machine()
 
 
 @pytest.mark.parametrize("words", [["--quick"], []])
