@@ -410,7 +410,7 @@ class NeighbourDataset:
 # full resolution, which see the canvas itself once more, bring the fine detail back. On the way
 # up the ring around the tile is cropped as soon as it is no longer needed.
 #
-#     canvas -> unshuffle 4 -> stem + position -> block ----------------> block -> shuffle 4 -> head -> tile
+#     canvas -> unshuffle 4 -> stem + position -> block ----------------> block -> shuffle 4 -> head -> tile, gates
 #        |                                          block --------> block            |
 #        |                                             block - block                 |
 #        +--------------------------------------------------------------------------+
@@ -423,6 +423,35 @@ CROP_MARGIN = 4  # ring that the way up keeps around the tile, in pixels of each
 def tile_multiple(widths):
     """What TILE_SIZE must be a multiple of, so that tile and halo can be halved at every level."""
     return UNSHUFFLE * max(4, 2 ** len(widths))
+
+
+# Noise is told from detail band by band: the powers of a photo's bands against those of white noise
+# say how far x_t is to be trusted at each scale (see predict_x0), whatever the photo.
+
+BLURS = (2, 3, 5)  # half widths in pixels of the triangles that separate each band of detail from the next
+
+
+def split_bands(x):
+    """x [B, C, h, w] as a sum of bands, from the finest detail to what is left, [B, bands, C, h, w]."""
+    bands = []
+    for width in BLURS:
+        line = (width - torch.arange(1 - width, width, device=x.device).abs()) / width**2
+        kernel = torch.outer(line, line).expand(x.shape[1], 1, -1, -1)
+        low = F.conv2d(F.pad(x, [width - 1] * 4, mode="replicate"), kernel, groups=x.shape[1])
+        bands.append(x - low)
+        x = low
+    return torch.stack([*bands, x], 1)
+
+
+def band_powers(x):
+    """Mean square of each band of a picture [C, H, W], [bands]."""
+    return split_bands(x[None]).square().mean((0, 2, 3, 4))
+
+
+def noise_powers():
+    """Mean square of each band of white noise of deviation 1, [bands]: what one pixel alone leaves in them."""
+    pixel = F.pad(torch.ones(1, 1, 1), [4 * sum(BLURS)] * 4)
+    return band_powers(pixel) * pixel.numel()
 
 
 class Block(nn.Module):
@@ -464,9 +493,11 @@ class UNet(nn.Module):
         self.norm_out = nn.GroupNorm(8, widths[0])
         self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * UNSHUFFLE**2, 3, padding=1)
         self.head_in = nn.Conv2d(HEAD_WIDTH + channels, HEAD_WIDTH, 3, padding=1)
-        self.head_out = nn.Conv2d(HEAD_WIDTH, channels, 3, padding=1)
+        self.head_out = nn.Conv2d(HEAD_WIDTH, channels + len(BLURS) + 1, 3, padding=1)
         self.precision = torch.float32  # of the convolutions; see pick_precision
         self.register_buffer("region", region_map(tile, self.halo), persistent=False)
+        self.register_buffer("noise", noise_powers(), persistent=False)
+        self.register_buffer("signal", noise_powers())  # band_powers of the photo; build_net measures them
         self.initialise()
 
     def initialise(self):
@@ -488,10 +519,12 @@ class UNet(nn.Module):
 
     def forward(self, x_t, ring, present, time):
         """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
-        time [B] in (0, 1]; returns the estimate of x0 without the skip of predict_x0, [B, C, T, T]."""
+        time [B] in (0, 1]; returns the two parts of predict_x0: what is added to the filtered x_t, [B, C, T, T],
+        and the gates of its bands, [B, bands, T, T]."""
         present = with_tile(present)
         with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
-            return self.denoise(self.canvas(x_t, ring, present), present, time).float()
+            out = self.denoise(self.canvas(x_t, ring, present), present, time).float()
+        return out[:, :x_t.shape[1]], out[:, x_t.shape[1]:]
 
     def denoise(self, canvas, present, time):
         emb = self.time(time_features(time))
@@ -562,19 +595,26 @@ def q_sample(x0, t, eps, alphas_cumprod):
     return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
 
 
-DETAIL = 0.2  # deviation of the finest detail, in normalised units
+def wiener_bands(net, x_t, ring, present, abar):
+    """The bands of x_t, each under a Wiener filter for a signal of the photo's power in it, [B, bands, C, T, T]."""
+    margin = min(net.halo, sum(BLURS))
+    canvas = net.canvas(x_t, abar.sqrt() * ring, with_tile(present))  # the neighbours as bright as x_t, without noise
+    bands = split_bands(crop_middle(canvas, net.tile + 2 * margin))[..., margin:-margin, margin:-margin]
+    signal, noise = (powers[:, None, None, None] for powers in (net.signal, net.noise))  # [bands, 1, 1, 1]
+    abar = abar[:, None]
+    return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
 
 def predict_x0(net, x_t, t, ring, present, alphas_cumprod):
     """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward.
 
-    The network's output is added to a Wiener filter of x_t for a signal of deviation DETAIL: where the
-    noise is weaker than the finest detail, that detail is taken from x_t and need not pass through the
-    network. With DETAIL = 1 this would be v-prediction, which leaves noise at all levels.
+    What the network draws is added to x_t, under the linear filter that is best for the photo's powers (Wiener) and
+    gated by the network at each pixel of each band: where the noise is weaker than the detail, the detail need not
+    pass through the network. (v-prediction adds all of x_t, which left noise at all levels.)
     """
-    abar = per_sample(alphas_cumprod, t)
-    wiener = DETAIL**2 * abar.sqrt() / (DETAIL**2 * abar + 1 - abar)
-    return net(x_t, ring, present, (t + 1) / len(alphas_cumprod)) + wiener * x_t
+    bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t))
+    drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod))
+    return drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
 
 
 def posterior(x_t, x0, t, t_prev, alphas_cumprod):
@@ -827,11 +867,12 @@ def learning_rate_at(step, start, end, peak):
     return peak * min(1, (step - start + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1, max(0, done))))
 
 
-def build_net(channels, tile, widths, seed, device):
-    """A UNet with reproducible initial weights, channels_last, on the device."""
+def build_net(photo, tile, widths, seed, device):
+    """A UNet for a Photo with reproducible initial weights, channels_last, on the device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seed_sequence(seed, INITIAL).generate_state(1)[0]))
-        net = UNet(channels, tile, widths)
+        net = UNet(len(photo.x), tile, widths)
+    net.signal.copy_(band_powers(photo.x))
     return net.to(device, memory_format=torch.channels_last)
 
 
@@ -1565,7 +1606,7 @@ def prepare_trainer(photo, c, checkpoint):
         grid = [side // c.TILE_SIZE for side in photo.x.shape[1:]]
         c.VALIDATION = int(grid[0] * grid[1] >= 16)
     dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device)
-    net = build_net(len(photo.x), c.TILE_SIZE, c.WIDTHS, c.SEED, device)
+    net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device)
     net.precision = pick_precision(device)
     trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                       c.NEIGHBOUR_DROPOUT, c.SEED)

@@ -55,12 +55,13 @@ def randomise(net, seed=0):
 
 
 def random_net(channels=3, tile=TILE, widths=WIDTHS, seed=0):
-    return randomise(td.build_net(channels, tile, widths, seed, "cpu"), seed).eval()
+    photo = draw_photo(32, 32, channels=channels)
+    return randomise(td.build_net(photo, tile, widths, seed, "cpu"), seed).eval()
 
 
 def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0):
     dataset = td.NeighbourDataset(photo, TILE, validation)
-    net = td.build_net(len(photo.x), TILE, WIDTHS, net_seed, "cpu")
+    net = td.build_net(photo, TILE, WIDTHS, net_seed, "cpu")
     return td.Trainer(net, dataset, td.cosine_schedule(50), batch_size, learning_rate, 0.4, seed)
 
 

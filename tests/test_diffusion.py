@@ -123,6 +123,66 @@ def test_a_ddpm_step_leads_to_the_forward_process_at_the_earlier_time(t, t_prev)
     assert torch.allclose(variance + of_x_t**2 * (1 - abar), 1 - abar_prev, atol=1e-5)
 
 
+def drawn_nothing(x_t, *args):
+    """A network that draws nothing and leaves all gates half open, which is their neutral place."""
+    return torch.zeros_like(x_t), torch.zeros(len(x_t), len(td.BLURS) + 1, *x_t.shape[2:])
+
+
+def silent_net(signal, tile=32):
+    """The network without its weights: what is left of predict_x0 is the Wiener filter for these powers."""
+    net = random_net(tile=tile)
+    net.signal.copy_(signal)
+    net.forward = drawn_nothing
+    return net
+
+
+@pytest.mark.parametrize("t", [2, 10, 25, 40])
+def test_the_filtered_x_t_is_as_near_to_x0_as_one_factor_a_band_can_bring_it(t):
+    generator, alphas_cumprod = torch.Generator().manual_seed(0), td.cosine_schedule(50)
+    x0 = td.split_bands(torch.randn(1, 3, 400, 400, generator=generator))[:, 1:].sum(1)  # without its finest band
+    net = silent_net(td.band_powers(x0[0]))
+    windows = x0.unfold(2, 48, 44).unfold(3, 48, 44).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+    truth, t = windows[..., 8:-8, 8:-8], full(t, len(windows))
+    x_t = td.q_sample(truth, t, torch.randn(truth.shape, generator=generator), alphas_cumprod)
+    present = torch.ones(len(windows), 8, dtype=torch.bool)
+
+    def error(factors):
+        net.signal.copy_(td.band_powers(x0[0]) * torch.tensor(factors))
+        return (td.predict_x0(net, x_t, t, windows, present, alphas_cumprod) - truth).square().mean()
+
+    best = error([1.0, 1, 1, 1])
+    assert best < truth.square().mean() and best < (x_t - truth).square().mean()
+    assert all(best < 1.02 * error([factor] * 4) for factor in (0.1, 0.3, 3, 10))
+
+
+def test_at_the_last_step_the_estimate_is_what_the_network_draws():
+    net, (x_t, ring) = silent_net(torch.ones(4)), (torch.randn(2, 3, 32, 32), torch.randn(2, 3, 48, 48))
+    estimate = td.predict_x0(net, x_t, full(49), ring, torch.ones(2, 8, dtype=torch.bool), td.cosine_schedule(50))
+    assert (estimate == 0).all()
+
+
+def test_a_gate_closes_its_band_and_opens_it_twofold():
+    net, (x_t, ring), alphas_cumprod = silent_net(torch.ones(4)), torch.randn(2, 1, 3, 48, 48), td.cosine_schedule(50)
+    x_t, present, t = x_t[..., 8:-8, 8:-8], torch.ones(1, 8, dtype=torch.bool), full(20, 1)
+    bands = td.wiener_bands(net, x_t, ring, present, alphas_cumprod[20].view(1, 1, 1, 1))[0]
+    for band in range(4):
+        gates = torch.full((1, 4, 32, 32), -100.0)
+        gates[:, band] = 100
+        net.forward = lambda x, *args, gates=gates: (torch.zeros_like(x), gates)
+        estimate = td.predict_x0(net, x_t, t, ring, present, alphas_cumprod)
+        assert torch.allclose(estimate[0], 2 * bands[band], atol=1e-5)
+
+
+def test_an_absent_neighbour_has_exactly_no_influence_on_the_estimate():
+    net, alphas_cumprod = random_net(tile=32).requires_grad_(False), td.cosine_schedule(50)
+    x_t, ring, present = torch.randn(1, 3, 32, 32), torch.randn(1, 3, 48, 48), torch.ones(1, 8, dtype=torch.bool)
+    present[0, td.NEIGHBOURS.index("N")] = False
+    changed = ring.clone()
+    changed[:, :, :8, 8:-8] += 1000
+    one, other = (td.predict_x0(net, x_t, full(20, 1), x, present, alphas_cumprod) for x in (ring, changed))
+    assert torch.equal(one, other)
+
+
 def chain(net, bounds, sampler, steps, count=2, seed=0):
     """All that sample() yields, for tiles without neighbours."""
     ring, present = torch.zeros(count, 3, 24, 24), torch.zeros(count, 8, dtype=torch.bool)

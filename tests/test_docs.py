@@ -165,7 +165,7 @@ def test_the_shipped_model_was_made_with_the_default_constants(shipped):
 def test_the_shipped_model_fits_the_default_network_and_photo(shipped):
     c, photo = constants(), default_photo()
     assert shipped["digest"] == photo.digest
-    net = td.build_net(len(photo.x), c.TILE_SIZE, c.WIDTHS, 0, "cpu")
+    net = td.build_net(photo, c.TILE_SIZE, c.WIDTHS, 0, "cpu")
     net.load_state_dict(shipped["ema"], strict=True)
     assert all(weight.isfinite().all() for weight in net.parameters())
 

@@ -32,9 +32,15 @@ def without(name):
     return torch.tensor([[other != name for other in td.NEIGHBOURS]])
 
 
+def joined(net):
+    """The network with both parts of its output, the tile and the gates, in one tensor."""
+    net.requires_grad_(False)
+    return lambda *args: torch.cat(net(*args), 1)
+
+
 @pytest.fixture(scope="module")
 def net():
-    return random_net(tile=TILE).requires_grad_(False)
+    return joined(random_net(tile=TILE))
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -85,7 +91,7 @@ def test_a_tile_s_edge_depends_most_on_the_pixels_that_touch_it(net, side, turns
 @pytest.mark.parametrize("name", PLACES)
 def test_it_matters_whether_a_neighbour_is_present_even_if_it_shows_nothing(widths, name):
     tile = td.tile_multiple(widths)
-    net = random_net(tile=tile, widths=widths)
+    net = joined(random_net(tile=tile, widths=widths))
     x_t, ring, present, time = inputs(tile=tile)
     with torch.no_grad():
         here, away = (net(x_t, 0 * ring, mask, time) for mask in (present, without(name)))
@@ -110,4 +116,22 @@ def test_a_tile_alone_equals_the_same_tile_in_a_batch(net):
 def test_the_smallest_tile_and_its_triple_keep_their_shape(channels, widths):
     for tile in (td.tile_multiple(widths), 3 * td.tile_multiple(widths)):
         net = random_net(channels, tile, widths).requires_grad_(False)
-        assert net(*inputs(2, channels, tile)).shape == (2, channels, tile, tile)
+        drawn, gates = net(*inputs(2, channels, tile))
+        assert drawn.shape == (2, channels, tile, tile)
+        assert gates.shape == (2, len(td.BLURS) + 1, tile, tile)
+
+
+def test_the_bands_of_a_picture_add_up_to_it():
+    x = torch.randn(2, 3, 40, 50)
+    assert torch.allclose(td.split_bands(x).sum(1), x, atol=1e-5)
+
+
+def test_the_powers_of_white_noise_are_those_of_a_large_piece_of_it():
+    noise = torch.randn(1, 1000, 1000, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(td.band_powers(noise), td.noise_powers(), rtol=0.03)
+
+
+def test_a_finer_pattern_has_its_power_in_finer_bands():
+    x = torch.arange(200.0)
+    powers = [td.band_powers((2 * torch.pi * x / length).sin().expand(1, 200, 200)) for length in (2.5, 5, 9, 80)]
+    assert [int(power.argmax()) for power in powers] == [0, 1, 2, 3]
