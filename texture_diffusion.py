@@ -406,9 +406,9 @@ class NeighbourDataset:
 # 3. Network
 # =============================================================================================
 # The canvas goes through a U-Net of plain convolutions: they continue lines across the tile's
-# border by themselves. Space-to-depth by 4 at the entrance makes it cheap; two convolutions at
-# full resolution, which see the canvas itself once more, bring the fine detail back. On the way
-# up the ring around the tile is cropped as soon as it is no longer needed.
+# border by themselves. Space-to-depth by 4 at the entrance makes it cheap; the head, a few
+# convolutions at full resolution that see the canvas itself once more, brings the fine detail back.
+# On the way up the ring around the tile is cropped as soon as it is no longer needed.
 #
 #     canvas -> unshuffle 4 -> stem + position -> block ----------------> block -> shuffle 4 -> head -> tile, gates
 #        |                                          block --------> block            |
@@ -492,7 +492,9 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(Block(2 * w, w, c_time) for w in widths[:-1])
         self.norm_out = nn.GroupNorm(8, widths[0])
         self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * UNSHUFFLE**2, 3, padding=1)
-        self.head_in = nn.Conv2d(HEAD_WIDTH + channels, HEAD_WIDTH, 3, padding=1)
+        self.head_in = nn.Conv2d(HEAD_WIDTH + 2 * channels + 1, HEAD_WIDTH, 3, padding=1)
+        self.filters = nn.Conv2d(2 * channels + 1, HEAD_WIDTH, 5, padding=2)
+        self.choice = nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 1)
         self.head_out = nn.Conv2d(HEAD_WIDTH, channels + len(BLURS) + 1, 3, padding=1)
         self.precision = torch.float32  # of the convolutions; see pick_precision
         self.register_buffer("region", region_map(tile, self.halo), persistent=False)
@@ -542,10 +544,21 @@ class UNet(nn.Module):
             h = F.interpolate(self.grow[level](h), scale_factor=2, mode="nearest")
             side = min(h.shape[-1], self.tile // (UNSHUFFLE * 2**level) + 2 * CROP_MARGIN)
             h = self.up[level](torch.cat([crop_middle(h, side), crop_middle(skips[level], side)], 1), emb)
-        h = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), UNSHUFFLE)
-        h = torch.cat([crop_middle(x, self.tile + 4) for x in (h, canvas.to(h.dtype))], 1)
-        h = self.head_in(h.contiguous(memory_format=torch.channels_last))
-        return crop_middle(self.head_out(F.silu(h)), self.tile)
+        return self.head(F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), UNSHUFFLE), canvas, present)
+
+    def head(self, h, canvas, present):
+        """What is left to do at full resolution, from the U-Net's output h: the tile and the gates.
+
+        Lines have to meet pixel by pixel at the border. Filters see the noisy tile and the clean neighbours apart,
+        and h chooses at each pixel how much of each filter to take: more of the neighbours, the nearer they are.
+        """
+        centre = (self.region == 4).to(h.dtype)[None, None]
+        known = (present[:, self.region][:, None] * (1 - centre)).to(h.dtype)
+        seen = torch.cat([canvas * centre, canvas * known, known], 1).to(h.dtype)
+        h, seen = (crop_middle(x, self.tile + 2 * CROP_MARGIN).contiguous(memory_format=torch.channels_last)
+                   for x in (h, seen))
+        h = F.silu(self.head_in(torch.cat([h, seen], 1))) + self.filters(seen) * self.choice(h)
+        return crop_middle(self.head_out(h), self.tile)
 
 
 def with_tile(present):
@@ -847,9 +860,11 @@ class Stopped(Exception):
 # 6. Training
 # =============================================================================================
 # Loss: squared error of x0, weighted by 1 / max(1 - alpha_bar_t, floor), between the plain x0 loss
-# and the plain eps loss: small noise levels, where the finest detail is learned, count more.
+# and the plain eps loss: small noise levels, where the finest detail is learned, count more. The pixels
+# along a tile's border are few, yet every seam lies there: they count more, too.
 
 LOSS_FLOOR = 0.02
+BORDER_WEIGHT = 6  # of the outermost pixels; it falls with their distance to the border, to a third after 2 pixels
 EMA_DECAY = 0.999
 GRADIENT_CLIP = 1.0
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
@@ -858,6 +873,14 @@ VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
 def loss_weight(t, alphas_cumprod):
     """Weight of the x0 error at t [B] int64, [B, 1, 1, 1]."""
     return 1 / (1 - per_sample(alphas_cumprod, t)).clamp(min=LOSS_FLOOR)
+
+
+def border_weights(tile):
+    """Weights of the pixels of a tile, [T, T] with mean 1: more along the border, where seams are made."""
+    line = torch.arange(tile)
+    line = torch.minimum(line, tile - 1 - line)
+    weights = 1 + (BORDER_WEIGHT - 1) * torch.exp(-torch.minimum(line[:, None], line) / 2)
+    return weights / weights.mean()
 
 
 def learning_rate_at(step, start, end, peak):
@@ -903,7 +926,8 @@ class Trainer:
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
         error = predict_x0(net, x_t, t, windows, present, self.alphas_cumprod) - x0
-        return (loss_weight(t, self.alphas_cumprod) * error**2).mean()
+        weights = border_weights(self.dataset.tile).to(error.device)
+        return (loss_weight(t, self.alphas_cumprod) * weights * error**2).mean()
 
     def train_step(self):
         """One step of AdamW and EMA; returns the loss. RunError on a loss that is not finite, before any change."""
