@@ -544,7 +544,8 @@ class UNet(nn.Module):
             h = F.interpolate(self.grow[level](h), scale_factor=2, mode="nearest")
             side = min(h.shape[-1], self.tile // (UNSHUFFLE * 2**level) + 2 * CROP_MARGIN)
             h = self.up[level](torch.cat([crop_middle(h, side), crop_middle(skips[level], side)], 1), emb)
-        return self.head(F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(h))), UNSHUFFLE), canvas, present)
+        h = crop_middle(F.silu(self.norm_out(h)), min(h.shape[-1], self.tile // UNSHUFFLE + CROP_MARGIN))
+        return self.head(F.pixel_shuffle(self.conv_out(h), UNSHUFFLE), canvas, present)
 
     def head(self, h, canvas, present):
         """What is left to do at full resolution, from the U-Net's output h: the tile and the gates.
@@ -1495,7 +1496,7 @@ def main(argv=None):
     TILE_SIZE         = 128                   # side of a tile, pixels, a multiple of 32; the photo holds 3 x 3 or more
     VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
     EPOCHS            = 50                    # training length; 0: only draw, with the model trained before
-    EPOCH_TILES       = 240                   # tiles seen in one epoch
+    EPOCH_TILES       = 176                   # tiles seen in one epoch
     BATCH_SIZE        = 8                     # tiles in one step of training or of drawing
     LEARNING_RATE     = 1.2e-3                # peak, after the warm-up
     NEIGHBOUR_DROPOUT = 0.4                   # share of training tiles that see other neighbours than N W E S, 0 to 1
