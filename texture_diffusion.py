@@ -553,11 +553,12 @@ class UNet(nn.Module):
         Lines have to meet pixel by pixel at the border. Filters see the noisy tile and the clean neighbours apart,
         and h chooses at each pixel how much of each filter to take: more of the neighbours, the nearer they are.
         """
-        centre = (self.region == 4).to(h.dtype)[None, None]
-        known = (present[:, self.region][:, None] * (1 - centre)).to(h.dtype)
+        side = self.tile + 2 * CROP_MARGIN
+        h, canvas, region = (crop_middle(x, side) for x in (h, canvas, self.region[None, None]))
+        centre = (region == 4).to(canvas.dtype)
+        known = present[:, region[0, 0]][:, None] * (1 - centre)
         seen = torch.cat([canvas * centre, canvas * known, known], 1).to(h.dtype)
-        h, seen = (crop_middle(x, self.tile + 2 * CROP_MARGIN).contiguous(memory_format=torch.channels_last)
-                   for x in (h, seen))
+        h, seen = (x.contiguous(memory_format=torch.channels_last) for x in (h, seen))
         h = F.silu(self.head_in(torch.cat([h, seen], 1))) + self.filters(seen) * self.choice(h)
         return crop_middle(self.head_out(h), self.tile)
 
@@ -865,7 +866,7 @@ class Stopped(Exception):
 # along a tile's border are few, yet every seam lies there: they count more, too.
 
 LOSS_FLOOR = 0.02
-BORDER_WEIGHT = 6  # of the outermost pixels; it falls with their distance to the border, to a third after 2 pixels
+BORDER_WEIGHT = 6  # of the outermost pixels; what exceeds 1 falls to a third every 2 pixels inwards
 EMA_DECAY = 0.999
 GRADIENT_CLIP = 1.0
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
@@ -906,6 +907,7 @@ class Trainer:
     def __init__(self, net, dataset, alphas_cumprod, batch_size, learning_rate, dropout, seed):
         self.net, self.dataset, self.alphas_cumprod = net, dataset, alphas_cumprod
         self.batch_size, self.learning_rate, self.dropout, self.seed = batch_size, learning_rate, dropout, seed
+        self.border_weights = border_weights(dataset.tile).to(alphas_cumprod.device)
         self.ema = copy.deepcopy(net).eval().requires_grad_(False)
         self.opt = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=0.01)
         self.step = self.start = self.end = 0  # done so far; first and last step of the current schedule
@@ -927,8 +929,7 @@ class Trainer:
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
         error = predict_x0(net, x_t, t, windows, present, self.alphas_cumprod) - x0
-        weights = border_weights(self.dataset.tile).to(error.device)
-        return (loss_weight(t, self.alphas_cumprod) * weights * error**2).mean()
+        return (loss_weight(t, self.alphas_cumprod) * self.border_weights * error**2).mean()
 
     def train_step(self):
         """One step of AdamW and EMA; returns the loss. RunError on a loss that is not finite, before any change."""
