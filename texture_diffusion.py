@@ -1057,7 +1057,7 @@ PLACE_STEP = 2  # pixels between the places of the photo that are tried for each
 ATTEMPTS = 4  # layouts of which the best is taken
 CHANCE = 0.03  # what chance adds to the cost of a place at most; 1 is the disagreement of two unrelated claims
 REUSE_COST = 0.1  # of using a place once more
-BALANCE_COST = 0.2  # of the square of what all claims add to the mean colour, in normalised units
+BALANCE_COST = 0.1  # of a colour (normalised units) that adds to what the tiles chosen so far have too much of
 SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
 
 
@@ -1109,9 +1109,10 @@ def rows_layout(rows, columns, ys, xs):
 # Random real tiles break regular textures: rows of bricks would not meet across a gap. A tile cut
 # at offset p therefore claims what the gap beside it should look like, namely what lies beside p in
 # the photo, and two tiles around a gap agree if their claims look alike. Agreement alone would
-# prefer quiet parts of the photo, so parts used already cost more, and so do claims that move the
-# mean of all claims away from the photo's mean, which is 0. What would lie beyond the photo's edge
-# is taken from the places that look most like that edge.
+# prefer quiet parts of the photo, so parts used already cost more, and so do tiles and claims of
+# a colour of which those chosen so far have too much (the photo's mean is 0; no colour costs
+# anything by itself). What would lie beyond the photo's edge is taken from the places that look
+# most like that edge.
 
 
 class Places:
@@ -1196,9 +1197,11 @@ def match_tiles(wide, cells, tile, rng):
     """Offsets (y, x) of real tiles for cells that agree: the best of ATTEMPTS, judged by squares, since one fault
     where two fields of bricks meet is worse than many small differences."""
     attempts, places = [], Places(wide, torch.ones_like(wide[:1]), tile)
+    surplus = torch.zeros(2 * len(wide), 1, 1)
     for _ in range(ATTEMPTS):
-        matcher = Matcher(places, wide)
+        matcher = Matcher(places, wide, surplus)
         offsets = [matcher.choose(cell, rng) for cell in cells]
+        surplus = matcher.surplus  # what it settles at weighs against what the votes prefer
         attempts.append((sum(cost**2 for cost in matcher.costs), offsets))
     return min(attempts)[1]
 
@@ -1207,14 +1210,15 @@ class Matcher:
     """Chooses real tiles one after the other, each to agree with those around it, from Places of the photo with its
     border, wide [C, H + 2T, W + 2T]."""
 
-    def __init__(self, places, wide):
+    def __init__(self, places, wide, surplus):
         self.places, self.tile = places, places.tile
         sides = [side - 2 * self.tile for side in wide.shape[1:]]
         self.used = torch.zeros(sides, dtype=torch.float64)  # how often each pixel was taken
         shares = claim_shares(self.tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
-        self.colours = sum(places.mean_colours(*beside((0, 0), name, self.tile), shares[OPPOSITE[name]])
-                           for name in OFFSETS)  # what each place would add to the sketches, [C, places]
-        self.claimed = torch.zeros(len(wide), 1, 1)  # what the tiles chosen so far have added
+        claims = sum(places.mean_colours(*beside((0, 0), name, self.tile), shares[OPPOSITE[name]]) for name in OFFSETS)
+        own = places.mean_colours(self.tile, self.tile, torch.ones_like(shares["N"]))
+        self.colours = torch.cat([own, claims])  # what each place would add to real tiles and to sketches, [2C, places]
+        self.surplus = surplus.clone()  # [2C, 1, 1], with what the tiles chosen so far have added
         self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
         self.costs = []  # disagreement of each tile when it was chosen
 
@@ -1225,12 +1229,12 @@ class Matcher:
                   for name, gap in gaps.items() for other in OFFSETS if (gap, other) in self.placed]
         apart = self.places.disagreement(rivals)
         cost = apart + REUSE_COST * box_means(self.used, self.tile, PLACE_STEP)
-        cost += BALANCE_COST * (self.claimed + self.colours).square().sum(0)
+        cost += BALANCE_COST * (self.surplus * self.colours).sum(0)
         cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
         row, column = divmod(int(cost.argmin()), cost.shape[1])
         y, x = row * PLACE_STEP, column * PLACE_STEP
         self.costs.append(float(apart[row, column]))
-        self.claimed += self.colours[:, row, column, None, None]
+        self.surplus += self.colours[:, row, column, None, None]
         self.used[y:y + self.tile, x:x + self.tile] += 1
         for name, gap in gaps.items():
             self.placed[gap, name] = self.places.cut(*beside((y, x), name, self.tile), self.tile)
