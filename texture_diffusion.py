@@ -26,7 +26,7 @@ Contents, in the order in which data flows:
     3. Network           the U-Net over the canvas of tile and neighbours
     4. Diffusion         schedule, forward process, DDPM and DDIM steps
     5. State             seeds, checkpoints, errors, stop signals
-    6. Training          AdamW, EMA, validation
+    6. Training          Muon and AdamW, EMA, validation
     7. Outpainting       layout of the real tiles, sketches and drawing of the gaps
     8. Pictures          previews, predictions, loss curve, the texture and its figures
     9. main              the constants and the story
@@ -778,7 +778,7 @@ def write_atomically(path, write):
             temporary.unlink(missing_ok=True)
 
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION")
 
@@ -869,6 +869,9 @@ LOSS_FLOOR = 0.02
 BORDER_WEIGHT = 6  # of the outermost pixels; what exceeds 1 falls to a third every 2 pixels inwards
 EMA_DECAY = 0.999
 GRADIENT_CLIP = 1.0
+WEIGHT_DECAY = 0.01
+MOMENTUM = 0.95  # of Muon
+MUON_STEP = 0.4  # root mean square of Muon's step on a square matrix, over the learning rate
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
 
 
@@ -892,6 +895,37 @@ def learning_rate_at(step, start, end, peak):
     return peak * min(1, (step - start + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1, max(0, done))))
 
 
+class Muon(torch.optim.Optimizer):
+    """For kernels of convolutions, each a matrix [c_out, c_in k k]: all singular values of its momentum become about 1,
+    so that rare directions are learned as fast as common ones. (Jordan et al. 2024,
+    kellerjordan.github.io/posts/muon; the step's size as in arXiv 2502.16982, eq. 4, so that AdamW's rates fit.)
+    """
+
+    def __init__(self, kernels, lr, precision):
+        super().__init__(kernels, {"lr": lr})
+        self.precision = precision  # of the matrix products
+
+    @torch.no_grad()
+    def step(self):
+        rate = self.param_groups[0]["lr"]
+        for kernel in self.param_groups[0]["params"]:
+            momentum = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
+            momentum.lerp_(kernel.grad, 1 - MOMENTUM)
+            matrix = kernel.grad.lerp(momentum, MOMENTUM).flatten(1).to(self.precision)
+            size = MUON_STEP * max(matrix.shape) ** 0.5
+            kernel.mul_(1 - rate * WEIGHT_DECAY)
+            kernel.sub_(orthogonalise(matrix).view_as(kernel), alpha=rate * size)
+
+
+def orthogonalise(x):
+    """Nearly U V^T for x = U S V^T, [m, n], by three Newton-Schulz steps; singular values end up around 1."""
+    x = x / (x.norm() + 1e-7)
+    for _ in range(3):
+        square = x @ x.T
+        x = 3.4445 * x + (2.0315 * square @ square - 4.775 * square) @ x
+    return x
+
+
 def build_net(photo, tile, widths, seed, device):
     """A UNet for a Photo with reproducible initial weights, channels_last, on the device."""
     with torch.random.fork_rng(devices=[]):
@@ -909,7 +943,9 @@ class Trainer:
         self.batch_size, self.learning_rate, self.dropout, self.seed = batch_size, learning_rate, dropout, seed
         self.border_weights = border_weights(dataset.tile).to(alphas_cumprod.device)
         self.ema = copy.deepcopy(net).eval().requires_grad_(False)
-        self.opt = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=0.01)
+        kernels, others = ([w for w in net.parameters() if (w.ndim == 4) == kernel] for kernel in (True, False))
+        self.opts = [Muon(kernels, learning_rate, net.precision),
+                     torch.optim.AdamW(others, lr=learning_rate, weight_decay=WEIGHT_DECAY)]
         self.step = self.start = self.end = 0  # done so far; first and last step of the current schedule
         self.curve = []  # [step, mean training loss, validation loss or None], one entry an epoch
         self.losses = []  # of the steps since the last entry
@@ -932,19 +968,20 @@ class Trainer:
         return (loss_weight(t, self.alphas_cumprod) * self.border_weights * error**2).mean()
 
     def train_step(self):
-        """One step of AdamW and EMA; returns the loss. RunError on a loss that is not finite, before any change."""
+        """One step of the optimizers and the EMA; returns the loss. RunError on a loss that is not finite, before any change."""
         rate = learning_rate_at(self.step, self.start, self.end, self.learning_rate)
-        for group in self.opt.param_groups:
-            group["lr"] = rate
+        for opt in self.opts:
+            opt.param_groups[0]["lr"] = rate
         generator = torch_generator(self.seed, TRAINING, self.step, device=self.alphas_cumprod.device)
         loss = self.loss(self.net, generator)
-        self.opt.zero_grad()
+        self.net.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), GRADIENT_CLIP)
         if not math.isfinite(loss.item() + norm.item()):  # waits for the GPU, once a step
             raise RunError(f"the loss is {loss.item()} at step {self.step}: the last checkpoint is kept as it was; "
                            f"try a LEARNING_RATE below {self.learning_rate:g} with FRESH=True")
-        self.opt.step()
+        for opt in self.opts:
+            opt.step()
         self.step += 1
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -987,7 +1024,7 @@ class Trainer:
 
     def state(self):
         """What has to be kept, as plain values."""
-        return {"net": self.net.state_dict(), "ema": self.ema.state_dict(), "opt": self.opt.state_dict(),
+        return {"net": self.net.state_dict(), "ema": self.ema.state_dict(), "opts": [opt.state_dict() for opt in self.opts],
                 "step": self.step, "start": self.start, "end": self.end, "seed": self.seed, "curve": self.curve,
                 "losses": self.losses}
 
@@ -996,7 +1033,8 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         if "net" in state:
             self.net.load_state_dict(state["net"])
-            self.opt.load_state_dict(state["opt"])
+            for opt, kept in zip(self.opts, state["opts"]):
+                opt.load_state_dict(kept)
         self.step, self.start, self.end = state["step"], state["start"], state["end"]
         self.seed, self.curve, self.losses = state["seed"], list(state["curve"]), list(state["losses"])
 

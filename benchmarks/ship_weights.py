@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
 def main():
     """Read checkpoints/stones.pt, write checkpoints/stones.shipped.pt."""
     state = td.load_checkpoint(FOLDER / "stones.pt")
-    state = {key: value for key, value in state.items() if key not in ("net", "opt")}
+    state = {key: value for key, value in state.items() if key not in ("net", "opts")}
     state["ema"] = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
     td.save_checkpoint(FOLDER / "stones.shipped.pt", state)
 

@@ -149,7 +149,7 @@ def shipped():
 
 def test_the_shipped_model_is_small_and_holds_the_averaged_weights_alone():
     assert SHIPPED.stat().st_size <= 15e6
-    assert not {"net", "opt"} & torch.load(SHIPPED, weights_only=True).keys()
+    assert not {"net", "opts"} & torch.load(SHIPPED, weights_only=True).keys()
 
 
 def test_the_shipped_model_was_made_with_the_default_constants(shipped):

@@ -465,7 +465,7 @@ def shipped(trained, tmp_path, monkeypatch):
     home = tmp_path / "home"
     (home / "checkpoints").mkdir(parents=True)
     state = checkpoint_in(tmp_path)
-    torch.save({key: value for key, value in state.items() if key not in ("net", "opt")},
+    torch.save({key: value for key, value in state.items() if key not in ("net", "opts")},
                home / "checkpoints" / "photo.shipped.pt")
     shutil.rmtree(tmp_path / "checkpoints")
     monkeypatch.setattr(td, "HERE", home)
