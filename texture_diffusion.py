@@ -1235,11 +1235,9 @@ def match_tiles(wide, cells, tile, rng):
     """Offsets (y, x) of real tiles for cells that agree: the best of ATTEMPTS, judged by squares, since one fault
     where two fields of bricks meet is worse than many small differences."""
     attempts, places = [], Places(wide, torch.ones_like(wide[:1]), tile)
-    surplus = torch.zeros(2 * len(wide), 1, 1)
     for _ in range(ATTEMPTS):
-        matcher = Matcher(places, wide, surplus)
+        matcher = Matcher(places, wide)
         offsets = [matcher.choose(cell, rng) for cell in cells]
-        surplus = matcher.surplus  # what it settles at weighs against what the votes prefer
         attempts.append((sum(cost**2 for cost in matcher.costs), offsets))
     return min(attempts)[1]
 
@@ -1248,7 +1246,7 @@ class Matcher:
     """Chooses real tiles one after the other, each to agree with those around it, from Places of the photo with its
     border, wide [C, H + 2T, W + 2T]."""
 
-    def __init__(self, places, wide, surplus):
+    def __init__(self, places, wide):
         self.places, self.tile = places, places.tile
         sides = [side - 2 * self.tile for side in wide.shape[1:]]
         self.used = torch.zeros(sides, dtype=torch.float64)  # how often each pixel was taken
@@ -1256,7 +1254,7 @@ class Matcher:
         claims = sum(places.mean_colours(*beside((0, 0), name, self.tile), shares[OPPOSITE[name]]) for name in OFFSETS)
         own = places.mean_colours(self.tile, self.tile, torch.ones_like(shares["N"]))
         self.colours = torch.cat([own, claims])  # what each place would add to real tiles and to sketches, [2C, places]
-        self.surplus = surplus.clone()  # [2C, 1, 1], with what the tiles chosen so far have added
+        self.surplus = torch.zeros(2 * len(wide), 1, 1)  # what the tiles chosen so far have added
         self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
         self.costs = []  # disagreement of each tile when it was chosen
 
