@@ -871,7 +871,7 @@ EMA_DECAY = 0.999
 GRADIENT_CLIP = 1.0
 WEIGHT_DECAY = 0.01
 MOMENTUM = 0.95  # of Muon
-MUON_STEP = 0.4  # root mean square of Muon's step on a square matrix, over the learning rate
+MUON_STEP = 0.8  # root mean square of Muon's step on a square matrix, over the learning rate
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
 
 
