@@ -1467,6 +1467,8 @@ def draw_loss(folder, curve, batch_size):
     if held:
         axis.plot(*zip(*held), label="held-out tiles (EMA)")
     axis.set(xlabel="tiles seen", ylabel="weighted error of x0", yscale="log")
+    axis.yaxis.set_major_formatter("{x:.3g}")
+    axis.yaxis.set_minor_formatter("{x:.3g}")
     axis.legend()
     save_figure(folder / "loss.png", figure)
 
