@@ -1095,7 +1095,7 @@ PLACE_STEP = 2  # pixels between the places of the photo that are tried for each
 ATTEMPTS = 4  # layouts of which the best is taken
 CHANCE = 0.03  # what chance adds to the cost of a place at most; 1 is the disagreement of two unrelated claims
 REUSE_COST = 0.1  # of using a place once more
-BALANCE_COST = 0.1  # of a colour (normalised units) that adds to what the tiles chosen so far have too much of
+BALANCE_COST = 0.2  # of a colour (normalised units) that adds to what the tiles chosen so far have too much of
 SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
 
 
@@ -1253,7 +1253,7 @@ class Matcher:
         shares = claim_shares(self.tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
         claims = sum(places.mean_colours(*beside((0, 0), name, self.tile), shares[OPPOSITE[name]]) for name in OFFSETS)
         own = places.mean_colours(self.tile, self.tile, torch.ones_like(shares["N"]))
-        self.colours = torch.cat([own, claims])  # what each place would add to real tiles and to sketches, [2C, places]
+        self.colours = torch.cat([own / 2, claims])  # what each place would add, [2C, places]; sketches matter more
         self.surplus = torch.zeros(2 * len(wide), 1, 1)  # what the tiles chosen so far have added
         self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
         self.costs = []  # disagreement of each tile when it was chosen
