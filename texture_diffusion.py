@@ -1041,14 +1041,15 @@ class Trainer:
 
 def trial(trainer):
     """Seconds of one training step and of one network evaluation, measured on a copy of the network."""
-    net = copy.deepcopy(trainer.net)
+    twin = Trainer(copy.deepcopy(trainer.net), trainer.dataset, trainer.alphas_cumprod, trainer.batch_size,
+                   trainer.learning_rate, trainer.dropout, trainer.seed)
     generator = torch_generator(trainer.seed, TRAINING, device=trainer.alphas_cumprod.device)
 
     def draw():
         with torch.inference_mode():
-            trainer.loss(net, generator)
+            twin.loss(twin.net, generator)
 
-    return tuple(min(timed(work) for _ in range(2)) for work in (lambda: trainer.loss(net, generator).backward(), draw))
+    return tuple(min(timed(work) for _ in range(2)) for work in (twin.train_step, draw))
 
 
 def train(trainer, epochs, epoch_steps, stop, save, report):
