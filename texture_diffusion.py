@@ -699,7 +699,7 @@ def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixe
                 x_t, earlier = ddpm_step(x_t, x0, t, t_prev, noise(), alphas_cumprod), None
             else:
                 ahead = x0
-                if sampler == "mixed" and earlier is not None and after >= 0:
+                if sampler == "mixed" and earlier is not None and after >= 0:  # the end is infinitely far ahead
                     ahead = look_ahead(x0, t, *earlier, t_prev, alphas_cumprod).clamp(*bounds)
                 x_t, earlier = ddim_step(x_t, ahead, t, t_prev, alphas_cumprod), (x0, t)
         yield now, x_t, x0
@@ -917,10 +917,12 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self):
+        """One step by the kernels' gradients."""
         rate = self.param_groups[0]["lr"]
         for kernel in self.param_groups[0]["params"]:
-            momentum = self.state[kernel].setdefault("momentum", torch.zeros_like(kernel))
-            momentum.lerp_(kernel.grad, 1 - MOMENTUM)
+            if not self.state[kernel]:
+                self.state[kernel]["momentum"] = torch.zeros_like(kernel)
+            momentum = self.state[kernel]["momentum"].lerp_(kernel.grad, 1 - MOMENTUM)
             matrix = kernel.grad.lerp(momentum, MOMENTUM).flatten(1).to(self.precision)
             size = MUON_STEP * max(matrix.shape) ** 0.5
             kernel.mul_(1 - rate * WEIGHT_DECAY)

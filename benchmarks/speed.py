@@ -64,7 +64,7 @@ def ours(c, precision, quick):
     trainer = td.prepare_trainer(photo, c, Path("no checkpoint"))
     trainer.plan(1000)
     if precision is not None:
-        trainer.net.precision = trainer.ema.precision = precision
+        trainer.net.precision = trainer.ema.precision = trainer.opts[0].precision = precision
     draw = td.sampler_of(photo, trainer, c)
     windows, present = td.fixed_windows(trainer.dataset, c.BATCH_SIZE, held_out=False)
 
