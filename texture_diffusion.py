@@ -97,6 +97,7 @@ class RunError(Exception):
 # network then sees every texture at the same contrast, and the mean that sampling starts from
 # is the texture's own, so that colours cannot shift.
 
+OUTLIERS = 1e-4  # share of the pixels that are darker, and that are brighter, than what is drawn
 
 class Photo(NamedTuple):
     """A normalised photo; x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
@@ -109,8 +110,9 @@ class Photo(NamedTuple):
     notes: tuple  # sentences for the person: what was changed on the way in
 
     def bounds(self):
-        """Smallest and largest value of each channel, two tensors [C, 1, 1]: the data's range."""
-        return self.x.amin((1, 2), keepdim=True), self.x.amax((1, 2), keepdim=True)
+        """The range of each channel without its OUTLIERS, two tensors [C, 1, 1]."""
+        low, high = np.quantile(self.x.cpu().flatten(1).numpy(), (OUTLIERS, 1 - OUTLIERS), axis=1)
+        return tuple(torch.from_numpy(bound).float().view(-1, 1, 1) for bound in (low, high))
 
     def pixels(self, x):
         """Normalised [..., C, H, W] to uint8 [..., H, W, 3], rounded to the nearest level."""
@@ -620,16 +622,24 @@ def wiener_bands(net, x_t, ring, present, abar):
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
 
-def predict_x0(net, x_t, t, ring, present, alphas_cumprod):
+GUIDANCE = 0.1  # see predict_x0; how much of it there is while sampling
+
+
+def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0):
     """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward.
 
     What the network draws is added to x_t, under the linear filter that is best for the photo's powers (Wiener) and
     gated by the network at each pixel of each band: where the noise is weaker than the detail, the detail need not
     pass through the network. (v-prediction adds all of x_t, which left noise at all levels.)
+
+    A network that hesitates between two shapes draws their mean, and what is drawn lacks contrast at all scales.
+    guidance takes the estimate by this share further away from that of a worse model of the same photo, the filter
+    alone, which knows no shapes (autoguidance, arXiv 2406.02507, with guidance = w - 1).
     """
     bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t))
     drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod))
-    return drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
+    x0 = drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
+    return torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0
 
 
 def posterior(x_t, x0, t, t_prev, alphas_cumprod):
@@ -694,7 +704,7 @@ def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixe
     for now, after in zip(times, times[1:]):
         t, t_prev = (torch.full((len(ring),), k, dtype=torch.long, device=ring.device) for k in (now, after))
         with torch.inference_mode():
-            x0 = predict_x0(net, x_t, t, ring, present, alphas_cumprod).clamp(*bounds)
+            x0 = predict_x0(net, x_t, t, ring, present, alphas_cumprod, GUIDANCE).clamp(*bounds)
             if sampler == "ddpm" or sampler == "mixed" and now >= len(alphas_cumprod) // 2:
                 x_t, earlier = ddpm_step(x_t, x0, t, t_prev, noise(), alphas_cumprod), None
             else:

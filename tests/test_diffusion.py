@@ -201,6 +201,24 @@ def test_a_gate_closes_its_band_and_opens_it_twofold():
         assert torch.allclose(estimate[0], 2 * bands[band], atol=1e-5)
 
 
+def test_guidance_takes_the_estimate_so_much_further_from_what_the_filter_alone_makes_of_x_t():
+    net, alphas_cumprod, t = random_net(tile=32).requires_grad_(False), td.cosine_schedule(50), full(20)
+    x_t, ring, present = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 48, 48), torch.ones(2, 8, dtype=torch.bool)
+    plain, guided = (td.predict_x0(net, x_t, t, ring, present, alphas_cumprod, share) for share in (0, 0.25))
+    net.forward = drawn_nothing
+    linear = td.predict_x0(net, x_t, t, ring, present, alphas_cumprod)
+    assert torch.allclose(guided - linear, 1.25 * (plain - linear), atol=1e-5)
+    assert (plain - linear).abs().max() > 0.01
+
+
+def test_samples_are_drawn_with_guidance(monkeypatch):
+    net, tiles = random_net(), []
+    for share in (0, 0.5):
+        monkeypatch.setattr(td, "GUIDANCE", share)
+        tiles.append(chain(net, WIDE, "mixed", 4)[-1][1])
+    assert (tiles[0] - tiles[1]).abs().max() > 0.01
+
+
 def test_an_absent_neighbour_has_exactly_no_influence_on_the_estimate():
     net, alphas_cumprod = random_net(tile=32).requires_grad_(False), td.cosine_schedule(50)
     x_t, ring, present = torch.randn(1, 3, 32, 32), torch.randn(1, 3, 48, 48), torch.ones(1, 8, dtype=torch.bool)

@@ -61,6 +61,14 @@ def test_normalised_photo_has_mean_0_and_deviation_1():
     assert (photo.x * photo.std + photo.mean).abs().max() <= 1 + 1e-5
 
 
+def test_a_few_stray_pixels_do_not_widen_the_range_that_is_drawn():
+    pixels = np.random.default_rng(0).integers(60, 180, (200, 200, 3)).astype(np.uint8)
+    pixels[7, 7], pixels[90, 90] = 0, 255
+    photo = td.normalise(pixels, "stray")
+    low, high = (photo.pixels(bound)[0, 0].tolist() for bound in photo.bounds())
+    assert low == [60] * 3 and high == [179] * 3
+
+
 @pytest.mark.parametrize("equal_channels", [False, True])
 def test_grey_photo_has_one_channel(tmp_path, equal_channels):
     grey = draw_pixels(40, 50, channels=1)
