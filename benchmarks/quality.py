@@ -45,6 +45,7 @@ PEERS = {"stacked": "ordered", "lucidrains": "matched", "quilting": None}  # LAY
 SYSTEMS = ("ours", "rows", *PEERS)
 MAX_SIDE = 640  # of the exemplars, px
 SCALE = 3
+MAX_SEEDS = 10
 MORE_SEED = 8  # of samples/draw_stones.py, for more of the default exemplar's texture
 QUICK = {"TILE_SIZE": 32, "WIDTHS": "(8,16)", "EPOCHS": 2, "EPOCH_TILES": 32, "TIMESTEPS": 50, "SAMPLE_STEPS": 3}
 QUICK_SIDE, QUICK_SECONDS = 96, 2  # of the exemplars, px; of a peer's training
@@ -428,10 +429,13 @@ def draw_sheet(bench, exemplar, jobs, path):
 
 
 def jobs_of(bench, exemplar, systems, seeds):
-    """The jobs of an exemplar: every seed of ours, seed 0 of the others; a trial asks the peers only once."""
+    """The jobs of an exemplar: every seed of ours, seed 0 of the others, and what was done in an earlier run, which is
+    shown again; a trial asks the peers only once."""
     if bench.quick and exemplar.name != "stones":
         systems = [system for system in systems if system not in PEERS]
-    return [Job(exemplar, system, seed) for system in systems for seed in range(seeds if system == "ours" else 1)]
+    jobs = [Job(exemplar, system, seed) for system in SYSTEMS for seed in range(MAX_SEEDS if system == "ours" else 1)]
+    return [job for job in jobs if job.system in systems and job.seed < seeds
+            or (folder_of(bench, job) / "made.json").exists()]
 
 
 def run(bench, folder, systems, names, seeds, results, docs):
@@ -460,15 +464,15 @@ def arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="pictures to take as exemplars beside the built-in ones")
     parser.add_argument("--quick", action="store_true", help="a trial in three minutes that writes nothing here")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="some of %(default)s")
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="what is to be done, some of %(default)s; "
+                        "what is in the cache is always shown")
     parser.add_argument("--exemplars", default="", help="names, comma-separated; default: all")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of ours")
+    parser.add_argument("--seeds", type=int, default=3, choices=range(1, MAX_SEEDS + 1), help="how many seeds of ours")
     c = parser.parse_args(argv)
     c.systems, c.exemplars = (list(filter(None, text.split(","))) for text in (c.systems, c.exemplars))
     unknown = set(c.systems) - set(SYSTEMS)
-    if unknown or c.seeds < 1 or (c.folder and not Path(c.folder).is_dir()):
-        parser.error(f"unknown system {', '.join(unknown)}" if unknown else
-                     "--seeds must be at least 1" if c.seeds < 1 else f"there is no folder {c.folder}")
+    if unknown or (c.folder and not Path(c.folder).is_dir()):
+        parser.error(f"unknown system {', '.join(unknown)}" if unknown else f"there is no folder {c.folder}")
     return c
 
 
