@@ -99,6 +99,7 @@ class RunError(Exception):
 
 OUTLIERS = 1e-4  # share of the pixels that are darker, and that are brighter, than what is drawn
 
+
 class Photo(NamedTuple):
     """A normalised photo; x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
 
@@ -622,7 +623,7 @@ def wiener_bands(net, x_t, ring, present, abar):
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
 
-GUIDANCE = 0.1  # see predict_x0; how much of it there is while sampling
+GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
 def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0):

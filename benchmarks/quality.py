@@ -441,15 +441,16 @@ def jobs_of(bench, exemplar, systems, seeds):
 def run(bench, folder, systems, names, seeds, results, docs):
     """Do what is not done, print the tables, write results and contact sheets; returns exemplar -> label -> scores."""
     exemplars, tables, sheets = exemplars_of(bench, folder, names), {}, {}
-    total, done = sum(len(jobs_of(bench, exemplar, systems, seeds)) for exemplar in exemplars), 0
+    plan = [jobs_of(bench, exemplar, systems, seeds) for exemplar in exemplars]
+    total, done = sum(map(len, plan)), 0
 
     def progress(sentence):
         nonlocal done
         done += 1
         print(f"[{done}/{total}] {sentence}", file=sys.stderr, flush=True)
 
-    for exemplar in exemplars:
-        jobs, sheet = jobs_of(bench, exemplar, systems, seeds), docs / f"contact_{exemplar.name}.jpg"
+    for exemplar, jobs in zip(exemplars, plan):
+        sheet = docs / f"contact_{exemplar.name}.jpg"
         tables[exemplar.name] = measure(bench, exemplar, jobs, progress)
         draw_sheet(bench, exemplar, jobs, sheet)
         sheets[exemplar.name] = Path(os.path.relpath(sheet, results.parent)).as_posix()

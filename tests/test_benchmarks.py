@@ -216,13 +216,8 @@ def test_what_an_earlier_run_made_is_shown_again(tmp_path):
     bench, exemplar = quality.Bench(tmp_path, {}, False), quality.Exemplar("a", tmp_path, "01234567")
     earlier = [quality.Job(exemplar, "ours", 1), quality.Job(exemplar, "quilting", 0)]
     for job in earlier:
-        td.write_atomically(make_folder(quality.folder_of(bench, job)) / "made.json", lambda file: file.write(b"{}"))
+        quality.cached(quality.folder_of(bench, job) / "made.json", dict)
     assert set(quality.jobs_of(bench, exemplar, ["ours"], 1)) == {quality.Job(exemplar, "ours", 0), *earlier}
-
-
-def make_folder(path):
-    path.mkdir(parents=True)
-    return path
 
 
 def test_a_commit_is_that_of_the_files_alone():
