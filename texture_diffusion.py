@@ -276,8 +276,8 @@ def check_sizes(height, width, tile, multiple):
 # of each neighbour, where they exist:
 #
 #     +----+-----------+----+
-#     | NW |     N     | NE |     halo  = T / 4
-#     +----+-----------+----+     S     = T + 2 halo
+#     | NW |     N     | NE |     S = T + 2 HALO
+#     +----+-----------+----+
 #     |    |           |    |
 #     | W  |   tile    | E  |     the 9 regions are numbered in reading order,
 #     |    |           |    |     the tile itself is region 4
@@ -285,6 +285,7 @@ def check_sizes(height, width, tile, multiple):
 #     | SW |     S     | SE |
 #     +----+-----------+----+
 
+HALO = 16  # pixels of each neighbour that the network sees
 NEIGHBOURS = ("NW", "N", "NE", "W", "E", "SW", "S", "SE")
 CHECKERBOARD = "N W E S"
 
@@ -308,11 +309,6 @@ PATTERNS = {
     "NW N NE W E SW S SE": "a tile redrawn among finished ones",
     "": "a tile on its own",
 }
-
-
-def halo_of(tile):
-    """How many pixels of each neighbour are seen at full resolution."""
-    return tile // 4
 
 
 def region_map(tile, halo):
@@ -357,7 +353,7 @@ class NeighbourDataset:
     """
 
     def __init__(self, photo, tile, validation=0, device="cpu"):
-        self.tile, self.halo = tile, halo_of(tile)
+        self.tile, self.halo = tile, HALO
         _, self.height, self.width = photo.x.shape
         if validation < 0 or (validation + 2) * tile > self.width:
             raise UserError(f"VALIDATION = {validation} tiles of {tile} pixels leave too little of a photo "
@@ -409,22 +405,23 @@ class NeighbourDataset:
 # 3. Network
 # =============================================================================================
 # The canvas goes through a U-Net of plain convolutions: they continue lines across the tile's
-# border by themselves. Space-to-depth by 4 at the entrance makes it cheap; the head, a few
-# convolutions at full resolution that see the canvas itself once more, brings the fine detail back.
+# border by themselves. Space-to-depth by 4 at the entrance makes it cheap; the head, a last block at
+# half the resolution that sees the canvas itself once more, brings the fine detail back.
 # On the way up the ring around the tile is cropped as soon as it is no longer needed.
 #
-#     canvas -> unshuffle 4 -> stem + position -> block ----------------> block -> shuffle 4 -> head -> tile, gates
-#        |                                          block --------> block            |
-#        |                                             block - block                 |
-#        +--------------------------------------------------------------------------+
+#     canvas -> unshuffle 4 -> stem + position -> block ---------------> block -> shuffle 2 -> head -> tile, gates
+#        |                                          block --------> block                       |
+#        |                                             block - block                            |
+#        +--------------------------------> unshuffle 2 ----------------------------------------+
 
 UNSHUFFLE = 4  # space-to-depth factor of the stem
-HEAD_WIDTH = 24  # channels at full resolution
+HEAD_UNSHUFFLE = 2  # and of the head
+HEAD_WIDTH = 64  # channels of the head
 CROP_MARGIN = 4  # ring that the way up keeps around the tile, in pixels of each resolution
 
 
 def tile_multiple(widths):
-    """What TILE_SIZE must be a multiple of, so that tile and halo can be halved at every level."""
+    """What TILE_SIZE must be a multiple of, so that the canvas can be halved at every level."""
     return UNSHUFFLE * max(4, 2 ** len(widths))
 
 
@@ -483,7 +480,7 @@ class UNet(nn.Module):
 
     def __init__(self, channels, tile, widths):
         super().__init__()
-        self.tile, self.halo = tile, halo_of(tile)
+        self.tile, self.halo = tile, HALO
         c_time = 4 * widths[0]
         self.time = nn.Sequential(nn.Linear(64, c_time), nn.SiLU(), nn.Linear(c_time, c_time), nn.SiLU())
         self.stem = nn.Conv2d(channels * UNSHUFFLE**2, widths[0], 3, padding=1)
@@ -494,11 +491,13 @@ class UNet(nn.Module):
         self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:]))
         self.up = nn.ModuleList(Block(2 * w, w, c_time) for w in widths[:-1])
         self.norm_out = nn.GroupNorm(8, widths[0])
-        self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * UNSHUFFLE**2, 3, padding=1)
-        self.head_in = nn.Conv2d(HEAD_WIDTH + 2 * channels + 1, HEAD_WIDTH, 3, padding=1)
-        self.filters = nn.Conv2d(2 * channels + 1, HEAD_WIDTH, 5, padding=2)
+        self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * (UNSHUFFLE // HEAD_UNSHUFFLE) ** 2, 3, padding=1)
+        seen, out = (HEAD_UNSHUFFLE**2 * planes for planes in (2 * channels + 1, channels + len(BLURS) + 1))
+        self.head_in = nn.Conv2d(HEAD_WIDTH + seen, HEAD_WIDTH, 3, padding=1)
+        self.filters = nn.Conv2d(seen, HEAD_WIDTH, 3, padding=1)
         self.choice = nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 1)
-        self.head_out = nn.Conv2d(HEAD_WIDTH, channels + len(BLURS) + 1, 3, padding=1)
+        self.head_block = Block(HEAD_WIDTH, HEAD_WIDTH, c_time)
+        self.head_out = nn.Conv2d(HEAD_WIDTH, out, 3, padding=1)
         self.precision = torch.float32  # of the convolutions; see pick_precision
         self.register_buffer("region", region_map(tile, self.halo), persistent=False)
         self.register_buffer("noise", noise_powers(), persistent=False)
@@ -548,22 +547,24 @@ class UNet(nn.Module):
             side = min(h.shape[-1], self.tile // (UNSHUFFLE * 2**level) + 2 * CROP_MARGIN)
             h = self.up[level](torch.cat([crop_middle(h, side), crop_middle(skips[level], side)], 1), emb)
         h = crop_middle(F.silu(self.norm_out(h)), min(h.shape[-1], self.tile // UNSHUFFLE + CROP_MARGIN))
-        return self.head(F.pixel_shuffle(self.conv_out(h), UNSHUFFLE), canvas, present)
+        return self.head(F.pixel_shuffle(self.conv_out(h), UNSHUFFLE // HEAD_UNSHUFFLE), canvas, present, emb)
 
-    def head(self, h, canvas, present):
-        """What is left to do at full resolution, from the U-Net's output h: the tile and the gates.
+    def head(self, h, canvas, present, emb):
+        """What is left to do for the finest detail, from the U-Net's output h: the tile and the gates.
 
         Lines have to meet pixel by pixel at the border. Filters see the noisy tile and the clean neighbours apart,
-        and h chooses at each pixel how much of each filter to take: more of the neighbours, the nearer they are.
+        and h chooses at each place how much of each filter to take: more of the neighbours, the nearer they are.
         """
         side = self.tile + 2 * CROP_MARGIN
-        h, canvas, region = (crop_middle(x, side) for x in (h, canvas, self.region[None, None]))
+        canvas, region = (crop_middle(x, side) for x in (canvas, self.region[None, None]))
         centre = (region == 4).to(canvas.dtype)
         known = present[:, region[0, 0]][:, None] * (1 - centre)
-        seen = torch.cat([canvas * centre, canvas * known, known], 1).to(h.dtype)
+        seen = F.pixel_unshuffle(torch.cat([canvas * centre, canvas * known, known], 1), HEAD_UNSHUFFLE).to(h.dtype)
+        h = crop_middle(h, seen.shape[-1])
         h, seen = (x.contiguous(memory_format=torch.channels_last) for x in (h, seen))
         h = F.silu(self.head_in(torch.cat([h, seen], 1))) + self.filters(seen) * self.choice(h)
-        return crop_middle(self.head_out(h), self.tile)
+        h = crop_middle(self.head_out(self.head_block(h, emb)), self.tile // HEAD_UNSHUFFLE)
+        return F.pixel_shuffle(h, HEAD_UNSHUFFLE)
 
 
 def with_tile(present):
@@ -799,7 +800,7 @@ def write_atomically(path, write):
             temporary.unlink(missing_ok=True)
 
 
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION")
 
