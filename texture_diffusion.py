@@ -116,10 +116,10 @@ class Photo(NamedTuple):
         return tuple(torch.from_numpy(bound).float().view(-1, 1, 1) for bound in (low, high))
 
     def pixels(self, x):
-        """Normalised [..., C, H, W] to uint8 [..., H, W, 3], rounded to the nearest level."""
+        """Normalised [..., C, H, W] to uint8 [..., H, W, 3 or more], rounded to the nearest level."""
         x = x.detach().float().cpu() * self.std + self.mean
         x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return x.expand(*x.shape[:-3], 3, *x.shape[-2:]).movedim(-3, -1).contiguous().numpy()
+        return x.expand(*x.shape[:-3], max(3, x.shape[-3]), *x.shape[-2:]).movedim(-3, -1).contiguous().numpy()
 
 
 def load_photo(path, crop=None, max_side=1024):
@@ -420,9 +420,9 @@ HEAD_WIDTH = 64  # channels of the head
 CROP_MARGIN = 4  # ring that the way up keeps around the tile, in pixels of each resolution
 
 
-def tile_multiple(widths):
+def tile_multiple(widths, unshuffle=UNSHUFFLE):
     """What TILE_SIZE must be a multiple of, so that the canvas can be halved at every level."""
-    return UNSHUFFLE * max(4, 2 ** len(widths))
+    return unshuffle * max(4, 2 ** len(widths))
 
 
 # Noise is told from detail band by band: the powers of a photo's bands against those of white noise
@@ -444,8 +444,8 @@ def split_bands(x):
 
 
 def band_powers(x):
-    """Mean square of each band of a picture [C, H, W], [bands]."""
-    return split_bands(x[None]).square().mean((0, 2, 3, 4))
+    """Mean square of each band of pictures [..., C, H, W], [bands]."""
+    return split_bands(x.reshape(-1, *x.shape[-3:])).square().mean((0, 2, 3, 4))
 
 
 def noise_powers():
@@ -474,16 +474,19 @@ class Block(nn.Module):
 class UNet(nn.Module):
     """The conditional U-Net: sees a noisy tile among its neighbours and predicts the clean tile.
 
-    channels: C of the photo; tile: T, a multiple of tile_multiple(widths); widths: channels at 1/4,
-    1/8, 1/16 ... of the resolution, multiples of 8. Input and output are in normalised units.
+    channels: C of the photo; tile: T, a multiple of tile_multiple(widths, unshuffle); widths: channels at
+    1 / unshuffle of the resolution, at half of that, ..., one to four multiples of 8. Input and output are in
+    normalised units. halo 0: pictures without neighbours; context: length of a vector that the network is told.
     """
 
-    def __init__(self, channels, tile, widths):
+    def __init__(self, channels, tile, widths, halo=HALO, unshuffle=UNSHUFFLE, context=0):
         super().__init__()
-        self.tile, self.halo = tile, HALO
+        self.tile, self.halo, self.unshuffle = tile, halo, unshuffle
+        self.head_unshuffle = min(unshuffle, HEAD_UNSHUFFLE)
         c_time = 4 * widths[0]
         self.time = nn.Sequential(nn.Linear(64, c_time), nn.SiLU(), nn.Linear(c_time, c_time), nn.SiLU())
-        self.stem = nn.Conv2d(channels * UNSHUFFLE**2, widths[0], 3, padding=1)
+        self.context = nn.Linear(context, c_time, bias=False) if context else None
+        self.stem = nn.Conv2d(channels * unshuffle**2, widths[0], 3, padding=1)
         self.position = nn.Parameter(torch.empty(9, 2, widths[0]))  # region x {absent, present}
         self.down = nn.ModuleList(Block(w, w, c_time) for w in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:]))
@@ -491,8 +494,8 @@ class UNet(nn.Module):
         self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:]))
         self.up = nn.ModuleList(Block(2 * w, w, c_time) for w in widths[:-1])
         self.norm_out = nn.GroupNorm(8, widths[0])
-        self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * (UNSHUFFLE // HEAD_UNSHUFFLE) ** 2, 3, padding=1)
-        seen, out = (HEAD_UNSHUFFLE**2 * planes for planes in (2 * channels + 1, channels + len(BLURS) + 1))
+        self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * (unshuffle // self.head_unshuffle) ** 2, 3, padding=1)
+        seen, out = (self.head_unshuffle**2 * planes for planes in (2 * channels + 1, channels + len(BLURS) + 1))
         self.head_in = nn.Conv2d(HEAD_WIDTH + seen, HEAD_WIDTH, 3, padding=1)
         self.filters = nn.Conv2d(seen, HEAD_WIDTH, 3, padding=1)
         self.choice = nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 1)
@@ -518,22 +521,24 @@ class UNet(nn.Module):
     def canvas(self, x_t, ring, present):
         """The tile x_t [B, C, T, T] among those neighbours of ring [B, C, S, S] that are present [B, 9]."""
         canvas = ring * present[:, self.region][:, None]
-        canvas[:, :, self.halo:-self.halo, self.halo:-self.halo] = x_t
+        crop_middle(canvas, self.tile)[:] = x_t
         return canvas.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x_t, ring, present, time):
+    def forward(self, x_t, ring, present, time, context=None):
         """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
-        time [B] in (0, 1]; returns the two parts of predict_x0: what is added to the filtered x_t, [B, C, T, T],
-        and the gates of its bands, [B, bands, T, T]."""
+        time [B] in (0, 1], context [B, length] or None for zeros; returns the two parts of predict_x0: what is added
+        to the filtered x_t, [B, C, T, T], and the gates of its bands, [B, bands, T, T]."""
         present = with_tile(present)
         with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
-            out = self.denoise(self.canvas(x_t, ring, present), present, time).float()
+            out = self.denoise(self.canvas(x_t, ring, present), present, time, context).float()
         return out[:, :x_t.shape[1]], out[:, x_t.shape[1]:]
 
-    def denoise(self, canvas, present, time):
+    def denoise(self, canvas, present, time, context):
         emb = self.time(time_features(time))
-        x = F.pixel_unshuffle(canvas, UNSHUFFLE)
-        where = self.region[::UNSHUFFLE, ::UNSHUFFLE]
+        if context is not None:
+            emb = emb + self.context(context)
+        x = F.pixel_unshuffle(canvas, self.unshuffle)
+        where = self.region[::self.unshuffle, ::self.unshuffle]
         position = self.position[torch.arange(9, device=where.device), present.long()]  # [B, 9, c]
         h = self.stem(x.contiguous(memory_format=torch.channels_last))
         h = h + position[:, where].permute(0, 3, 1, 2).to(h.dtype)
@@ -544,10 +549,10 @@ class UNet(nn.Module):
         h = self.middle(self.down[-1](h, emb), emb)
         for level in reversed(range(len(self.up))):
             h = F.interpolate(self.grow[level](h), scale_factor=2, mode="nearest")
-            side = min(h.shape[-1], self.tile // (UNSHUFFLE * 2**level) + 2 * CROP_MARGIN)
+            side = min(h.shape[-1], self.tile // (self.unshuffle * 2**level) + 2 * CROP_MARGIN)
             h = self.up[level](torch.cat([crop_middle(h, side), crop_middle(skips[level], side)], 1), emb)
-        h = crop_middle(F.silu(self.norm_out(h)), min(h.shape[-1], self.tile // UNSHUFFLE + CROP_MARGIN))
-        return self.head(F.pixel_shuffle(self.conv_out(h), UNSHUFFLE // HEAD_UNSHUFFLE), canvas, present, emb)
+        h = crop_middle(F.silu(self.norm_out(h)), min(h.shape[-1], self.tile // self.unshuffle + CROP_MARGIN))
+        return self.head(F.pixel_shuffle(self.conv_out(h), self.unshuffle // self.head_unshuffle), canvas, present, emb)
 
     def head(self, h, canvas, present, emb):
         """What is left to do for the finest detail, from the U-Net's output h: the tile and the gates.
@@ -555,16 +560,16 @@ class UNet(nn.Module):
         Lines have to meet pixel by pixel at the border. Filters see the noisy tile and the clean neighbours apart,
         and h chooses at each place how much of each filter to take: more of the neighbours, the nearer they are.
         """
-        side = self.tile + 2 * CROP_MARGIN
+        side = self.tile + 2 * min(CROP_MARGIN, self.halo)
         canvas, region = (crop_middle(x, side) for x in (canvas, self.region[None, None]))
         centre = (region == 4).to(canvas.dtype)
         known = present[:, region[0, 0]][:, None] * (1 - centre)
-        seen = F.pixel_unshuffle(torch.cat([canvas * centre, canvas * known, known], 1), HEAD_UNSHUFFLE).to(h.dtype)
+        seen = F.pixel_unshuffle(torch.cat([canvas * centre, canvas * known, known], 1), self.head_unshuffle)
         h = crop_middle(h, seen.shape[-1])
-        h, seen = (x.contiguous(memory_format=torch.channels_last) for x in (h, seen))
+        h, seen = (x.to(h.dtype, memory_format=torch.channels_last) for x in (h, seen))
         h = F.silu(self.head_in(torch.cat([h, seen], 1))) + self.filters(seen) * self.choice(h)
-        h = crop_middle(self.head_out(self.head_block(h, emb)), self.tile // HEAD_UNSHUFFLE)
-        return F.pixel_shuffle(h, HEAD_UNSHUFFLE)
+        h = crop_middle(self.head_out(self.head_block(h, emb)), self.tile // self.head_unshuffle)
+        return F.pixel_shuffle(h, self.head_unshuffle)
 
 
 def with_tile(present):
@@ -573,9 +578,9 @@ def with_tile(present):
 
 
 def crop_middle(x, side):
-    """The middle [B, C, side, side] of x [B, C, h, h]."""
+    """The middle [..., side, side] of x [..., h, h], a view."""
     cut = (x.shape[-1] - side) // 2
-    return x[:, :, cut:cut + side, cut:cut + side]
+    return x[..., cut:cut + side, cut:cut + side]
 
 
 def time_features(time, count=64):
@@ -616,9 +621,9 @@ def q_sample(x0, t, eps, alphas_cumprod):
 
 def wiener_bands(net, x_t, ring, present, abar):
     """The bands of x_t, each under a Wiener filter for a signal of the photo's power in it, [B, bands, C, T, T]."""
-    margin = min(net.halo, sum(BLURS))
+    margin = min(net.halo, sum(BLURS))  # the reach of a band
     canvas = net.canvas(x_t, abar.sqrt() * ring, with_tile(present))  # the neighbours as bright as x_t, without noise
-    bands = split_bands(crop_middle(canvas, net.tile + 2 * margin))[..., margin:-margin, margin:-margin]
+    bands = crop_middle(split_bands(crop_middle(canvas, net.tile + 2 * margin)), net.tile)
     signal, noise = (powers[:, None, None, None] for powers in (net.signal, net.noise))  # [bands, 1, 1, 1]
     abar = abar[:, None]
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
@@ -627,7 +632,7 @@ def wiener_bands(net, x_t, ring, present, abar):
 GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
-def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0):
+def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context=None):
     """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward.
 
     What the network draws is added to x_t, under the linear filter that is best for the photo's powers (Wiener) and
@@ -639,7 +644,7 @@ def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0):
     alone, which knows no shapes (autoguidance, arXiv 2406.02507, with guidance = w - 1).
     """
     bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t))
-    drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod))
+    drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context)
     x0 = drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
     return torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0
 
@@ -680,33 +685,33 @@ def trailing_timesteps(num_timesteps, steps):
     return [round(num_timesteps * k / steps) - 1 for k in range(steps, -1, -1)]
 
 
-def sample(net, ring, present, generators, alphas_cumprod, bounds, sampler="mixed", steps=30, sketch=None, start=1.0):
-    """Draw tiles among their neighbours; a generator that yields (t, x_t, x0 estimate) after each step.
+def sample(estimate, shape, generators, alphas_cumprod, bounds, sampler="mixed", steps=30, sketch=None, start=1.0):
+    """Draw pictures; a generator that yields (t, x_t, x0 estimate) after each step. The last x_t is the result.
 
+    estimate(x_t, t): the estimate of x0, [B, C, h, w], such as predict_x0 among given neighbours.
+    shape: (C, h, w) of a picture; generators: one CPU torch.Generator a picture, from which its start and its
+    noise come, so that it does not depend on the batch that it is drawn in.
+    bounds: the range that x0 is clamped to.
     sampler: "ddpm", "ddim" or "mixed", DDPM steps in the noisy half of the chain and DDIM steps that look
     ahead in the rest: fresh noise corrects what was decided too early about the structure, but wears off fine
     detail (EDM, arXiv 2206.00364, limits it to a range of noise levels for the same reason).
-
-    ring [B, C, S, S], present bool [B, 8], generators: one CPU torch.Generator a tile, from which
-    its start and its noise come, so that a tile does not depend on the batch that it is drawn in.
-    bounds: the range that x0 is clamped to. sketch [B, C, T, T] or None: what to begin with, noised to the
-    share `start` of the chain; without one all of the chain is gone through, from pure noise.
-    The last x_t yielded is the tile, [B, C, T, T].
+    sketch [B, C, h, w] or None: what to begin with, noised to the share `start` of the chain; without one all
+    of the chain is gone through, from pure noise.
     """
-    side = ring.shape[-1] - 2 * net.halo
+    device, count = alphas_cumprod.device, len(generators)
 
     def noise():
-        return torch.stack([torch.randn(ring.shape[1], side, side, generator=g) for g in generators]).to(ring.device)
+        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)
 
     x_t, earlier = noise(), None  # earlier: estimate and t of the DDIM step before
     first = len(alphas_cumprod) if sketch is None else round(start * len(alphas_cumprod))
     times = trailing_timesteps(first, steps)
     if sketch is not None:
-        x_t = q_sample(sketch, torch.full((len(ring),), times[0], device=ring.device), x_t, alphas_cumprod)
+        x_t = q_sample(sketch, torch.full((count,), times[0], device=device), x_t, alphas_cumprod)
     for now, after in zip(times, times[1:]):
-        t, t_prev = (torch.full((len(ring),), k, dtype=torch.long, device=ring.device) for k in (now, after))
+        t, t_prev = (torch.full((count,), k, dtype=torch.long, device=device) for k in (now, after))
         with torch.inference_mode():
-            x0 = predict_x0(net, x_t, t, ring, present, alphas_cumprod, GUIDANCE).clamp(*bounds)
+            x0 = estimate(x_t, t).clamp(*bounds)
             if sampler == "ddpm" or sampler == "mixed" and now >= len(alphas_cumprod) // 2:
                 x_t, earlier = ddpm_step(x_t, x0, t, t_prev, noise(), alphas_cumprod), None
             else:
@@ -950,11 +955,11 @@ def orthogonalise(x):
     return x
 
 
-def build_net(photo, tile, widths, seed, device):
-    """A UNet for a Photo with reproducible initial weights, channels_last, on the device."""
+def build_net(photo, tile, widths, seed, device, **options):
+    """A UNet for a Photo with reproducible initial weights, channels_last, on the device; options: of UNet."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seed_sequence(seed, INITIAL).generate_state(1)[0]))
-        net = UNet(len(photo.x), tile, widths)
+        net = UNet(len(photo.x), tile, widths, **options)
     net.signal.copy_(band_powers(photo.x))
     return net.to(device, memory_format=torch.channels_last)
 
@@ -965,7 +970,7 @@ class Trainer:
     def __init__(self, net, dataset, alphas_cumprod, batch_size, learning_rate, dropout, seed):
         self.net, self.dataset, self.alphas_cumprod = net, dataset, alphas_cumprod
         self.batch_size, self.learning_rate, self.dropout, self.seed = batch_size, learning_rate, dropout, seed
-        self.border_weights = border_weights(dataset.tile).to(alphas_cumprod.device)
+        self.border_weights = border_weights(dataset.tile if net.halo else 1).to(alphas_cumprod.device)
         self.ema = copy.deepcopy(net).eval().requires_grad_(False)
         kernels, others = ([w for w in net.parameters() if (w.ndim == 4) == kernel] for kernel in (True, False))
         self.opts = [Muon(kernels, learning_rate, net.precision),
@@ -976,19 +981,19 @@ class Trainer:
 
     def loss(self, net, generator):
         """The weighted x0 loss of one random batch, a scalar tensor."""
-        windows, present = self.dataset.batch(self.batch_size, self.dropout, generator)
+        windows, *told = self.dataset.batch(self.batch_size, self.dropout, generator)
         x0 = self.dataset.tiles_of(windows)
         device, steps = x0.device, len(self.alphas_cumprod)
         # Stratified timesteps: one from each of B equal parts of the chain, for a calmer gradient.
         spread = torch.arange(len(x0), device=device) + torch.rand(len(x0), generator=generator, device=device)
         t = (spread / len(x0) * steps).long().clamp(max=steps - 1)
         eps = torch.randn(x0.shape, generator=generator, device=device)
-        return self.weighted_error(net, x0, t, eps, windows, present)
+        return self.weighted_error(net, x0, t, eps, windows, *told)
 
-    def weighted_error(self, net, x0, t, eps, windows, present):
+    def weighted_error(self, net, x0, t, eps, ring, present, context=None):
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
-        error = predict_x0(net, x_t, t, windows, present, self.alphas_cumprod) - x0
+        error = predict_x0(net, x_t, t, ring, present, self.alphas_cumprod, context=context) - x0
         return (loss_weight(t, self.alphas_cumprod) * self.border_weights * error**2).mean()
 
     def train_step(self):
@@ -1346,7 +1351,7 @@ class Canvas:
 
     def __init__(self, photo, layout, tile, device):
         rows, columns = layout.source.shape[:2]
-        self.tile, self.halo = tile, halo_of(tile)
+        self.tile, self.halo = tile, HALO
         self.x = torch.zeros(len(photo.x), rows * tile + 2 * self.halo, columns * tile + 2 * self.halo, device=device)
         self.exists = torch.zeros(rows + 2, columns + 2, dtype=torch.bool)  # with a border of absent cells
         for i, j in np.argwhere(layout.real()):
@@ -1564,7 +1569,7 @@ def main(argv=None):
     TILE_SIZE         = 128                   # side of a tile, pixels, a multiple of 32; the photo holds 3 x 3 or more
     VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
     EPOCHS            = 50                    # training length; 0: only draw, with the model trained before
-    EPOCH_TILES       = 160                   # tiles seen in one epoch
+    EPOCH_TILES       = 176                   # tiles seen in one epoch
     BATCH_SIZE        = 8                     # tiles in one step of training or of drawing
     LEARNING_RATE     = 1.2e-3                # peak, after the warm-up
     NEIGHBOUR_DROPOUT = 0.4                   # share of training tiles that see other neighbours than N W E S, 0 to 1
@@ -1583,7 +1588,7 @@ def main(argv=None):
     OUTPUT_DIR        = "samples"             # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"         # models go here
     # fmt: on
-    c = settings(main, locals(), sys.argv[1:] if argv is None else argv)
+    c = check_constants(settings(main, locals(), sys.argv[1:] if argv is None else argv))
     photo = load_photo(find_photo(c.IMAGE), c.CROP, c.MAX_SIDE)
     folder, checkpoint = prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
     trainer = prepare_trainer(photo, c, checkpoint)
@@ -1606,24 +1611,24 @@ def settings(function, values, argv):
     """The UPPER_CASE values of function's constants with overrides NAME=value applied, as a namespace.
 
     --help prints the constants with their comments and ends the run. A first argument without "=" is
-    IMAGE. UserError on unknown names and on values of another type or range.
+    the first constant. UserError on unknown names and on values of another type.
     """
     constants = {name: value for name, value in values.items() if name.isupper()}
     if "--help" in argv or "-h" in argv:
-        print(__doc__.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
+        print(inspect.getmodule(function).__doc__.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
         for name, comment in re.findall(r"^    ([A-Z_]+) += .*?  # (.*)$", inspect.getsource(function), re.M):
             print(f"  {name:<18} {constants[name]!r:<22} {comment}")
         sys.exit(0)
     for place, word in enumerate(argv):
         name, equals, text = word.partition("=")
         if place == 0 and (Path(word).is_file() or not equals and not word.startswith("-")):
-            name, text = "IMAGE", word
+            name, text = next(iter(constants)), word
         elif not equals or name not in constants:
             nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
             raise UserError(f"{word} is not understood: there is no constant {name}; the nearest is {nearest}, "
                             f"to be set as {nearest}=value (--help lists all)")
         constants[name] = parse_value(name, text, constants[name])
-    return check_constants(SimpleNamespace(**constants))
+    return SimpleNamespace(**constants)
 
 
 def parse_value(name, text, default):
@@ -1656,8 +1661,9 @@ def check_constants(c):
         f"must be one of {', '.join(LAYOUTS)}": ("LAYOUT", lambda value: value in LAYOUTS),
         "must be four whole numbers (x, y, width, height)":
             ("CROP", lambda value: value is None or len(value) == 4 and all(type(n) is int for n in value)),
-        "must be a few multiples of 8, such as (64, 128, 256)":
-            ("WIDTHS", lambda value: value and all(type(n) is int and n > 0 and n % 8 == 0 for n in value)),
+        "must be one to four multiples of 8, such as (64, 128, 256)":
+            ("WIDTHS", lambda value: len(value) in range(1, 5)
+             and all(type(n) is int and n > 0 and n % 8 == 0 for n in value)),
         f"must be at most START * TIMESTEPS = {c.START * c.TIMESTEPS:g}":
             ("SAMPLE_STEPS", lambda value: value <= c.START * c.TIMESTEPS),
         f"must be a multiple of BATCH_SIZE = {c.BATCH_SIZE}": ("EPOCH_TILES", lambda value: value % c.BATCH_SIZE == 0),
@@ -1727,12 +1733,16 @@ def shipped_weights(photo, image, checkpoint):
 
 
 def sampler_of(photo, trainer, c):
-    """sample() with the constants filled in: draw(net, rings, present, generators, sketch=None)."""
-    bounds = [bound.to(trainer.alphas_cumprod.device) for bound in photo.bounds()]
+    """sample() with constants and neighbours filled in: draw(net, rings, present, generators, sketch=None)."""
+    alphas_cumprod = trainer.alphas_cumprod
+    bounds = [bound.to(alphas_cumprod.device) for bound in photo.bounds()]
 
     def draw(net, rings, present, generators, sketch=None):
-        return sample(net, rings, present, generators, trainer.alphas_cumprod, bounds, c.SAMPLER, c.SAMPLE_STEPS,
-                      sketch, c.START)
+        def estimate(x_t, t):
+            return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
+
+        shape = (rings.shape[1], net.tile, net.tile)
+        return sample(estimate, shape, generators, alphas_cumprod, bounds, c.SAMPLER, c.SAMPLE_STEPS, sketch, c.START)
 
     return draw
 
@@ -1825,19 +1835,20 @@ def save_texture(folder, photo, pixels, layout, c, seed, trained, draw_seconds):
         print(f"{key}: {value}")
 
 
-def run():
+def run(main=main):
     """main() with errors as one sentence and an exit code: 2 user's mistake, 1 failed run, 128 + n signal n."""
+    name = Path(inspect.getfile(main)).stem
     try:
         main()
         return 0
     except (UserError, RunError) as error:
-        print(f"texture_diffusion: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     except Stopped as stopped:
-        print(f"texture_diffusion: {stopped.args[0]}", file=sys.stderr)
+        print(f"{name}: {stopped.args[0]}", file=sys.stderr)
         return 128 + stopped.args[1]
     except torch.OutOfMemoryError:
-        print("texture_diffusion: the memory is full; try a smaller BATCH_SIZE or TILE_SIZE", file=sys.stderr)
+        print(f"{name}: the memory is full; try a smaller BATCH_SIZE or TILE_SIZE", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -38,7 +38,7 @@ def draw_pixels(height, width, seed=0, channels=3):
     blotches = rng.integers(60, 180, (height // 6 + 1, width // 6 + 1, channels))
     pixels = np.kron(blotches, np.ones((6, 6, 1), int))[:height, :width]
     pixels = pixels + rng.integers(0, 40, pixels.shape)
-    return pixels.astype(np.uint8) if channels == 3 else pixels[..., 0].astype(np.uint8)
+    return pixels.astype(np.uint8) if channels > 1 else pixels[..., 0].astype(np.uint8)
 
 
 def draw_photo(height, width, seed=0, channels=3):
@@ -50,13 +50,13 @@ def randomise(net, seed=0):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in net.parameters():
-            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+            weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
     return net
 
 
-def random_net(channels=3, tile=TILE, widths=WIDTHS, seed=0):
+def random_net(channels=3, tile=TILE, widths=WIDTHS, seed=0, **options):
     photo = draw_photo(32, 32, channels=channels)
-    return randomise(td.build_net(photo, tile, widths, seed, "cpu"), seed).eval()
+    return randomise(td.build_net(photo, tile, widths, seed, "cpu", **options), seed).eval()
 
 
 def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0):
@@ -68,7 +68,7 @@ def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, 
 def constants(*argv):
     """main()'s constants with overrides applied, without running anything."""
     def stop(*args):
-        raise StopIteration(settings(*args))
+        raise StopIteration(td.check_constants(settings(*args)))
 
     settings = td.settings
     with mock.patch.object(td, "settings", stop), pytest.raises(StopIteration) as stopped:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import diffusers
 import pytest
 import torch
-from conftest import random_net
+from conftest import constants, draw_photo, random_net
 
 import texture_diffusion as td
 
@@ -99,7 +99,7 @@ def test_ddim_agrees_with_diffusers_over_the_whole_chain(num_timesteps, steps):
         assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-def error_on_a_normal_distribution(monkeypatch, sampler, steps, deviation=0.3):
+def error_on_a_normal_distribution(sampler, steps, deviation=0.3):
     """How far a picture drawn from t = 499 is from the end of the chain's differential equation, which is known for
     normally distributed data: x_t keeps its size over that of all x_t."""
     alphas_cumprod = td.cosine_schedule(1000)
@@ -108,21 +108,19 @@ def error_on_a_normal_distribution(monkeypatch, sampler, steps, deviation=0.3):
         abar = td.per_sample(alphas_cumprod, t)
         return abar * deviation**2 + 1 - abar
 
-    def estimate(net, x_t, t, *rest):
+    def estimate(x_t, t):
         return td.per_sample(alphas_cumprod, t).sqrt() * deviation**2 / variance(t) * x_t
 
-    monkeypatch.setattr(td, "predict_x0", estimate)
     generator, sketch = torch.Generator().manual_seed(0), torch.zeros(1, 3, 16, 16)
-    *_, (_, drawn, _) = td.sample(SimpleNamespace(halo=4), torch.zeros(1, 3, 24, 24), None, [generator],
-                                  alphas_cumprod, WIDE, sampler, steps, sketch, 0.5)
+    *_, (_, drawn, _) = td.sample(estimate, (3, 16, 16), [generator], alphas_cumprod, WIDE, sampler, steps, sketch, 0.5)
     eps = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(0))
     start = td.q_sample(sketch, torch.tensor([499]), eps, alphas_cumprod)
     exact = start * deviation / variance(torch.tensor([499])).sqrt()
     return float((drawn - exact).norm() / exact.norm())
 
 
-def test_mixed_looks_ahead_where_ddim_does_not(monkeypatch):
-    ddim, twice, mixed = (error_on_a_normal_distribution(monkeypatch, sampler, steps)
+def test_mixed_looks_ahead_where_ddim_does_not():
+    ddim, twice, mixed = (error_on_a_normal_distribution(sampler, steps)
                           for sampler, steps in (("ddim", 20), ("ddim", 40), ("mixed", 20)))
     assert mixed < 0.3 * twice < 0.3 * ddim
 
@@ -169,8 +167,8 @@ def test_the_filtered_x_t_is_as_near_to_x0_as_one_factor_a_band_can_bring_it(t):
     generator, alphas_cumprod = torch.Generator().manual_seed(0), td.cosine_schedule(50)
     x0 = td.split_bands(torch.randn(1, 3, 400, 400, generator=generator))[:, 1:].sum(1)  # without its finest band
     net = silent_net(td.band_powers(x0[0]))
-    windows = x0.unfold(2, 48, 44).unfold(3, 48, 44).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
-    truth, t = windows[..., 8:-8, 8:-8], full(t, len(windows))
+    windows = x0.unfold(2, 64, 44).unfold(3, 64, 44).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+    truth, t = td.crop_middle(windows, 32), full(t, len(windows))
     x_t = td.q_sample(truth, t, torch.randn(truth.shape, generator=generator), alphas_cumprod)
     present = torch.ones(len(windows), 8, dtype=torch.bool)
 
@@ -184,14 +182,14 @@ def test_the_filtered_x_t_is_as_near_to_x0_as_one_factor_a_band_can_bring_it(t):
 
 
 def test_at_the_last_step_the_estimate_is_what_the_network_draws():
-    net, (x_t, ring) = silent_net(torch.ones(4)), (torch.randn(2, 3, 32, 32), torch.randn(2, 3, 48, 48))
+    net, (x_t, ring) = silent_net(torch.ones(4)), (torch.randn(2, 3, 32, 32), torch.randn(2, 3, 64, 64))
     estimate = td.predict_x0(net, x_t, full(49), ring, torch.ones(2, 8, dtype=torch.bool), td.cosine_schedule(50))
     assert (estimate == 0).all()
 
 
 def test_a_gate_closes_its_band_and_opens_it_twofold():
-    net, (x_t, ring), alphas_cumprod = silent_net(torch.ones(4)), torch.randn(2, 1, 3, 48, 48), td.cosine_schedule(50)
-    x_t, present, t = x_t[..., 8:-8, 8:-8], torch.ones(1, 8, dtype=torch.bool), full(20, 1)
+    net, (x_t, ring), alphas_cumprod = silent_net(torch.ones(4)), torch.randn(2, 1, 3, 64, 64), td.cosine_schedule(50)
+    x_t, present, t = td.crop_middle(x_t, 32), torch.ones(1, 8, dtype=torch.bool), full(20, 1)
     bands = td.wiener_bands(net, x_t, ring, present, alphas_cumprod[20].view(1, 1, 1, 1))[0]
     for band in range(4):
         gates = torch.full((1, 4, 32, 32), -100.0)
@@ -203,7 +201,7 @@ def test_a_gate_closes_its_band_and_opens_it_twofold():
 
 def test_guidance_takes_the_estimate_so_much_further_from_what_the_filter_alone_makes_of_x_t():
     net, alphas_cumprod, t = random_net(tile=32).requires_grad_(False), td.cosine_schedule(50), full(20)
-    x_t, ring, present = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 48, 48), torch.ones(2, 8, dtype=torch.bool)
+    x_t, ring, present = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 64, 64), torch.ones(2, 8, dtype=torch.bool)
     plain, guided = (td.predict_x0(net, x_t, t, ring, present, alphas_cumprod, share) for share in (0, 0.25))
     net.forward = drawn_nothing
     linear = td.predict_x0(net, x_t, t, ring, present, alphas_cumprod)
@@ -212,57 +210,55 @@ def test_guidance_takes_the_estimate_so_much_further_from_what_the_filter_alone_
 
 
 def test_samples_are_drawn_with_guidance(monkeypatch):
-    net, tiles = random_net(), []
+    net, photo, tiles = random_net(), draw_photo(48, 48), []
+    draw = td.sampler_of(photo, SimpleNamespace(alphas_cumprod=td.cosine_schedule(20)), constants("SAMPLE_STEPS=4"))
+    ring, present = torch.zeros(1, 3, 48, 48), torch.zeros(1, 8, dtype=torch.bool)
     for share in (0, 0.5):
         monkeypatch.setattr(td, "GUIDANCE", share)
-        tiles.append(chain(net, WIDE, "mixed", 4)[-1][1])
+        tiles.append(list(draw(net, ring, present, [torch.Generator().manual_seed(0)]))[-1][1])
     assert (tiles[0] - tiles[1]).abs().max() > 0.01
 
 
 def test_an_absent_neighbour_has_exactly_no_influence_on_the_estimate():
     net, alphas_cumprod = random_net(tile=32).requires_grad_(False), td.cosine_schedule(50)
-    x_t, ring, present = torch.randn(1, 3, 32, 32), torch.randn(1, 3, 48, 48), torch.ones(1, 8, dtype=torch.bool)
+    x_t, ring, present = torch.randn(1, 3, 32, 32), torch.randn(1, 3, 64, 64), torch.ones(1, 8, dtype=torch.bool)
     present[0, td.NEIGHBOURS.index("N")] = False
     changed = ring.clone()
-    changed[:, :, :8, 8:-8] += 1000
+    changed[:, :, :16, 16:-16] += 1000
     one, other = (td.predict_x0(net, x_t, full(20, 1), x, present, alphas_cumprod) for x in (ring, changed))
     assert torch.equal(one, other)
 
 
-def chain(net, bounds, sampler, steps, count=2, seed=0):
-    """All that sample() yields, for tiles without neighbours."""
-    ring, present = torch.zeros(count, 3, 24, 24), torch.zeros(count, 8, dtype=torch.bool)
+def chain(estimate, bounds, sampler, steps, count=2, seed=0):
+    """All that sample() yields."""
     generators = [torch.Generator().manual_seed(seed + k) for k in range(count)]
-    return list(td.sample(net, ring, present, generators, td.cosine_schedule(20), bounds, sampler, steps))
+    return list(td.sample(estimate, (3, 16, 16), generators, td.cosine_schedule(20), bounds, sampler, steps))
 
 
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
 @pytest.mark.parametrize("steps", [1, 7, 20])
-def test_with_the_truth_as_estimate_sampling_ends_at_the_truth(monkeypatch, sampler, steps):
+def test_with_the_truth_as_estimate_sampling_ends_at_the_truth(sampler, steps):
     truth = torch.randn(2, 3, 16, 16)
-    monkeypatch.setattr(td, "predict_x0", lambda *args: truth)
-    trail = chain(random_net(), WIDE, sampler, steps)
+    trail = chain(lambda x_t, t: truth, WIDE, sampler, steps)
     assert len(trail) == steps
     assert trail[0][0] == 19
     assert torch.allclose(trail[-1][1], truth, atol=1e-5)
 
 
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
-def test_sampling_starts_from_pure_noise_at_the_last_step(monkeypatch, sampler):
+def test_sampling_starts_from_pure_noise_at_the_last_step(sampler):
     seen = []
-    monkeypatch.setattr(td, "predict_x0", lambda net, x_t, t, *args: seen.append((x_t, t)) or 0 * x_t)
-    chain(random_net(), WIDE, sampler, 5, count=8)
+    chain(lambda x_t, t: seen.append((x_t, t)) or 0 * x_t, WIDE, sampler, 5, count=8)
     x_t, t = seen[0]
     assert (t == 19).all()
     assert abs(x_t.mean()) < 0.05 and abs(x_t.std() - 1) < 0.05
 
 
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
-def test_the_estimate_is_clamped_to_the_data_s_range_at_every_step(monkeypatch, sampler):
+def test_the_estimate_is_clamped_to_the_data_s_range_at_every_step(sampler):
     low, high = torch.tensor([-1.0, -2, 0]).view(3, 1, 1), torch.tensor([1.0, 0.5, 3]).view(3, 1, 1)
     wild = 100 * torch.randn(2, 3, 16, 16)
-    monkeypatch.setattr(td, "predict_x0", lambda *args: wild)
-    trail = chain(random_net(), (low, high), sampler, 4)
+    trail = chain(lambda x_t, t: wild, (low, high), sampler, 4)
     for _, _, x0 in trail:
         assert torch.equal(x0, torch.maximum(torch.minimum(wild, high), low))
     assert torch.allclose(trail[-1][1], x0, atol=1e-5)
@@ -270,19 +266,16 @@ def test_the_estimate_is_clamped_to_the_data_s_range_at_every_step(monkeypatch, 
 
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
 def test_a_seed_repeats_its_tile_and_another_draws_another(sampler):
-    net = random_net()
-    first, again, other = (chain(net, WIDE, sampler, 4, seed=seed)[-1][1] for seed in (0, 0, 5))
+    first, again, other = (chain(lambda x_t, t: x_t.tanh(), WIDE, sampler, 4, seed=seed)[-1][1] for seed in (0, 0, 5))
     assert torch.equal(first, again)
     assert (first - other).abs().max() > 0.01
 
 
-def test_ddim_takes_fresh_noise_at_no_step_ddpm_at_every_one_and_mixed_in_the_noisy_half(monkeypatch):
-    monkeypatch.setattr(td, "predict_x0", lambda net, x_t, *args: 0 * x_t)
-    ring, present = torch.zeros(1, 3, 24, 24), torch.zeros(1, 8, dtype=torch.bool)
-    net, alphas_cumprod, noisy = SimpleNamespace(halo=4), td.cosine_schedule(20), {}
+def test_ddim_takes_fresh_noise_at_no_step_ddpm_at_every_one_and_mixed_in_the_noisy_half():
+    alphas_cumprod, noisy = td.cosine_schedule(20), {}
     for sampler in td.SAMPLERS:
         generator = torch.Generator().manual_seed(0)
-        steps = td.sample(net, ring, present, [generator], alphas_cumprod, WIDE, sampler, 10)
+        steps = td.sample(lambda x_t, t: 0 * x_t, (3, 8, 8), [generator], alphas_cumprod, WIDE, sampler, 10)
         before, noisy[sampler] = None, []
         for t, _, _ in steps:
             state = generator.get_state()

@@ -9,7 +9,7 @@ from conftest import TILE, draw_photo, random_net
 
 import texture_diffusion as td
 
-HALO = TILE // 4
+HALO = td.HALO
 BEFORE, ALONG, AFTER = (-HALO, 0), (0, TILE), (TILE, TILE + HALO)  # first and last pixel, seen from the tile's corner
 PLACES = {"NW": (BEFORE, BEFORE), "N": (BEFORE, ALONG), "NE": (BEFORE, AFTER), "W": (ALONG, BEFORE),
           "E": (ALONG, AFTER), "SW": (AFTER, BEFORE), "S": (AFTER, ALONG), "SE": (AFTER, AFTER)}

@@ -9,7 +9,7 @@ from test_neighbourhoods import PLACES
 
 import texture_diffusion as td
 
-TILE, HALO = 32, 8
+TILE, HALO = 32, td.HALO
 SIDE = TILE + 2 * HALO
 
 
@@ -24,7 +24,7 @@ def part_of(ring, name, halo=HALO):
 def inputs(batch=1, channels=3, tile=TILE, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x_t = torch.randn(batch, channels, tile, tile, generator=generator)
-    ring = torch.randn(batch, channels, tile + tile // 2, tile + tile // 2, generator=generator)
+    ring = torch.randn(batch, channels, tile + 2 * HALO, tile + 2 * HALO, generator=generator)
     return x_t, ring, torch.ones(batch, 8, dtype=torch.bool), torch.rand(batch, generator=generator)
 
 
@@ -135,3 +135,31 @@ def test_a_finer_pattern_has_its_power_in_finer_bands():
     x = torch.arange(200.0)
     powers = [td.band_powers((2 * torch.pi * x / length).sin().expand(1, 200, 200)) for length in (2.5, 5, 9, 80)]
     assert [int(power.argmax()) for power in powers] == [0, 1, 2, 3]
+
+
+# Pictures without neighbours, and what else the network can be told
+
+
+def picture_net(unshuffle, context=0, channels=3, tile=16):
+    options = {"halo": 0, "unshuffle": unshuffle, "context": context}
+    return joined(random_net(channels, tile, **options))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("unshuffle", [1, 2, 4])
+def test_a_network_without_neighbours_draws_pictures_of_any_number_of_channels(unshuffle, channels):
+    net, x = picture_net(unshuffle, channels=channels), torch.randn(2, channels, 16, 16)
+    present, time = torch.zeros(2, 8, dtype=torch.bool), torch.tensor([0.3, 0.9])
+    out = net(x, x, present, time)
+    assert out.shape == (2, channels + len(td.BLURS) + 1, 16, 16)
+    assert torch.equal(out, net(x, x + 1, present, time))
+    assert (out - net(x + 0.1, x, present, time)).abs().max() > 1e-3
+
+
+def test_what_the_network_is_told_matters_and_nothing_said_is_the_same_as_zeros():
+    net, x, present = picture_net(2, context=5), torch.randn(1, 3, 16, 16), torch.zeros(1, 8, dtype=torch.bool)
+    contexts = (None, torch.zeros(1, 5), *torch.eye(5)[:, None])
+    told = [net(x, x, present, torch.tensor([0.5]), context) for context in contexts]
+    assert torch.equal(told[0], told[1])
+    for one, other in combinations(told[1:], 2):
+        assert (one - other).abs().max() > 1e-4

@@ -1,9 +1,11 @@
 """Layouts of the real tiles, and the drawing of the gaps."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, draw_photo, draw_pixels, random_net
+from conftest import TILE, constants, draw_photo, draw_pixels, random_net
 
 import texture_diffusion as td
 
@@ -21,12 +23,8 @@ def plan(photo, kind, scale=2, seed=0):
 
 
 def draw_with(photo, sampler="ddim", steps=3):
-    alphas_cumprod = td.cosine_schedule(20)
-
-    def draw(net, rings, present, generators, sketch=None):
-        return td.sample(net, rings, present, generators, alphas_cumprod, photo.bounds(), sampler, steps, sketch, 0.7)
-
-    return draw
+    c = constants(f"SAMPLER={sampler}", f"SAMPLE_STEPS={steps}", "START=0.7")
+    return td.sampler_of(photo, SimpleNamespace(alphas_cumprod=td.cosine_schedule(20)), c)
 
 
 def outpaint(net, photo, layout, batch_size=16, seed=0, scale=2, passes=None, sketches=None, **options):
@@ -278,15 +276,15 @@ def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
 
 
 def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure_noise(net, photo, monkeypatch):
-    layout = plan(photo, "matched")
-    alphas_cumprod, (rings, present) = td.cosine_schedule(100), td.Canvas(photo, layout, TILE, "cpu").neighbours(
-        layout.passes[0][:2])
+    layout, alphas_cumprod = plan(photo, "matched"), td.cosine_schedule(100)
+    rings, present = td.Canvas(photo, layout, TILE, "cpu").neighbours(layout.passes[0][:2])
     sketch = td.draw_sketches(layout, TILE)[:2]
 
     def draw(sketch, start):
         generators = [torch.Generator().manual_seed(k) for k in range(2)]
-        bounds = photo.bounds()
-        return list(td.sample(net, rings, present, generators, alphas_cumprod, bounds, "ddim", 5, sketch, start))
+        c = constants("SAMPLER=ddim", "SAMPLE_STEPS=5", f"START={start}")
+        draw = td.sampler_of(photo, SimpleNamespace(alphas_cumprod=alphas_cumprod), c)
+        return list(draw(net, rings, present, generators, sketch))
 
     assert draw(sketch, 0.6)[0][0] == 59
     assert torch.allclose(draw(sketch, 1.0)[-1][1], draw(None, 0.6)[-1][1], atol=1e-5)

@@ -202,7 +202,7 @@ def test_the_command_writes_the_bad_texture(tmp_path, monkeypatch):
 
 def test_inpainting_keeps_what_is_known_and_draws_the_rest(photo):
     require("lucidrains")
-    side = TILE + 2 * td.halo_of(TILE)
+    side = TILE + 2 * td.HALO
     diffusion = lucidrains.fit(peers.plain(photo), side, 0, 0, 1, torch.device("cpu"), torch.float32)
     seen = []
     diffusion.model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))

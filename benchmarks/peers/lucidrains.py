@@ -61,10 +61,10 @@ def draw(diffusion, rings, known, generators, precision):
 def make(photo, layout, tile, seconds, seed, steps=None):
     """The texture, uint8 [H, W, 3]; see benchmarks/peers/__init__.py."""
     photo, device = peers.plain(photo), td.pick_device()
-    precision, halo = td.pick_precision(device), td.halo_of(tile)
-    diffusion = fit(photo, tile + 2 * halo, seconds, seed, steps, device, precision)
+    precision = td.pick_precision(device)
+    diffusion = fit(photo, tile + 2 * td.HALO, seconds, seed, steps, device, precision)
     canvas = td.Canvas(photo, layout, tile, device)
-    region = td.region_map(tile, halo).to(device)
+    region = td.region_map(tile, td.HALO).to(device)
     for cells in layout.passes:
         rings, present = canvas.neighbours(cells)
         known = td.with_tile(present)[:, region] & (region != 4)  # bool [N, S, S]
