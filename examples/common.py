@@ -1,0 +1,166 @@
+"""What the examples share: pictures as a dataset for the core's trainer, a run that resumes, and drawing.
+
+A picture on its own is a tile without neighbours (halo 0); a label, a text or a style is the network's context.
+Importing this module puts the repository on the path, so that the examples run from any folder.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import texture_diffusion as td
+
+
+class PictureDataset:
+    """What td.Trainer needs of a dataset: normalised pictures x [N, C, T, T] and what is said of them, [N, K] or None.
+
+    flips: half of the pictures are shown mirrored. Neighbour dropout becomes dropout of the context, so that one
+    network learns pictures of a kind and of any kind (classifier-free guidance, arXiv 2207.12598).
+    """
+
+    halo = 0
+
+    def __init__(self, x, context=None, flips=False):
+        device = td.pick_device()
+        self.x, self.context = x.to(device), None if context is None else context.to(device)
+        self.flips, self.tile = flips, x.shape[-1]
+
+    def __len__(self):
+        return len(self.x)
+
+    def powers(self):
+        """Mean square of each band of detail, [bands]."""
+        return td.band_powers(self.x)
+
+    def batch(self, count, dropout, generator):
+        """Pictures [B, C, T, T], which neighbours they have (none), bool [B, 8], and their context [B, K], if any."""
+        index = torch.randint(len(self.x), (count,), generator=generator, device=self.x.device)
+        x, (mirrored, told) = self.x[index], torch.rand(2, count, 1, generator=generator, device=self.x.device)
+        if self.flips:
+            x = torch.where(mirrored[..., None, None] < 0.5, x.flip(-1), x)
+        said = () if self.context is None else (self.context[index] * (told >= dropout),)
+        return x, alone(x), *said
+
+    def tiles_of(self, windows):
+        """A picture is all tile."""
+        return windows
+
+    def validation_offsets(self):
+        """No picture is held out."""
+        return torch.empty(0, 2)
+
+
+def alone(x):
+    """No neighbours for pictures x [B, C, T, T], bool [B, 8]."""
+    return torch.zeros(len(x), 8, dtype=torch.bool, device=x.device)
+
+
+def normalise(pictures, name):
+    """uint8 pictures [N, T, T, C] as x [N, C, T, T] and a td.Photo that knows their mean, deviation and digest."""
+    count, side = pictures.shape[:2]
+    photo = td.normalise(pictures.reshape(count * side, *pictures.shape[2:]), name)
+    return photo, photo.x.view(len(photo.x), count, side, -1).transpose(0, 1).contiguous()
+
+
+def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **options):
+    """A td.Trainer for a dataset, new or as the checkpoint left it.
+
+    context: length of what the network is told; facts: what else the model depends on, such as a vocabulary;
+    change(net) alters a new network; options: of td.UNet. UserError if the checkpoint was made from other data or
+    constants.
+    """
+    device = td.pick_device()
+    net = td.build_net(photo, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
+    net.signal.copy_(dataset.powers())
+    if change is not None:
+        change(net)
+    net.precision = td.pick_precision(device)
+    trainer = td.Trainer(net, dataset, td.cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
+                         c.DROPOUT, c.SEED)
+    trainer.made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),
+                       "constants": {"WIDTHS": c.WIDTHS, "TIMESTEPS": c.TIMESTEPS}}
+    if checkpoint.exists():
+        trainer.load(checked(td.load_checkpoint(checkpoint), checkpoint, trainer.made_of))
+    elif c.EPOCHS == 0:
+        raise td.UserError(f"there is no model at {checkpoint} to draw with; run without EPOCHS=0 first")
+    return trainer
+
+
+def checked(state, checkpoint, made_of):
+    """The state of a checkpoint, if it was made of the same data and constants; else UserError."""
+    wrong = td.differences(state["constants"], made_of["constants"], made_of["constants"])
+    if state["digest"] != made_of["digest"]:
+        wrong.append("the pictures are others")
+    if wrong:
+        raise td.UserError(f"{checkpoint} does not fit: {'; '.join(wrong)}. Move it away to start anew")
+    return state
+
+
+def fit(trainer, c, folder, checkpoint, report=None):
+    """Train to c.EPOCHS with a progress bar, checkpoints and a loss curve; a stop signal saves, then td.Stopped."""
+    def save():
+        td.save_checkpoint(checkpoint, {"format": td.CHECKPOINT_FORMAT, "version": td.__version__, **trainer.made_of,
+                                        **trainer.state()})
+
+    def note(epoch):
+        td.draw_loss(folder, trainer.curve, c.BATCH_SIZE)
+        if epoch % 10 == 0:
+            save()
+        if report is not None:
+            report(epoch)
+
+    steps = max(1, len(trainer.dataset) // c.BATCH_SIZE)
+    if trainer.step >= c.EPOCHS * steps:
+        print(f"the model has seen {trainer.step / steps:g} epochs: drawing only")
+        return
+    step, _ = td.trial(trainer)
+    print(f"expected: training {(c.EPOCHS * steps - trainer.step) * step / 60:.1f} min for {c.EPOCHS * steps} steps")
+    with td.StopSignals() as stop:
+        td.train(trainer, c.EPOCHS, steps, stop, save, note)
+
+
+def estimator(trainer, context, guidance=1.0, known=None, truth=None):
+    """The estimate of x0 for td.sample: estimate(x_t, t).
+
+    context [B, K] or None; guidance w takes it from the estimate without context by w times what the context adds (1:
+    no guidance). Where known, bool [T, T], the estimate is the truth [B, C, T, T]: the rest is then drawn to fit it.
+    """
+    def x0_of(x_t, t, context):
+        return td.predict_x0(trainer.ema, x_t, t, x_t, alone(x_t), trainer.alphas_cumprod, context=context)
+
+    def estimate(x_t, t):
+        x0 = x0_of(x_t, t, context)
+        if guidance != 1 and context is not None:
+            x0 = torch.lerp(x0_of(x_t, t, None), x0, guidance)
+        return x0 if known is None else torch.where(known, truth, x0)
+
+    return estimate
+
+
+def draw(trainer, photo, estimate, count, seed, sampler="ddim", steps=20, trail=False):
+    """count pictures [count, C, T, T] by an estimate; with trail all x_t on the way, [steps, count, C, T, T]."""
+    device = trainer.alphas_cumprod.device
+    generators = [td.torch_generator(seed, td.DRAWING, k) for k in range(count)]
+    bounds = [bound.to(device) for bound in photo.bounds()]
+    shape = trainer.dataset.x.shape[1:]
+    steps = td.sample(estimate, shape, generators, trainer.alphas_cumprod, bounds, sampler, steps)
+    seen = [x_t for _, x_t, _ in steps]
+    return torch.stack(seen) if trail else seen[-1]
+
+
+def grid(photo, x, columns, scale=4):
+    """Normalised pictures [N, C, T, T] enlarged pixel by pixel, in a grid with white lines, uint8 [H, W, 3]."""
+    return td.picture_grid(photo, F.interpolate(x.float(), scale_factor=scale), columns)
+
+
+def need(package, pip_name=None):
+    """Import an optional package; UserError with the pip command if it is missing."""
+    try:
+        return __import__(package, fromlist=["*"])
+    except ImportError:
+        raise td.UserError(f"this needs the package {package}: pip install {pip_name or package}") from None

@@ -1,0 +1,281 @@
+"""A prompt to a picture, on weak hardware: 64 x 64 pixels, from a few hundred captioned pictures.
+
+    python examples/text_to_image.py "PROMPT=red brick wall"     train at first, then draw what the prompt says
+    python examples/text_to_image.py FOLDER "PROMPT=a castle"    the same for pictures of yours, with a captions.csv
+                                                                 (file,caption) or captions as file names
+    python examples/text_to_image.py --window                    a window: prompt, steps, guidance, seed, Generate, Save
+    python examples/text_to_image.py --download "old castle"     collect pictures of a search in a folder, with captions
+
+What a run makes, in samples/text_to_image/: <prompt>.png, eight pictures.
+"""
+
+import csv
+import io
+import re
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import PictureDataset, draw, estimator, fit, grid, need, normalise, prepare, td
+from PIL import Image, ImageDraw, ImageOps
+
+SIDE = 64  # pixels
+COUNT = 8  # pictures for a prompt
+MAX_BYTES = 20e6  # of a picture that is downloaded
+
+# ---------------------------------------------------------------------------------------------
+# Data
+# ---------------------------------------------------------------------------------------------
+
+COLOURS = {"red": (190, 45, 40), "orange": (225, 125, 40), "yellow": (235, 205, 70), "green": (70, 150, 65),
+           "blue": (50, 90, 185), "purple": (125, 65, 165), "brown": (120, 80, 50), "grey": (130, 130, 130),
+           "white": (235, 235, 230), "black": (40, 40, 45)}
+SHAPES = {"circle": 40, "square": 4, "triangle": 3, "hexagon": 6}  # corners
+
+
+def draw_pictures(count, seed=0):
+    """Pictures of materials and shapes, uint8 [count, 64, 64, 3], and their captions."""
+    rng = np.random.default_rng(seed)
+    pairs = [MATERIALS[k % len(MATERIALS)](rng, *rng.choice(list(COLOURS), 2, replace=False)) for k in range(count)]
+    return np.stack([pixels for pixels, _ in pairs]), [caption for _, caption in pairs]
+
+
+def shade(colour, rng, shape=(SIDE, SIDE), grain=7.0):
+    """A surface of a colour with a little grain, float [*shape, 3]."""
+    return np.array(COLOURS[colour]) + rng.normal(0, grain, (*shape, 1)) + rng.normal(0, 6, 3)
+
+
+def finish(pixels):
+    return pixels.round().clip(0, 255).astype(np.uint8)
+
+
+def brick_wall(rng, colour, other):
+    height, length, y, x = int(rng.integers(9, 13)), int(rng.integers(20, 28)), *np.mgrid[:SIDE, :SIDE]
+    y, x = y + rng.integers(height), x + rng.integers(length)
+    row = y // height
+    x = x + row % 2 * (length // 2)
+    tone = rng.normal(0, 14, (12, 12))[row, x // length]
+    wall = shade(colour, rng) + tone[..., None]
+    joints = (y % height < 2) | (x % length < 2)
+    return finish(np.where(joints[..., None], 205 + rng.normal(0, 7, (SIDE, SIDE, 1)), wall)), f"{colour} brick wall"
+
+
+def woven_cloth(rng, colour, other):
+    y, x = np.mgrid[:SIDE, :SIDE]
+    striped, width = rng.random() < 0.6, int(rng.integers(5, 9))
+    cloth = shade(colour, rng, grain=3)
+    if striped:
+        cloth = np.where((x // width % 2)[..., None] > 0, shade(other, rng, grain=3), cloth)
+    weave = 14 * np.sin(np.pi * x / 2) * np.sin(np.pi * y / 2 + np.pi / 2 * (x // 2 % 2))
+    return finish(cloth + weave[..., None]), f"{colour} woven cloth" + (f" with {other} stripes" if striped else "")
+
+
+def wooden_planks(rng, colour, other):
+    y, x = np.mgrid[:SIDE, :SIDE]
+    width = int(rng.integers(13, 20))
+    x = x + rng.integers(width)
+    plank = x // width
+    wave, tone = rng.uniform(0, 6, (9, 3))[plank].transpose(2, 0, 1), rng.normal(0, 10, 9)[plank]
+    veins = 12 * np.sin(x * 1.1 + 1.5 * np.sin(y / 9 + wave[0]) + wave[1]) * (0.5 + 0.5 * np.sin(y / 13 + wave[2]))
+    planks = shade(colour, rng, grain=4) + (veins + tone)[..., None]
+    return finish(np.where((x % width == 0)[..., None], planks * 0.35, planks)), f"{colour} wooden planks"
+
+
+def pebbles(rng, colour, other):
+    centres = rng.uniform(-4, SIDE + 4, (45, 2))
+    places = np.stack(np.mgrid[:SIDE, :SIDE], -1)[:, :, None]
+    distance = np.linalg.norm(places - centres, axis=-1)
+    near, second = np.sort(distance, -1)[..., :2].transpose(2, 0, 1)
+    stones = shade(colour, rng) + rng.normal(0, 16, 45)[distance.argmin(-1)][..., None]
+    lit = np.clip((second - near) / 5, 0, 1)[..., None]
+    return finish(stones * (0.35 + 0.65 * lit)), f"{colour} pebbles"
+
+
+def shape_on_ground(rng, colour, other):
+    name = str(rng.choice(list(SHAPES)))
+    mask, (x, y) = Image.new("L", (SIDE * 4, SIDE * 4)), rng.uniform(100, 156, 2)
+    ImageDraw.Draw(mask).regular_polygon((x, y, rng.uniform(65, 95)), SHAPES[name], fill=255)
+    cover = np.asarray(mask.resize((SIDE, SIDE), Image.BOX))[..., None] / 255
+    return finish(shade(colour, rng, grain=3) * cover + shade(other, rng, grain=3) * (1 - cover)), \
+        f"{colour} {name} on {other} ground"
+
+
+MATERIALS = (brick_wall, woven_cloth, wooden_planks, pebbles, shape_on_ground, shape_on_ground)
+
+
+def read_pictures(folder):
+    """The pictures of a folder in the middle square of each, uint8 [N, 64, 64, 3], and their captions, from its
+    captions.csv (columns file, caption) or else from the files' names; UserError if there are fewer than two."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise td.UserError(f"{folder} is no folder; give one that holds pictures")
+    listed, pictures, captions = read_captions(folder / "captions.csv"), [], []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in (".png", ".jpg", ".jpeg") or listed and path.name not in listed:
+            continue
+        try:
+            image, _ = td.open_image(path)
+        except td.UserError as error:
+            print(f"note: {error}; it is left out")
+            continue
+        pictures.append(np.asarray(ImageOps.fit(image.convert("RGB"), (SIDE, SIDE), Image.LANCZOS)))
+        captions.append(listed.get(path.name) or re.sub(r"[\W\d_]+", " ", path.stem).strip().lower())
+    if len(pictures) < 2:
+        raise td.UserError(f"{folder} holds {len(pictures)} pictures that can be read; it takes 2 or more")
+    return np.stack(pictures), captions
+
+
+def read_captions(path):
+    """{file name: caption} of a captions.csv, {} if there is none; UserError if it lacks one of the two columns."""
+    if not path.exists():
+        return {}
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"file", "caption"} <= rows[0].keys():
+        raise td.UserError(f"{path} needs the columns file and caption")
+    return {row["file"]: (row["caption"] or "").lower() for row in rows}
+
+
+def download(query, folder, count=60):
+    """Pictures of a search in a folder with a captions.csv (file, caption, source, width, height); those that cannot be
+    fetched or read are named and left out. Returns how many there are."""
+    if not query.strip():
+        raise td.UserError("the search is empty; say what to look for")
+    folder, rows = Path(folder), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for found in need("ddgs").DDGS().images(query, max_results=count):
+        name = f"{re.sub(r'[^a-z0-9]+', '_', query.lower()).strip('_')}_{len(rows):03}"
+        try:
+            image = fetch(found["image"])
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            print(f"note: {found.get('image')} is left out ({error})")
+            continue
+        suffix = ".jpg" if image.format == "JPEG" else ".png"
+        td.write_atomically(folder / (name + suffix), lambda file, image=image: image.save(file, image.format))
+        rows.append([name + suffix, query.lower(), found["image"], image.width, image.height])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["file", "caption", "source", "width", "height"], *rows])
+    td.write_atomically(folder / "captions.csv", lambda file: file.write(text.getvalue().encode()))
+    return len(rows)
+
+
+def fetch(address):
+    """The picture at an http address; ValueError or OSError if it is no whole PNG or JPEG file of at most MAX_BYTES."""
+    if not address.lower().startswith(("http://", "https://")):
+        raise ValueError("no web address")
+    request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        content = answer.read(int(MAX_BYTES) + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES / 1e6:g} MB")
+    image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+    image.load()
+    return image
+
+
+# ---------------------------------------------------------------------------------------------
+# Prompts and pictures
+# ---------------------------------------------------------------------------------------------
+
+
+class Painter:
+    """A trained model and what its captions mean: prompts become TF-IDF vectors of their words and pairs of words
+    (Salton and Buckley 1988), which are the network's context."""
+
+    def __init__(self, c):
+        self.c = c
+        pictures, captions = read_pictures(c.DATA) if c.DATA else draw_pictures(600)
+        text = need("sklearn.feature_extraction.text", "scikit-learn")
+        self.vectorizer = text.TfidfVectorizer(ngram_range=(1, 2), max_features=400, token_pattern=r"(?u)\b\w+\b")
+        try:
+            context = self.vectorizer.fit_transform(captions).toarray()
+        except ValueError:
+            raise td.UserError("the captions have no words; name the files after what they show") from None
+        self.folder, self.checkpoint = td.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "text_to_image")
+        self.photo, x = normalise(pictures, "pictures")
+        dataset = PictureDataset(x, torch.from_numpy(context).float())
+        self.trainer = prepare(self.photo, dataset, c, self.checkpoint, context.shape[1], captions)
+
+    def fit(self, report=None):
+        """Train, if there is something left to train."""
+        fit(self.trainer, self.c, self.folder, self.checkpoint, report)
+
+    def context(self, prompt):
+        """The vector of a prompt, [K], and the words in it that the captions never used; UserError if none is known."""
+        words = re.findall(r"\w+", prompt.lower())
+        if not words:
+            raise td.UserError("the prompt is empty; say what to draw, such as: red brick wall")
+        unknown = [word for word in words if word not in self.vectorizer.vocabulary_]
+        if len(unknown) == len(words):
+            known = sorted(word for word in self.vectorizer.vocabulary_ if " " not in word)
+            raise td.UserError(f"no word of the prompt is known; the captions use {', '.join(known[:40])}")
+        return torch.from_numpy(self.vectorizer.transform([prompt]).toarray()[0]).float(), unknown
+
+    def paint(self, prompt, count, steps, guidance, seed, report=None):
+        """count pictures of a prompt, normalised [count, 3, 64, 64]; report(done) after each of the steps."""
+        context, device = self.context(prompt)[0], self.trainer.alphas_cumprod.device
+        estimate = estimator(self.trainer, context.to(device).expand(count, -1), guidance)
+        done = iter(range(1, steps + 1))
+
+        def watched(x_t, t):
+            if report is not None:
+                report(next(done) / steps)
+            return estimate(x_t, t)
+
+        return draw(self.trainer, self.photo, watched, count, seed, "mixed", steps)
+
+
+def free_path(folder, prompt):
+    """A path in the folder, named after the prompt, that does not exist."""
+    name = re.sub(r"\W+", "_", prompt.lower()).strip("_")[:60]
+    return next(path for k in range(10**6) if not (path := folder / f"{name}{f'_{k}' if k else ''}.png").exists())
+
+
+def save_picture(folder, prompt, pixels):
+    """Save uint8 [H, W, 3] under a free name after the prompt and return the path."""
+    path = free_path(folder, prompt)
+    td.save_png(path, pixels, {"prompt": prompt})
+    return path
+
+
+def main(argv=None):
+    """Train on captioned pictures and draw a prompt; argv: see the top of the file."""
+    # fmt: off
+    DATA           = ""                # folder of captioned pictures; "": pictures drawn by this program
+    PROMPT         = "red brick wall"  # what to draw
+    EPOCHS         = 40                # times that every picture is seen; 0: only draw
+    BATCH_SIZE     = 16                # pictures in one step
+    LEARNING_RATE  = 1.2e-3            # peak, after the warm-up
+    DROPOUT        = 0.15              # share of training pictures whose caption is not told
+    WIDTHS         = (64, 128, 256)    # channels of the network at 1/4, 1/8, 1/16 of the resolution
+    TIMESTEPS      = 1000              # length of the diffusion chain
+    SAMPLE_STEPS   = 30                # network evaluations a picture
+    GUIDANCE       = 2.0               # how far to go in the direction that the prompt gives; 1: as trained
+    SEED           = 0                 # another seed, other pictures
+    OUTPUT_DIR     = "samples"         # pictures go to text_to_image/ in here
+    CHECKPOINT_DIR = "checkpoints"     # the model goes here, as text_to_image.pt
+    # fmt: on
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["--download"]:
+        folder = Path(*argv[2:3]) if argv[2:] else Path("downloads")
+        print(f"{download(' '.join(argv[1:2]), folder)} pictures in {folder}")
+        return
+    window = "--window" in argv
+    painter = Painter(td.settings(main, locals(), [word for word in argv if word != "--window"]))
+    if window:
+        import text_window
+
+        text_window.Window(painter).root.mainloop()
+        return
+    c = painter.c
+    for word in painter.context(c.PROMPT)[1]:
+        print(f"note: no caption uses the word {word}; it changes nothing")
+    painter.fit()
+    pictures = painter.paint(c.PROMPT, COUNT, c.SAMPLE_STEPS, c.GUIDANCE, c.SEED)
+    print(f"output: {save_picture(painter.folder, c.PROMPT, grid(painter.photo, pictures, 4, 2))}")
+
+
+if __name__ == "__main__":
+    sys.exit(td.run(main))
