@@ -10,7 +10,7 @@
     python texture_diffusion.py --help               every constant with its meaning
 
 The constants at the top of main() say everything that can be chosen; edit them there or
-override them as NAME=value. A run with the default constants takes about nine minutes on
+override them as NAME=value. A run with the default constants takes about ten minutes on
 two CPU cores. Ctrl-C saves; the same command goes on from there.
 What a run makes: samples/<photo>/output_texture_3x3.png and pictures that show how it came
 about, and checkpoints/<photo>.pt.

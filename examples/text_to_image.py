@@ -14,6 +14,7 @@ import io
 import re
 import sys
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -145,11 +146,11 @@ def download(query, folder, count=60):
         raise td.UserError("the search is empty; say what to look for")
     folder, rows = Path(folder), []
     folder.mkdir(parents=True, exist_ok=True)
-    for found in need("ddgs").DDGS().images(query, max_results=count):
+    for found in search(query, count):
         name = f"{re.sub(r'[^a-z0-9]+', '_', query.lower()).strip('_')}_{len(rows):03}"
         try:
             image = fetch(found["image"])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, HTTPException, Image.DecompressionBombError) as error:
             print(f"note: {found.get('image')} is left out ({error})")
             continue
         suffix = ".jpg" if image.format == "JPEG" else ".png"
@@ -159,6 +160,15 @@ def download(query, folder, count=60):
     csv.writer(text, lineterminator="\n").writerows([["file", "caption", "source", "width", "height"], *rows])
     td.write_atomically(folder / "captions.csv", lambda file: file.write(text.getvalue().encode()))
     return len(rows)
+
+
+def search(query, count):
+    """What a search for pictures finds, dicts with an address under "image"; RunError if it fails."""
+    engine = need("ddgs").DDGS()
+    try:
+        return list(engine.images(query, max_results=count))
+    except Exception as error:  # the package has its own kinds, and those of the network below it
+        raise td.RunError(f"the search for {query} failed ({error}); try again later") from None
 
 
 def fetch(address):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -153,6 +154,40 @@ def test_sprites_end_to_end(tmp_path, monkeypatch, capsys):
     assert "WIDTHS is (8, 24) here and (8, 16) in the checkpoint" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def taught():
+    """A small network that was taught 400 sprites for a few seconds."""
+    images, labels = sprites.draw_sprites(400)
+    photo, x = common.normalise(images, "sprites")
+    data = common.PictureDataset(x, torch.from_numpy(labels))
+    c = SimpleNamespace(WIDTHS=(32, 64), SEED=0, TIMESTEPS=100, BATCH_SIZE=32, LEARNING_RATE=2e-3, DROPOUT=0.1,
+                        EPOCHS=1)
+    trainer = common.prepare(photo, data, c, td.Path("none.pt"), 5, unshuffle=2)
+    trainer.net.precision = trainer.ema.precision = torch.float32
+    trainer.plan(150)
+    list(trainer.steps())
+    return SimpleNamespace(trainer=trainer, photo=photo, images=images, labels=labels)
+
+
+def sprites_of(taught, wanted, seed=0):
+    """Sprites of the wanted kinds, uint8 [N, 16, 16, 3]."""
+    estimate = common.estimator(taught.trainer, torch.eye(5)[wanted], 1.5)
+    return taught.photo.pixels(common.draw(taught.trainer, taught.photo, estimate, len(wanted), seed, "ddim", 10))
+
+
+def test_a_sprite_is_of_the_wanted_kind(taught):
+    wanted = np.arange(50) % 5
+    share, right = sprites.agreement(taught.images, taught.labels, sprites_of(taught, wanted), wanted)
+    assert right > 0.95
+    assert share >= 0.8  # 0.2 by chance
+
+
+def test_with_the_same_noise_another_label_gives_another_sprite(taught):
+    drawn = [sprites_of(taught, np.full(5, kind)).astype(float) for kind in range(5)]
+    for one, other in combinations(drawn, 2):
+        assert np.abs(one - other).mean() > 15  # levels
+
+
 def test_sprites_of_a_person_s_own(tmp_path):
     images, labels = sprites.draw_sprites(40)
     np.save(tmp_path / "b.npy", images)
@@ -271,6 +306,42 @@ def test_text_to_image_end_to_end(tmp_path, few, capsys):
     assert not np.array_equal(np.asarray(Image.open(folder / "mauve_wall.png")), first)
 
 
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory):
+    """A small model of plain walls in three colours, taught for a few seconds."""
+    folder, rng = tmp_path_factory.mktemp("walls"), np.random.default_rng(0)
+    for k in range(30):
+        name, colour = list(WALLS.items())[k % 3]
+        save(folder / f"{name} wall {k}.png", (colour + rng.normal(0, 12, (64, 64, 3))).clip(0, 255).astype(np.uint8))
+    c = SimpleNamespace(DATA=folder, WIDTHS=(16, 32), SEED=0, TIMESTEPS=100, BATCH_SIZE=4, LEARNING_RATE=2e-3, EPOCHS=1,
+                        DROPOUT=0.1, OUTPUT_DIR=folder / "out", CHECKPOINT_DIR=folder / "models")
+    painter = text_to_image.Painter(c)
+    painter.trainer.net.precision = painter.trainer.ema.precision = torch.float32
+    painter.trainer.plan(80)
+    list(painter.trainer.steps())
+    return painter
+
+
+WALLS = {"red": (200, 40, 40), "green": (40, 160, 50), "blue": (40, 60, 190)}
+
+
+def test_a_colour_word_sets_the_mean_colour_with_the_same_noise(painter):
+    for name in WALLS:
+        mean = painter.photo.pixels(painter.paint(f"{name} wall", 4, 10, 1.5, 0)).mean((1, 2))
+        apart = np.linalg.norm(mean[:, None] - list(WALLS.values()), axis=-1)
+        assert (apart.argmin(1) == list(WALLS).index(name)).all(), name
+
+
+def test_time_changes_what_the_network_sees(painter):
+    x, context = torch.randn(1, 3, 64, 64), painter.context("red wall")[0][None]
+    early, late = (painter.trainer.ema(x, x, common.alone(x), torch.tensor([time]), context)[0] for time in (0.1, 0.9))
+    assert (early - late).abs().mean() > 0.01
+
+
+def test_words_that_no_caption_has_are_named(painter):
+    assert painter.context("a red xylophone wall")[1] == ["a", "xylophone"]
+
+
 @pytest.mark.parametrize("prompt, says", [("", "the prompt is empty"), ("xylophone", "no word of the prompt is known")])
 def test_prompts_that_say_nothing(few, capsys, prompt, says):
     code, said = run(text_to_image, f"PROMPT={prompt}", *TEXT, capsys=capsys)
@@ -346,6 +417,16 @@ def test_downloaded_pictures_have_captions_and_sources_and_damaged_ones_are_name
     assert [(row["caption"], row["source"], row["width"]) for row in rows] == [
         ("old castle", site + "/a.png", "30"), ("old castle", site + "/b.jpeg", "40")]
     assert text_to_image.read_pictures(tmp_path / "new")[1] == ["old castle"] * 2
+
+
+def test_a_search_that_fails_says_so(monkeypatch, capsys):
+    class Search:
+        def images(self, query, max_results):
+            raise RuntimeError("no answer")
+
+    monkeypatch.setitem(sys.modules, "ddgs", SimpleNamespace(DDGS=Search))
+    code, said = run(text_to_image, "--download", "wall", capsys=capsys)
+    assert code == 1 and "the search for wall failed (no answer)" in said.err
 
 
 def test_a_missing_package_is_named_with_its_pip_command(monkeypatch, capsys):
