@@ -14,6 +14,9 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
+from benchmarks.peers import need  # one sentence for a missing package, as for the peers
+
+__all__ = ["need", "td"]
 
 
 class PictureDataset:
@@ -80,8 +83,9 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **o
     if change is not None:
         change(net)
     net.precision = td.pick_precision(device)
+    dropout = getattr(c, "DROPOUT", 0.0)  # of what the network is told; some are told nothing
     trainer = td.Trainer(net, dataset, td.cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
-                         c.DROPOUT, c.SEED)
+                         dropout, c.SEED)
     trainer.made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),
                        "constants": {"WIDTHS": c.WIDTHS, "TIMESTEPS": c.TIMESTEPS}}
     if checkpoint.exists():
@@ -124,20 +128,19 @@ def fit(trainer, c, folder, checkpoint, report=None):
         td.train(trainer, c.EPOCHS, steps, stop, save, note)
 
 
-def estimator(trainer, context, guidance=1.0, known=None, truth=None):
+def estimator(trainer, context, guidance=1.0, around=None):
     """The estimate of x0 for td.sample: estimate(x_t, t).
 
     context [B, K] or None; guidance w takes it from the estimate without context by w times what the context adds (1:
-    no guidance). Where known, bool [T, T], the estimate is the truth [B, C, T, T]: the rest is then drawn to fit it.
+    no guidance). around: neighbours and which of them are present, [B, C, S, S] and bool [B, 8]; None for none.
     """
     def x0_of(x_t, t, context):
-        return td.predict_x0(trainer.ema, x_t, t, x_t, alone(x_t), trainer.alphas_cumprod, context=context)
+        ring, present = around or (x_t, alone(x_t))
+        return td.predict_x0(trainer.ema, x_t, t, ring, present, trainer.alphas_cumprod, context=context)
 
     def estimate(x_t, t):
         x0 = x0_of(x_t, t, context)
-        if guidance != 1 and context is not None:
-            x0 = torch.lerp(x0_of(x_t, t, None), x0, guidance)
-        return x0 if known is None else torch.where(known, truth, x0)
+        return x0 if guidance == 1 or context is None else torch.lerp(x0_of(x_t, t, None), x0, guidance)
 
     return estimate
 
@@ -156,11 +159,3 @@ def draw(trainer, photo, estimate, count, seed, sampler="ddim", steps=20, trail=
 def grid(photo, x, columns, scale=4):
     """Normalised pictures [N, C, T, T] enlarged pixel by pixel, in a grid with white lines, uint8 [H, W, 3]."""
     return td.picture_grid(photo, F.interpolate(x.float(), scale_factor=scale), columns)
-
-
-def need(package, pip_name=None):
-    """Import an optional package; UserError with the pip command if it is missing."""
-    try:
-        return __import__(package, fromlist=["*"])
-    except ImportError:
-        raise td.UserError(f"this needs the package {package}: pip install {pip_name or package}") from None

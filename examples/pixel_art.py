@@ -257,7 +257,6 @@ def main(argv=None):
     EPOCHS         = 100             # times that every icon is seen; 0: only draw
     BATCH_SIZE     = 16              # icons in one step
     LEARNING_RATE  = 1.2e-3          # peak, after the warm-up
-    DROPOUT        = 0.0             # no use: nothing is told about an icon
     WIDTHS         = (64, 128, 256)  # channels of the network at 1/2, 1/4, 1/8 of the resolution
     TIMESTEPS      = 1000            # length of the diffusion chain
     SAMPLE_STEPS   = 50              # network evaluations an icon

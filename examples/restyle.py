@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import fit, need, prepare, td
+from common import estimator, fit, need, prepare, td
 from matplotlib.figure import Figure
 from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
@@ -108,13 +108,7 @@ def restyle(trainer, colours, pixels, label, c, strength):
 
     def draw(net, rings, present, generators, sketch):
         told = trainer.dataset.labels[label].expand(len(rings), -1)
-
-        def x0_of(x_t, t, told):
-            return td.predict_x0(net, x_t, t, rings, present, abar, td.GUIDANCE, told)
-
-        def estimate(x_t, t):
-            return torch.lerp(x0_of(x_t, t, None), x0_of(x_t, t, told), c.GUIDANCE)
-
+        estimate = estimator(trainer, told, c.GUIDANCE, (rings, present))
         return td.sample(estimate, (3, TILE, TILE), generators, abar, bounds, "mixed", c.SAMPLE_STEPS, sketch, strength)
 
     canvas = td.Canvas(colours, td.Layout(np.full((rows, columns, 2), -1), []), TILE, abar.device)

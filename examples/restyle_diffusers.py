@@ -38,7 +38,8 @@ class Models(NamedTuple):
 
 def load_models(c):
     """The Models that the constants name, on the best device; UserError if a package or the weights are missing."""
-    diffusers, transformers, device = need("diffusers"), need("transformers"), td.pick_device()
+    diffusers, transformers = (need(name, name) for name in ("diffusers", "transformers"))
+    device = td.pick_device()
     kind = torch.float16 if device.type == "cuda" else torch.float32
     try:
         from_photo = diffusers.StableDiffusionImg2ImgPipeline.from_pretrained(c.MODEL, torch_dtype=kind).to(device)

@@ -150,7 +150,11 @@ def draw_inpainting(folder, trainer, photo, c, x, labels):
     known = torch.zeros(16, 16, dtype=torch.bool, device=x.device)
     known[:, :8] = True
     rows = [x, torch.where(known, x, x.new_tensor(0.0))]
-    estimate = estimator(trainer, labels, c.GUIDANCE, known, x)
+    free = estimator(trainer, labels, c.GUIDANCE)
+
+    def estimate(x_t, t):
+        return torch.where(known, x, free(x_t, t))
+
     rows += [draw(trainer, photo, estimate, len(x), c.SEED + k, "ddpm", c.TIMESTEPS) for k in range(2)]
     td.save_png(folder / "inpainting.png", grid(photo, torch.cat(rows), len(x)))
 

@@ -164,7 +164,7 @@ def download(query, folder, count=60):
 
 def search(query, count):
     """What a search for pictures finds, dicts with an address under "image"; RunError if it fails."""
-    engine = need("ddgs").DDGS()
+    engine = need("ddgs", "ddgs").DDGS()
     try:
         return list(engine.images(query, max_results=count))
     except Exception as error:  # the package has its own kinds, and those of the network below it

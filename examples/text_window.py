@@ -13,7 +13,7 @@ class Window:
     """The desktop window; training and drawing go on in a thread of their own and report through a queue."""
 
     def __init__(self, painter):
-        self.ui = ui = need("customtkinter")
+        self.ui = ui = need("customtkinter", "customtkinter")
         ui.set_appearance_mode("dark")
         self.painter, self.news, self.image = painter, queue.Queue(), None
         self.root = ui.CTk()
