@@ -947,12 +947,16 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(x):
-    """Nearly U V^T for x = U S V^T, [m, n], by three Newton-Schulz steps; singular values end up around 1."""
+    """Nearly U V^T for x = U S V^T, [m, n], by three Newton-Schulz steps; singular values end up around 1.
+
+    Each step is x <- polynomial(x x^T) x. Only the product of the polynomials is kept until the end: it is [m, m].
+    """
     x = x / (x.norm() + 1e-7)
+    gram, product = x @ x.T, torch.eye(len(x), dtype=x.dtype, device=x.device)
     for _ in range(3):
-        square = x @ x.T
-        x = 3.4445 * x + (2.0315 * square @ square - 4.775 * square) @ x
-    return x
+        square = product @ gram @ product
+        product = 3.4445 * product + (2.0315 * square @ square - 4.775 * square) @ product
+    return product @ x
 
 
 def build_net(photo, tile, widths, seed, device, **options):
