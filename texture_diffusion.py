@@ -36,6 +36,7 @@ T tile side, S canvas side (tile and a halo on each side), all in pixels.
 """
 
 import ast
+import bisect
 import contextlib
 import copy
 import csv
@@ -338,6 +339,18 @@ def dropout_masks(count, share, generator):
     return torch.where(other >= share, table[0], torch.where(kind < 0.5, named, subset))
 
 
+# For textures without a direction the photo is turned and mirrored, too: (quarter turns, mirrored).
+AUGMENTS = {"none": ((0, False),), "flip_x": ((0, False), (0, True)),
+            "flips": ((0, False), (0, True), (2, False), (2, True)),
+            "rotations": tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True))}
+
+
+def turned(x, turns, mirrored):
+    """x [..., H, W] after quarter turns, then mirrored left to right."""
+    x = torch.rot90(x, turns, (-2, -1))
+    return x.flip(-1) if mirrored else x
+
+
 def cut_windows(x, ys, xs, side):
     """Windows [B, C, side, side] of x [C, H, W] with their upper left corners at ys, xs [B]."""
     span = torch.arange(side, device=x.device)
@@ -352,8 +365,8 @@ class NeighbourDataset:
     and as neighbours they count as absent.
     """
 
-    def __init__(self, photo, tile, validation=0, device="cpu"):
-        self.tile, self.halo = tile, HALO
+    def __init__(self, photo, tile, validation=0, device="cpu", augment="none"):
+        self.tile, self.halo, self.ways = tile, HALO, AUGMENTS[augment]
         _, self.height, self.width = photo.x.shape
         if validation < 0 or (validation + 2) * tile > self.width:
             raise UserError(f"VALIDATION = {validation} tiles of {tile} pixels leave too little of a photo "
@@ -384,7 +397,7 @@ class NeighbourDataset:
         inside_y, inside_x = ((top >= 0) & (top + size <= self.height)), ((left >= 0) & (left + size <= self.width))
         held = (top + size > self.held_y)[:, :, None] & (left + size > self.held_x)[:, None, :]
         exists = inside_y[:, :, None] & inside_x[:, None, :] & ~(held & bool(self.validation))
-        return exists.flatten(1)[:, [0, 1, 2, 3, 5, 6, 7, 8]]
+        return without_tile(exists.flatten(1))
 
     def windows(self, offsets):
         """Canvases [B, C, S, S] around the tiles at offsets [B, 2], zero outside the photo."""
@@ -397,8 +410,18 @@ class NeighbourDataset:
     def batch(self, count, share, generator):
         """A training batch: canvases [B, C, S, S] and the neighbours to be shown, bool [B, 8]."""
         pick = torch.randint(len(self.table), (count,), generator=generator, device=self.table.device)
-        offsets = self.table[pick]
-        return self.windows(offsets), self.available(offsets) & dropout_masks(count, share, generator)
+        windows, exists = self.windows(self.table[pick]), self.available(self.table[pick])
+        if len(self.ways) > 1:
+            windows, exists = self.turn(windows, exists, generator)
+        return windows, exists & dropout_masks(count, share, generator)
+
+    def turn(self, windows, exists, generator):
+        """The same canvases, each turned and mirrored in one of the ways, with their neighbours."""
+        which = torch.randint(len(self.ways), (len(windows),), generator=generator, device=windows.device)
+        windows, around = windows.clone(), with_tile(exists).unflatten(1, (3, 3))
+        for k, way in enumerate(self.ways):
+            windows[which == k], around[which == k] = (turned(x[which == k], *way) for x in (windows, around))
+        return windows, without_tile(around.flatten(1))
 
 
 # =============================================================================================
@@ -577,6 +600,11 @@ def with_tile(present):
     return torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
 
 
+def without_tile(present):
+    """bool [B, 9] of regions to bool [B, 8] of neighbours."""
+    return torch.cat([present[:, :4], present[:, 5:]], 1)
+
+
 def crop_middle(x, side):
     """The middle [..., side, side] of x [..., h, h], a view."""
     cut = (x.shape[-1] - side) // 2
@@ -741,6 +769,38 @@ def torch_generator(*key, device="cpu"):
     return torch.Generator(device).manual_seed(int(seed_sequence(*key).generate_state(1, np.uint64)[0]))
 
 
+class Alone:
+    """What one of several processes that do the same job asks of the others; alone there are none to ask.
+
+    See texture_distributed.py, which puts another in place under torchrun.
+    """
+
+    rank, count = 0, 1  # number of this process, which writes files if it is 0; how many there are
+
+    def wrap(self, module):
+        """A module whose gradients become the mean of all processes'."""
+        return module
+
+    def mean(self, value):
+        """The mean of a number over all processes."""
+        return value
+
+    def any(self, value):
+        """Whether a value is true in any process."""
+        return bool(value)
+
+    def first(self, value):
+        """The value that the first process has."""
+        return value
+
+    def gather(self, x):
+        """Tensors of one shape from all processes, in their order."""
+        return [x]
+
+
+team = Alone()
+
+
 def pick_device():
     """CUDA, else Apple's MPS, else the CPU."""
     if torch.cuda.is_available():
@@ -790,7 +850,10 @@ def peak_memory():
 
 
 def write_atomically(path, write):
-    """Call write(file) on a temporary binary file beside path, then put it in path's place in one step."""
+    """Call write(file) on a temporary binary file beside path, then put it in path's place in one step; of several
+    processes the first does."""
+    if team.rank:
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -807,7 +870,7 @@ def write_atomically(path, write):
 
 CHECKPOINT_FORMAT = 3
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
-TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION")
+TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION", "AUGMENT")
 
 
 def save_checkpoint(path, state):
@@ -831,8 +894,8 @@ def load_checkpoint(path):
 
 def differences(saved, constants, names):
     """Sentences such as "TILE_SIZE is 64 here and 128 in the checkpoint", one for each name that differs."""
-    return [f"{name} is {constants[name]} here and {saved.get(name)} in the checkpoint"
-            for name in names if saved.get(name) != constants[name]]
+    return [f"{name} is {constants[name]} here and {saved[name]} in the checkpoint"
+            for name in names if name in saved and saved[name] != constants[name]]
 
 
 def check_checkpoint(path, state, constants, photo, training):
@@ -968,6 +1031,17 @@ def build_net(photo, tile, widths, seed, device, **options):
     return net.to(device, memory_format=torch.channels_last)
 
 
+class Objective(nn.Module):
+    """The loss of a batch as a module, since this is what a team can wrap."""
+
+    def __init__(self, trainer):
+        super().__init__()
+        self.net, self.loss = trainer.net, trainer.loss
+
+    def forward(self, generator):
+        return self.loss(self.net, generator)
+
+
 class Trainer:
     """Network, EMA and optimizer with all that has to be kept to go on from any step."""
 
@@ -979,12 +1053,13 @@ class Trainer:
         kernels, others = ([w for w in net.parameters() if (w.ndim == 4) == kernel] for kernel in (True, False))
         self.opts = [Muon(kernels, learning_rate, net.precision),
                      torch.optim.AdamW(others, lr=learning_rate, weight_decay=WEIGHT_DECAY)]
+        self.objective = team.wrap(Objective(self))
         self.step = self.start = self.end = 0  # done so far; first and last step of the current schedule
         self.curve = []  # [step, mean training loss, validation loss or None], one entry an epoch
         self.losses = []  # of the steps since the last entry
 
     def loss(self, net, generator):
-        """The weighted x0 loss of one random batch, a scalar tensor."""
+        """The weighted x0 loss of one random batch, a scalar tensor; each process takes its share of the batch."""
         windows, *told = self.dataset.batch(self.batch_size, self.dropout, generator)
         x0 = self.dataset.tiles_of(windows)
         device, steps = x0.device, len(self.alphas_cumprod)
@@ -992,7 +1067,8 @@ class Trainer:
         spread = torch.arange(len(x0), device=device) + torch.rand(len(x0), generator=generator, device=device)
         t = (spread / len(x0) * steps).long().clamp(max=steps - 1)
         eps = torch.randn(x0.shape, generator=generator, device=device)
-        return self.weighted_error(net, x0, t, eps, windows, *told)
+        share = slice(team.rank, None, team.count)
+        return self.weighted_error(net, *(x[share] for x in (x0, t, eps, windows, *told)))
 
     def weighted_error(self, net, x0, t, eps, ring, present, context=None):
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
@@ -1006,12 +1082,13 @@ class Trainer:
         for opt in self.opts:
             opt.param_groups[0]["lr"] = rate
         generator = torch_generator(self.seed, TRAINING, self.step, device=self.alphas_cumprod.device)
-        loss = self.loss(self.net, generator)
         self.net.zero_grad()
+        loss = self.objective(generator)
         loss.backward()
+        loss = team.mean(loss.item())  # waits for the GPU, once a step
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), GRADIENT_CLIP)
-        if not math.isfinite(loss.item() + norm.item()):  # waits for the GPU, once a step
-            raise RunError(f"the loss is {loss.item()} at step {self.step}: the last checkpoint is kept as it was; "
+        if not math.isfinite(loss + norm.item()):
+            raise RunError(f"the loss is {loss} at step {self.step}: the last checkpoint is kept as it was; "
                            f"try a LEARNING_RATE below {self.learning_rate:g} with FRESH=True")
         for opt in self.opts:
             opt.step()
@@ -1019,8 +1096,8 @@ class Trainer:
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.net.parameters()), 1 - decay)
-        self.losses.append(loss.item())
-        return loss.item()
+        self.losses.append(loss)
+        return loss
 
     def end_epoch(self):
         """Add an entry to the curve."""
@@ -1100,7 +1177,7 @@ def train(trainer, epochs, epoch_steps, stop, save, report):
             if trainer.step % epoch_steps == 0:
                 trainer.end_epoch()
                 report(trainer.step // epoch_steps)
-            if stop.received:
+            if team.any(stop.received):
                 save()
                 raise Stopped(f"stopped after {trainer.step} of {trainer.end} steps and saved; "
                               "the same command (without FRESH) goes on from there", stop.received)
@@ -1122,7 +1199,9 @@ def train(trainer, epochs, epoch_steps, stop, save, report):
 #     2 3 4 5 6      (Rejected; kept for comparison.)
 
 LAYOUTS = ("matched", "ordered", "random", "rows")
+TILEABLE = ("none", "x", "y", "xy")
 OFFSETS = {"N": (-1, 0), "W": (0, -1), "E": (0, 1), "S": (1, 0)}  # row, column
+AROUND = dict(zip(NEIGHBOURS, ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))))
 OPPOSITE = {"N": "S", "W": "E", "E": "W", "S": "N"}
 CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
 PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
@@ -1132,50 +1211,166 @@ REUSE_COST = 0.1  # of using a place once more
 BALANCE_COST = 0.2  # of a colour (normalised units) that adds to what the tiles chosen so far have too much of
 SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
 
+# A direction that wraps around has an even number of tiles: its ends must not be of one colour of the checkerboard.
+# Where these are too long together, the two of each pair overlap:
+#
+#     |  real   |  gap    |  real   |  gap    |      Gaps lie above real tiles, so that only these are trimmed; gaps of
+#     |    gap  |    real |    gap  |    real |      odd rows above those of even rows, and are drawn after them.
+
+
+class Grid(NamedTuple):
+    """Where the tiles of the output lie, in pixels."""
+
+    tile: int
+    size: tuple  # height and width of the output
+    lines: tuple  # where rows of tiles begin, where columns begin
+    wraps: tuple = (False, False)  # whether what leaves at the bottom comes in at the top; at the right, at the left
+
+    def shape(self):
+        """Rows and columns."""
+        return tuple(len(line) for line in self.lines)
+
+    def cells(self):
+        """All cells (row, column) in reading order."""
+        return list(np.ndindex(self.shape()))
+
+    def trimmed(self):
+        """Whether some tiles overlap."""
+        return any(b - a != self.tile for line in self.lines for a, b in zip(line, line[1:]))
+
+    def step(self, axis, index, way):
+        """The line that lies `way` lines after one, and how many pixels after it; None beyond the edge."""
+        line = self.lines[axis]
+        if not (self.wraps[axis] or 0 <= index + way < len(line)):
+            return None
+        turns, there = divmod(index + way, len(line))
+        return there, line[there] - line[index] + turns * self.size[axis]
+
+    def around(self, cell):
+        """The neighbours of a cell: {direction: (cell, (pixels down, pixels to the right))}."""
+        found = {}
+        for name, ways in AROUND.items():
+            down, right = (self.step(axis, cell[axis], way) for axis, way in enumerate(ways))
+            if down and right:
+                found[name] = (down[0], right[0]), (down[1], right[1])
+        return found
+
+    def ring(self, cell):
+        """The window of a tile with a halo of each neighbour: its corner (y, x) and its size (h, w)."""
+        return [line[k] - HALO for line, k in zip(self.lines, cell)], (self.tile + 2 * HALO,) * 2
+
+    def touching(self, corner, size):
+        """Cells whose tiles reach into a window, and where they begin in it: [(cell, (y, x))]."""
+        found = []
+        for line, side, wraps, at, length in zip(self.lines, self.size, self.wraps, corner, size):
+            starts = [at - turn * side for turn in ((-1, 0, 1) if wraps else (0,))]
+            found.append([(k, line[k] - start) for start in starts for k in range(
+                bisect.bisect_right(line, start - self.tile), bisect.bisect_left(line, start + length))])
+        return [((i, j), (y, x)) for i, y in found[0] for j, x in found[1]]
+
+
+def make_grid(height, width, tile, tileable="none"):
+    """The Grid of a texture of height x width pixels; UserError if it is too small to be tileable."""
+    wraps, least = ("y" in tileable, "x" in tileable), math.ceil(2.5 * tile)
+    for side, wrap, name in zip((height, width), wraps, ("high", "wide")):
+        if wrap and side < least:
+            raise UserError(f"a texture {side} pixels {name} is too small to be tileable with TILE_SIZE = {tile}; "
+                            f"the smallest is {least}, since there are 4 tiles or more in a ring and half of each "
+                            "second one, or more, is kept")
+    return Grid(tile, (height, width), tuple(map(tile_lines, (height, width), (tile, tile), wraps)), wraps)
+
+
+def tile_lines(side, tile, wraps):
+    """Where the tiles that cover side pixels begin: a tile apart, or in pairs that fill a ring exactly."""
+    if not wraps:
+        return tuple(range(0, side, tile))
+    pairs = max(2, math.ceil(side / (2 * tile)))
+    ends = [side * k // pairs for k in range(pairs + 1)]
+    return tuple(at for begin, end in zip(ends, ends[1:]) for at in (begin, end - tile))
+
 
 class Layout(NamedTuple):
-    """Where the real tiles of the output come from, and in which order the gaps are drawn."""
+    """Where the real tiles of the output come from, and in which order the others are drawn."""
 
+    grid: Grid
     source: np.ndarray  # [rows, columns, 2] offsets y, x in the photo; -1 in gaps
     passes: list  # lists of grid cells (row, column)
-    wide: torch.Tensor | None = None  # the photo with its border, [C, H + 2T, W + 2T]; None: gaps have no claims
+    views: tuple = ()  # the photo with a border of one tile, [C, H + 2T, W + 2T], turned in all ways that are wanted
+    view: np.ndarray | None = None  # which of them, [rows, columns]
+    claims: bool = True  # whether the views' borders continue the photo, so that gaps have claims
 
     def real(self):
-        """bool [rows, columns], True where a tile is real."""
+        """bool [rows, columns], True where a tile is cut from the photo."""
         return self.source[..., 0] >= 0
 
+    def order(self):
+        """int [rows, columns], the number of the pass that draws a cell; -1: none does."""
+        numbers = np.full(self.grid.shape(), -1)
+        for number, cells in enumerate(self.passes):
+            for cell in cells:
+                numbers[cell] = number
+        return numbers
 
-def lay_out(photo, kind, rows, columns, tile, seed):
-    """The Layout of a kind in LAYOUTS for a grid of rows x columns tiles."""
-    _, height, width = photo.x.shape
-    rng = np.random.default_rng(seed_sequence(seed, LAYOUT_CHOICE))
+    def cut(self, cell, by=(0, 0)):
+        """What lies `by` pixels down and to the right of a real tile in its view of the photo, [C, T, T]."""
+        (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
+        return self.views[self.view[cell]][:, y:y + tile, x:x + tile]
+
+    def made(self):
+        """bool [rows, columns], True where a tile is drawn in the end."""
+        return ~self.real() | (self.order() >= 0)
+
+    def owners(self, corner, size):
+        """Which cell, counted in reading order, is seen at each pixel of a window (h, w) at a corner (y, x), int."""
+        shown = np.full(size, -1)
+        order, columns = self.order(), self.grid.shape()[1]
+        places = self.grid.touching(corner, size)
+        for (i, j), (y, x) in sorted(places, key=lambda place: order[place[0]]):
+            shown[max(0, y):y + self.grid.tile, max(0, x):x + self.grid.tile] = i * columns + j
+        return shown
+
+
+def lay_out(photo, kind, grid, seed, augment="none", redraw=False):
+    """The Layout of a kind in LAYOUTS on a grid; augment: in AUGMENTS; redraw: real tiles are drawn anew at the end."""
+    rng, tile = np.random.default_rng(seed_sequence(seed, LAYOUT_CHOICE)), grid.tile
     if kind == "rows":
-        return rows_layout(rows, columns, grid_offsets(height, tile), grid_offsets(width, tile))
-    cells = [(i, j) for i in range(rows) for j in range(columns) if (i + j) % 2 == 0]
+        return rows_layout(photo, grid)
+    cells = [cell for cell in grid.cells() if sum(cell) % 2 == 0]
     wide = continue_photo(photo.x.cpu(), tile)
+    views = tuple(turned(wide, *way).contiguous() for way in AUGMENTS[augment])
     if kind == "matched":
-        offsets = match_tiles(wide, cells, tile, rng)
+        places = match_tiles(views, grid, cells, rng)
     elif kind == "ordered":
-        ys, xs = grid_offsets(height, tile), grid_offsets(width, tile)
-        offsets = [(ys[i % len(ys)], xs[j % len(xs)]) for i, j in cells]
+        ys, xs = (grid_offsets(side, tile) for side in photo.x.shape[1:])
+        places = [(0, ys[i % len(ys)], xs[j % len(xs)]) for i, j in cells]
     else:
-        offsets = [rng.integers((height - tile + 1, width - tile + 1)) for _ in cells]
-    source = np.full((rows, columns, 2), -1)
-    for cell, offset in zip(cells, offsets):
-        source[cell] = offset
-    return Layout(source, [[(int(i), int(j)) for i, j in np.argwhere(source[..., 0] < 0)]], wide)
+        chosen = [int(rng.integers(len(views))) for _ in cells]
+        places = [(k, *rng.integers([side - 3 * tile + 1 for side in views[k].shape[1:]])) for k in chosen]
+    source, view = np.full((*grid.shape(), 2), -1), np.zeros(grid.shape(), int)
+    for cell, (which, *offset) in zip(cells, places):
+        source[cell], view[cell] = offset, which
+    gaps = [cell for cell in grid.cells() if sum(cell) % 2]
+    passes = [part for whole in ([gaps, cells] if redraw else [gaps]) for part in apart(whole, grid)]
+    return Layout(grid, source, passes, views, view)
 
 
-def rows_layout(rows, columns, ys, xs):
+def apart(cells, grid):
+    """The passes for cells of one colour of the checkerboard: one, or where tiles overlap those of even rows first."""
+    return [part for row in (0, 1) if (part := [cell for cell in cells if cell[0] % 2 == row])] \
+        if grid.trimmed() else [cells]
+
+
+def rows_layout(photo, grid):
     """The photo's own tiles in the upper left corner, the rest in diagonal waves of the reading order."""
-    source, waves = np.full((rows, columns, 2), -1), {}
-    for i in range(rows):
-        for j in range(columns):
-            if i < len(ys) and j < len(xs):
-                source[i, j] = ys[i], xs[j]
-            else:  # after (i, j - 1) and (i - 1, j + 1)
-                waves.setdefault(2 * i + j, []).append((i, j))
-    return Layout(source, [waves[key] for key in sorted(waves)])
+    source, waves = np.full((*grid.shape(), 2), -1), {}
+    ys, xs = (grid_offsets(side, grid.tile) for side in photo.x.shape[1:])
+    for i, j in grid.cells():
+        if i < len(ys) and j < len(xs):
+            source[i, j] = ys[i], xs[j]
+        else:  # after (i, j - 1) and (i - 1, j + 1)
+            waves.setdefault(2 * i + j, []).append((i, j))
+    views = (F.pad(photo.x.cpu(), [grid.tile] * 4),)
+    return Layout(grid, source, [waves[key] for key in sorted(waves)], views, np.zeros(grid.shape(), int), False)
 
 
 # Random real tiles break regular textures: rows of bricks would not meet across a gap. A tile cut
@@ -1265,55 +1460,72 @@ def continue_photo(x, tile):
     return out
 
 
-def match_tiles(wide, cells, tile, rng):
-    """Offsets (y, x) of real tiles for cells that agree: the best of ATTEMPTS, judged by squares, since one fault
+def match_tiles(views, grid, cells, rng):
+    """Places (view, y, x) of real tiles for cells that agree: the best of ATTEMPTS, judged by squares, since one fault
     where two fields of bricks meet is worse than many small differences."""
-    attempts, places = [], Places(wide, torch.ones_like(wide[:1]), tile)
+    places, attempts = [Places(view, torch.ones_like(view[:1]), grid.tile) for view in views], []
     for _ in range(ATTEMPTS):
-        matcher = Matcher(places, wide)
-        offsets = [matcher.choose(cell, rng) for cell in cells]
-        attempts.append((sum(cost**2 for cost in matcher.costs), offsets))
+        matcher = Matcher(grid, [Candidates(*pair) for pair in zip(places, views)])
+        chosen = [matcher.choose(cell, rng) for cell in cells]
+        attempts.append((sum(cost**2 for cost in matcher.costs), chosen))
     return min(attempts)[1]
 
 
-class Matcher:
-    """Chooses real tiles one after the other, each to agree with those around it, from Places of the photo with its
-    border, wide [C, H + 2T, W + 2T]."""
+class Candidates:
+    """The places of a view of the photo, wide [C, H + 2T, W + 2T], and how often they were taken."""
 
     def __init__(self, places, wide):
-        self.places, self.tile = places, places.tile
-        sides = [side - 2 * self.tile for side in wide.shape[1:]]
-        self.used = torch.zeros(sides, dtype=torch.float64)  # how often each pixel was taken
-        shares = claim_shares(self.tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
-        claims = sum(places.mean_colours(*beside((0, 0), name, self.tile), shares[OPPOSITE[name]]) for name in OFFSETS)
-        own = places.mean_colours(self.tile, self.tile, torch.ones_like(shares["N"]))
-        self.colours = torch.cat([own / 2, claims])  # what each place would add, [2C, places]; sketches matter more
-        self.surplus = torch.zeros(2 * len(wide), 1, 1)  # what the tiles chosen so far have added
-        self.placed = {}  # (gap, direction of the gap seen from the tile) -> claim
+        self.places, tile = places, places.tile
+        self.used = torch.zeros([side - 2 * tile for side in wide.shape[1:]], dtype=torch.float64)  # by pixel
+        shares = claim_shares(tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
+        claims = sum(places.mean_colours(*((1 + way) * tile for way in OFFSETS[name]), shares[OPPOSITE[name]])
+                     for name in OFFSETS)
+        own = places.mean_colours(tile, tile, torch.ones_like(shares["N"]))
+        self.colours = torch.cat([own / 2, claims])  # what each would add, [2C, places]; sketches matter more
+
+
+class Matcher:
+    """Chooses real tiles one after the other, each to agree with those around it."""
+
+    def __init__(self, grid, candidates):
+        self.grid, self.candidates = grid, candidates
+        self.surplus = torch.zeros(len(candidates[0].colours), 1, 1)  # what the tiles chosen so far have added
+        self.claims = {}  # (gap, direction of the gap seen from the tile) -> view, y, x of the claim in it
         self.costs = []  # disagreement of each tile when it was chosen
 
     def choose(self, cell, rng):
-        """The offset (y, x) of the real tile for a grid cell, which is noted as taken."""
-        gaps = {name: (cell[0] + di, cell[1] + dj) for name, (di, dj) in OFFSETS.items()}
-        rivals = [(*beside((0, 0), name, self.tile), self.placed[gap, other])
-                  for name, gap in gaps.items() for other in OFFSETS if (gap, other) in self.placed]
-        apart = self.places.disagreement(rivals)
-        cost = apart + REUSE_COST * box_means(self.used, self.tile, PLACE_STEP)
-        cost += BALANCE_COST * (self.surplus * self.colours).sum(0)
-        cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
+        """The place (view, y, x) of the real tile for a grid cell, which is noted as taken."""
+        around = self.grid.around(cell)
+        gaps = {name: around[name] for name in OFFSETS if name in around}
+        rivals = [self.rival(by, self.claims[gap, other]) for gap, by in gaps.values() for other in OFFSETS
+                  if (gap, other) in self.claims]
+        maps = [self.costs_of(candidates, rivals, rng) for candidates in self.candidates]
+        view = min(range(len(maps)), key=lambda k: float(maps[k][0].min()))
+        (cost, apart), chosen, tile = maps[view], self.candidates[view], self.grid.tile
         row, column = divmod(int(cost.argmin()), cost.shape[1])
         y, x = row * PLACE_STEP, column * PLACE_STEP
         self.costs.append(float(apart[row, column]))
-        self.surplus += self.colours[:, row, column, None, None]
-        self.used[y:y + self.tile, x:x + self.tile] += 1
-        for name, gap in gaps.items():
-            self.placed[gap, name] = self.places.cut(*beside((y, x), name, self.tile), self.tile)
-        return y, x
+        self.surplus += chosen.colours[:, row, column, None, None]
+        chosen.used[y:y + tile, x:x + tile] += 1
+        for name, (gap, (down, right)) in gaps.items():
+            self.claims[gap, name] = view, y + tile + down, x + tile + right
+        return view, y, x
 
+    def rival(self, by, claim):
+        """What a claim says of a gap that lies `by` pixels from a tile, for Places.disagreement, which knows only
+        multiples of CLAIM_SHRINK pixels: the claim is moved by what is left."""
+        view, *corner = claim
+        y, x = (self.grid.tile + way for way in by)
+        places, left = self.candidates[view].places, (y % CLAIM_SHRINK, x % CLAIM_SHRINK)
+        return y, x, places.cut(*(max(0, at - rest) for at, rest in zip(corner, left)), self.grid.tile)
 
-def beside(offset, name, tile):
-    """Where the tile beside the one at an offset (y, x) of the photo begins in the photo with its border."""
-    return tuple(int(at) + (1 + way) * tile for at, way in zip(offset, OFFSETS[name]))
+    def costs_of(self, candidates, rivals, rng):
+        """What each place costs, and the disagreement in it, both [places]."""
+        apart = candidates.places.disagreement(rivals)
+        cost = apart + REUSE_COST * box_means(candidates.used, self.grid.tile, PLACE_STEP)
+        cost += BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+        cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
+        return cost, apart
 
 
 def box_means(values, side, step):
@@ -1335,67 +1547,85 @@ def claim_shares(side, names=tuple(OFFSETS)):
     return dict(zip(names, torch.stack([ramps[name].expand(side, side) for name in names]).softmax(0)))
 
 
-def draw_sketches(layout, tile):
-    """Sketches of the gaps of a layout, normalised [N, C, T, T]; None for "rows", whose drawn tiles claim nothing."""
-    if layout.wide is None:
-        return None
-    real, sketches = np.pad(layout.real(), 1), []
-    for i, j in layout.passes[0]:
-        around = {name: (i + di, j + dj) for name, (di, dj) in OFFSETS.items() if real[i + di + 1, j + dj + 1]}
-        sketch = 0
-        for name, share in claim_shares(tile, tuple(around)).items():
-            y, x = beside(layout.source[around[name]], OPPOSITE[name], tile)
-            sketch += share * layout.wide[:, y:y + tile, x:x + tile]
-        sketches.append(sketch)
-    return torch.stack(sketches)
+def draw_sketch(layout, cell):
+    """The sketch of a cell, normalised [C, T, T]; that of a real tile, which is drawn anew, is the tile."""
+    if layout.real()[cell]:
+        return layout.cut(cell)
+    around = {name: there for name, there in layout.grid.around(cell).items()
+              if name in OFFSETS and layout.real()[there[0]]}
+    shares = claim_shares(layout.grid.tile, tuple(around))
+    return sum(share * layout.cut(around[name][0], [-way for way in around[name][1]])
+               for name, share in shares.items())
 
 
 class Canvas:
-    """The growing output: normalised tiles on a grid with a border of one halo, and which of them exist."""
+    """The growing output: the real tiles of a layout, and above them those that were drawn, last ones on top."""
 
-    def __init__(self, photo, layout, tile, device):
-        rows, columns = layout.source.shape[:2]
-        self.tile, self.halo = tile, HALO
-        self.x = torch.zeros(len(photo.x), rows * tile + 2 * self.halo, columns * tile + 2 * self.halo, device=device)
-        self.exists = torch.zeros(rows + 2, columns + 2, dtype=torch.bool)  # with a border of absent cells
-        for i, j in np.argwhere(layout.real()):
-            y, x = layout.source[i, j]
-            self.place([(i, j)], photo.x[None, :, y:y + tile, x:x + tile])
+    def __init__(self, layout, channels, device):
+        self.layout, self.grid, self.channels, self.device = layout, layout.grid, channels, device
+        self.real, self.order = layout.real(), layout.order()
+        self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
 
     def place(self, cells, tiles):
-        """Put tiles [B, C, T, T] at cells."""
-        for (i, j), tile in zip(cells, tiles):
-            y, x = i * self.tile + self.halo, j * self.tile + self.halo
-            self.x[:, y:y + self.tile, x:x + self.tile] = tile
-            self.exists[i + 1, j + 1] = True
+        """Put drawn tiles [B, C, T, T] at cells."""
+        self.drawn.update((cell, tile.clone()) for cell, tile in zip(cells, tiles.cpu()))
+
+    def cut(self, corner, size, before=math.inf):
+        """A window of a size (h, w) at a corner (y, x) before a pass begins, normalised [C, h, w]; zero where there is
+        nothing."""
+        x, tile = torch.zeros(self.channels, *size), self.grid.tile
+        places = [(self.order[cell] if cell in self.drawn and self.order[cell] < before else -1, cell, begin)
+                  for cell, begin in self.grid.touching(corner, size)]
+        for order, cell, (down, right) in sorted(places):
+            if order >= 0 or self.real[cell]:
+                y, left = max(0, -down), max(0, -right)
+                piece = (self.drawn[cell] if order >= 0 else self.layout.cut(cell))[:, y:, left:]
+                here = x[:, down + y:down + tile, right + left:right + tile]
+                here[:] = piece[:, :here.shape[1], :here.shape[2]]
+        return x
 
     def neighbours(self, cells):
-        """Canvases [B, C, S, S] around cells and which neighbours exist, bool [B, 8]."""
-        cells = torch.tensor(cells)
-        rings = cut_windows(self.x, *(cells.T * self.tile).to(self.x.device), self.tile + 2 * self.halo)
-        around = cut_windows(self.exists[None], *cells.T, 3).flatten(1)  # [B, 9]
-        return rings, around[:, [0, 1, 2, 3, 5, 6, 7, 8]].to(self.x.device)
+        """Canvases [B, C, S, S] around cells and which neighbours exist, bool [B, 8]: those that another pass drew
+        before, and real tiles, unless they are waiting to be drawn anew as the cell itself is."""
+        rings = [self.cut(*self.grid.ring(cell), self.order[cell]) for cell in cells]
+        present = torch.zeros(len(cells), 8, dtype=torch.bool)
+        for row, cell in zip(present, cells):
+            for name, (there, _) in self.grid.around(cell).items():
+                row[NEIGHBOURS.index(name)] = bool(self.real[there] and not self.real[cell]
+                                                   or there in self.drawn and self.order[there] < self.order[cell])
+        return torch.stack(rings).to(self.device), present.to(self.device)
 
-    def crop(self, height, width):
-        """The upper left height x width pixels of the output, [C, height, width]."""
-        return self.x[:, self.halo:self.halo + height, self.halo:self.halo + width]
 
+def outpaint(net, canvas, passes, batch_size, draw, seed, sketch=None):
+    """Draw the cells of passes on a Canvas, in place; a generator that yields the number of tiles after each step.
 
-def outpaint(net, canvas, passes, batch_size, draw, seed, sketches=None):
-    """Draw the gaps of a Canvas, in place; a generator that yields the number of tiles after each step.
-
-    draw(net, rings, present, generators, sketch) is sample() with its settings; sketches: of the gaps of a single
-    pass, or None. A tile's noise depends on (seed, row, column) alone, not on the batch.
+    draw(net, rings, present, generators, sketch) is sample() with its settings; sketch(cell): what a tile begins with,
+    [C, T, T], or None. A tile's noise depends on (seed, row, column) alone; batches are filled up with copies, so that
+    no tile depends on how many are drawn.
     """
     for cells in passes:
-        rings, present = canvas.neighbours(cells)  # of the whole pass, before any tile of it is placed
-        for part in torch.arange(len(cells)).split(batch_size):
-            generators = [torch_generator(seed, DRAWING, *cells[k]) for k in part]
-            sketch = None if sketches is None else sketches[part].to(rings.device)
-            for _, x_t, _ in draw(net, rings[part], present[part], generators, sketch):
+        parts = [cells[first:first + batch_size] for first in range(0, len(cells), batch_size)]
+        for turn in range(0, len(parts), team.count):
+            together = parts[turn:turn + team.count]  # a batch for each process; one that has none draws a copy
+            full = (together[team.rank % len(together)] * batch_size)[:batch_size]
+            rings, present = canvas.neighbours(full)
+            generators = [torch_generator(seed, DRAWING, *cell) for cell in full]
+            start = None if sketch is None else torch.stack([sketch(cell) for cell in full]).to(rings.device)
+            for _, x_t, _ in draw(net, rings, present, generators, start):
                 tiles = x_t
-                yield len(part)
-            canvas.place([cells[k] for k in part], tiles)
+                yield sum(map(len, together))
+            for part, drawn in zip(together, team.gather(tiles)):
+                canvas.place(part, drawn)
+
+
+def needed(layout, corner, size):
+    """The passes with only those cells on which a window of a size (h, w) at a corner (y, x) depends."""
+    order = layout.order()
+    wanted = {cell for cell, _ in layout.grid.touching(corner, size)}
+    for number in range(len(layout.passes) - 1, 0, -1):
+        for cell in [cell for cell in wanted if order[cell] == number]:
+            wanted.update(there for there, _ in layout.grid.touching(*layout.grid.ring(cell)) if order[there] < number)
+    return [[cell for cell in cells if cell in wanted] for cells in layout.passes]
 
 
 # =============================================================================================
@@ -1507,34 +1737,38 @@ def draw_loss(folder, curve, batch_size):
     save_figure(folder / "loss.png", figure)
 
 
-def draw_layout(path, pixels, layout, tile):
-    """The texture at a quarter of its size with the drawn tiles in blue: which tiles are real."""
-    made = cell_map(~layout.real(), tile, pixels.shape)
+def draw_wrapped(path, pixels, tileable):
+    """Two copies of a tileable texture side by side in each direction that wraps, at most 2048 pixels long."""
+    pixels = np.tile(pixels, (1 + ("y" in tileable), 1 + ("x" in tileable), 1))
+    image = Image.fromarray(pixels)
+    image.thumbnail((2048, 2048), Image.LANCZOS)
+    save_png(path, np.asarray(image))
+
+
+def draw_layout(path, pixels, layout, corner=(0, 0)):
+    """A window of the texture at a quarter of its size with the drawn tiles in blue: which tiles are real."""
+    made = layout.made().ravel()[layout.owners(corner, pixels.shape[:2])]
     tinted = np.where(made[..., None], pixels // 3 + np.array([40, 60, 130]), pixels).astype(np.uint8)
     small = [max(1, side // 4) for side in pixels.shape[1::-1]]
     save_png(path, np.asarray(Image.fromarray(tinted).resize(small, Image.BOX)))
 
 
-def cell_map(cells, tile, shape):
-    """Values of grid cells [rows, columns] spread over the pixels, [height, width]."""
-    return np.kron(cells, np.ones((tile, tile), cells.dtype))[:shape[0], :shape[1]]
-
-
-def seam_ratios(pixels, layout, tile):
+def seam_ratios(pixels, layout, corner=(0, 0)):
     """Mean absolute 1st and 2nd difference across the borders of drawn tiles over that inside them.
 
-    pixels: uint8 [H, W, 3]. Two numbers; 1 is invisible, above it a seam, below it blur at the border.
+    pixels: uint8 [H, W, 3], the window of the texture at a corner (y, x). Two numbers; 1 is invisible, above it a seam,
+    below it blur at the border.
     """
     sums = np.zeros((2, 2, 2))  # order, {border, inside}, {sum, count}
-    made = cell_map(~layout.real(), tile, pixels.shape)
-    for x, drawn in ((pixels, made), (pixels.swapaxes(0, 1), made.T)):
+    shown = layout.owners(corner, pixels.shape[:2])
+    for x, cell in ((pixels, shown), (pixels.swapaxes(0, 1), shown.T)):
+        drawn, wide = layout.made().ravel()[cell], np.pad(cell, ((0, 0), (4, 4)), constant_values=-1)
         for order in (1, 2):
-            size = np.abs(np.diff(x.astype(np.float32), order, axis=1)).mean(-1)
-            at = np.arange(size.shape[1])  # the difference reaches from pixel at to at + order
-            crosses = at // tile != (at + order) // tile
-            inside = (at % tile >= 4) & ((at + order) % tile < tile - 4) & ~crosses
-            near = drawn[:, at] | drawn[:, at + order]
-            for k, mask in enumerate((near & crosses, near & inside)):
+            size = np.abs(np.diff(x.astype(np.float32), order, axis=1)).mean(-1)  # from pixel k to k + order
+            first, last = cell[:, :-order], cell[:, order:]
+            inside = (first == last) & (wide[:, :-8 - order] == first) & (wide[:, 8 + order:] == last)  # by 4 pixels
+            near = drawn[:, :-order] | drawn[:, order:]
+            for k, mask in enumerate((near & (first != last), near & inside)):
                 sums[order - 1, k] += size[mask].sum(), mask.sum()
     means = sums[..., 0] / np.maximum(sums[..., 1], 1)
     return tuple(float(value) for value in means[:, 0] / np.maximum(means[:, 1], 1e-9))
@@ -1551,9 +1785,9 @@ def to_lab(pixels):
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
 
 
-def colour_difference(pixels, layout, tile, photo):
+def colour_difference(pixels, layout, photo, corner=(0, 0)):
     """CIELAB distance between the mean colours of the drawn tiles and of the photo; about 1 is just visible."""
-    made = cell_map(~layout.real(), tile, pixels.shape)
+    made = layout.made().ravel()[layout.owners(corner, pixels.shape[:2])]
     if not made.any():
         return 0.0
     return float(np.linalg.norm(to_lab(pixels[made]).mean(0) - to_lab(photo.pixels(photo.x)).mean((0, 1))))
@@ -1582,7 +1816,12 @@ def main(argv=None):
     SAMPLER           = "mixed"               # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
     SAMPLE_STEPS      = 30                    # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
     START             = 0.75                  # how noisy the sketch of a gap is made before drawing; 1: pure noise
+    AUGMENT           = "none"                # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
     SCALE             = 3                     # the texture is so many times as wide and high as the photo
+    OUTPUT_SIZE       = None                  # (width, height) of the texture in pixels instead; None: by SCALE
+    TILEABLE          = "none"                # "none" | "x" | "y" | "xy": where it continues at its other end
+    REGION            = None                  # draw only this part of it: (x, y, width, height), pixels; None: all
+    REDRAW_ORIGINALS  = False                 # True: at last the real tiles are drawn anew, so that none is a copy
     LAYOUT            = "matched"             # "matched" | "ordered" | "random" | "rows": where real tiles go
     SAMPLES           = 1                     # textures to draw, with SEED, SEED + 1, ...
     SEED              = 0                     # another seed, another texture (and, when training starts, another model)
@@ -1605,10 +1844,7 @@ def main(argv=None):
         draw_predictions(folder / "val_predictions.png", photo, trainer, draw, held_out=True)
         draw_steps(folder / "diffusion_steps.png", photo, trainer, draw)
         for seed in range(c.SEED, c.SEED + c.SAMPLES):
-            layout = plan_texture(photo, c, seed)
-            start = time.perf_counter()
-            pixels = draw_texture(photo, trainer, layout, draw, c, seed, stop)
-            save_texture(folder, photo, pixels, layout, c, seed, trained, time.perf_counter() - start)
+            make_texture(folder, photo, trainer, draw, c, seed, stop, trained)
 
 
 def settings(function, values, argv):
@@ -1645,7 +1881,8 @@ def parse_value(name, text, default):
         return value if isinstance(value, str) else text
     if isinstance(default, float) and type(value) is int:
         value = float(value)
-    optional = {"CROP": (tuple, type(None)), "VALIDATION": (int, type(None))}
+    optional = dict.fromkeys(("CROP", "OUTPUT_SIZE", "REGION"), (tuple, type(None)))
+    optional["VALIDATION"] = (int, type(None))
     kinds = optional.get(name, (type(default),))
     if type(value) not in kinds:
         wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
@@ -1655,6 +1892,9 @@ def parse_value(name, text, default):
 
 def check_constants(c):
     """The same namespace, if its values are in range; else UserError."""
+    def whole(value, count):
+        return value is None or len(value) == count and all(type(n) is int for n in value)
+
     rules = {
         "must be at least 1": ("MAX_SIDE EPOCH_TILES BATCH_SIZE TIMESTEPS SAMPLE_STEPS SCALE SAMPLES SAVE_EVERY "
                                "PREVIEW_EVERY", lambda value: value >= 1),
@@ -1663,13 +1903,20 @@ def check_constants(c):
         "must be above 0": ("LEARNING_RATE START", lambda value: value > 0),
         f"must be one of {', '.join(SAMPLERS)}": ("SAMPLER", lambda value: value in SAMPLERS),
         f"must be one of {', '.join(LAYOUTS)}": ("LAYOUT", lambda value: value in LAYOUTS),
-        "must be four whole numbers (x, y, width, height)":
-            ("CROP", lambda value: value is None or len(value) == 4 and all(type(n) is int for n in value)),
+        f"must be one of {', '.join(TILEABLE)}": ("TILEABLE", lambda value: value in TILEABLE),
+        f"must be one of {', '.join(AUGMENTS)}": ("AUGMENT", lambda value: value in AUGMENTS),
+        "must be four whole numbers (x, y, width, height)": ("CROP REGION", lambda value: whole(value, 4)),
+        "must be two whole numbers (width, height) above 0":
+            ("OUTPUT_SIZE", lambda value: whole(value, 2) and min(value or (1,)) > 0),
+        "must be matched, ordered or random with TILEABLE and REDRAW_ORIGINALS":
+            ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS),
         "must be one to four multiples of 8, such as (64, 128, 256)":
             ("WIDTHS", lambda value: len(value) in range(1, 5)
              and all(type(n) is int and n > 0 and n % 8 == 0 for n in value)),
         f"must be at most START * TIMESTEPS = {c.START * c.TIMESTEPS:g}":
             ("SAMPLE_STEPS", lambda value: value <= c.START * c.TIMESTEPS),
+        f"must be a multiple of the number of processes, {team.count}":
+            ("BATCH_SIZE", lambda value: value % team.count == 0),
         f"must be a multiple of BATCH_SIZE = {c.BATCH_SIZE}": ("EPOCH_TILES", lambda value: value % c.BATCH_SIZE == 0),
         "needs a model to draw with, and FRESH = True puts it aside": ("EPOCHS", lambda value: value or not c.FRESH),
     }
@@ -1708,13 +1955,14 @@ def prepare_trainer(photo, c, checkpoint):
     if c.VALIDATION is None:
         grid = [side // c.TILE_SIZE for side in photo.x.shape[1:]]
         c.VALIDATION = int(grid[0] * grid[1] >= 16)
-    dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device)
+    dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT)
     net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device)
-    net.precision = pick_precision(device)
+    net.precision = team.first(pick_precision(device))
     trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                       c.NEIGHBOUR_DROPOUT, c.SEED)
-    if c.FRESH and checkpoint.exists():
+    if c.FRESH and not team.rank and checkpoint.exists():
         print(f"note: {checkpoint} was put aside as {put_aside(checkpoint)}")
+    team.any(False)  # waits for the first process
     source = checkpoint
     if c.EPOCHS == 0 and not checkpoint.exists():
         source = shipped_weights(photo, c.IMAGE, checkpoint)
@@ -1752,9 +2000,18 @@ def sampler_of(photo, trainer, c):
 
 
 def grid_of(photo, c):
-    """Height and width of the texture in pixels, and rows and columns of the grid that covers it."""
-    height, width = (side * c.SCALE for side in photo.x.shape[1:])
-    return height, width, math.ceil(height / c.TILE_SIZE), math.ceil(width / c.TILE_SIZE)
+    """The Grid of the texture."""
+    width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
+    return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
+
+
+def window_of(grid, region):
+    """The part of the texture to be drawn as (corner (y, x), size (h, w)); UserError if it is not inside."""
+    height, width = grid.size
+    x, y, w, h = region or (0, 0, width, height)
+    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+        raise UserError(f"REGION = {tuple(region)} does not lie inside the texture of {width} x {height} pixels")
+    return (y, x), (h, w)
 
 
 def announce(photo, trainer, c):
@@ -1762,13 +2019,15 @@ def announce(photo, trainer, c):
     for note in photo.notes:
         print(f"note: {note}")
     device, net = trainer.alphas_cumprod.device, trainer.net
-    height, width, rows, columns = grid_of(photo, c)
+    grid = grid_of(photo, c)
+    _, (height, width) = window_of(grid, c.REGION)
     print(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
           f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {device.type}, "
           f"{str(net.precision).removeprefix('torch.')}")
     step, draw = trial(trainer)
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
-    drawn = rows * columns * (1 - c.SCALE**-2 if c.LAYOUT == "rows" else 0.5)
+    share = 1 - photo.x[0].numel() / math.prod(grid.size) if c.LAYOUT == "rows" else 1 if c.REDRAW_ORIGINALS else 0.5
+    drawn = math.prod(grid.shape()) * share * height * width / math.prod(grid.size)
     drawing = drawn / c.BATCH_SIZE * c.SAMPLE_STEPS * draw * c.SAMPLES
     memory = peak_memory()
     print(f"expected: training {steps * step / 60:.1f} min, drawing {drawing / 60:.1f} min for {c.SAMPLES} x "
@@ -1800,50 +2059,160 @@ def run_training(photo, trainer, draw, c, folder, checkpoint, stop):
 
 def plan_texture(photo, c, seed):
     """The Layout of the texture of one seed."""
-    _, _, rows, columns = grid_of(photo, c)
-    return lay_out(photo, c.LAYOUT, rows, columns, c.TILE_SIZE, seed)
+    return lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS)
 
 
-def draw_texture(photo, trainer, layout, draw, c, seed, stop):
-    """The texture of a layout, uint8 [height, width, 3], with a progress bar."""
-    canvas = Canvas(photo, layout, c.TILE_SIZE, trainer.alphas_cumprod.device)
-    sketches = draw_sketches(layout, c.TILE_SIZE) if c.START < 1 else None
-    total = int((~layout.real()).sum()) * c.SAMPLE_STEPS
-    with tqdm(total=total, unit="step", desc="drawing", mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
-        for count in outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, draw, seed, sketches):
-            bar.update(count)
-            if stop.received:
-                raise Stopped("stopped while drawing; the model is saved, the same command draws again", stop.received)
-    return photo.pixels(canvas.crop(*grid_of(photo, c)[:2]))
-
-
-def save_texture(folder, photo, pixels, layout, c, seed, trained, draw_seconds):
-    """Write the texture and its layout, and print the run's figures; trained: (seconds, tiles)."""
-    name = ("" if c.LAYOUT == "matched" else f"_{c.LAYOUT}") + (f"_seed{seed}" if seed else "")
-    path = folder / f"output_texture_{c.SCALE}x{c.SCALE}{name}.png"
+def make_texture(folder, photo, trainer, draw, c, seed, stop, trained):
+    """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
+    layout, path = plan_texture(photo, c, seed), folder / f"output_texture_{texture_name(c, seed)}.png"
+    windows = bands_of(*window_of(layout.grid, c.REGION), c.TILE_SIZE)
     versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
-    save_png(path, pixels, {"Software": versions, "seed": str(seed), "constants": repr(vars(c))})
-    draw_layout(folder / f"layout{name}.png", pixels, layout, c.TILE_SIZE)
-    seam_1st, seam_2nd = seam_ratios(pixels, layout, c.TILE_SIZE)
+    text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
+    if len(windows) == 1:
+        writer = Picture(path, text)
+    else:
+        from png_bands import PngBands
+
+        writer = PngBands(path, (sum(height for _, (height, _) in windows), windows[0][1][1]), text)
+    start = time.perf_counter()
+    pixels = draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer)
+    seconds = time.perf_counter() - start
+    corner = windows[-1][0]
+    draw_layout(folder / f"layout{texture_name(c, seed).removeprefix(scale_name(c))}.png", pixels, layout, corner)
+    if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
+        draw_wrapped(path.with_name(f"{path.stem}_wrapped.png"), pixels, c.TILEABLE)
+    print_figures(path, writer.size, photo, pixels, layout, corner, seed, seconds, trained)
+
+
+def scale_name(c):
+    """How large the texture is, for its file's name: 3x3, or its pixels."""
+    return f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
+
+
+def texture_name(c, seed):
+    """What is special about a texture, for its file's name."""
+    parts = [scale_name(c), c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
+             "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
+             f"seed{seed}" * (seed > 0)]
+    return "_".join(part for part in parts if part)
+
+
+def print_figures(path, size, photo, pixels, layout, corner, seed, seconds, trained):
+    """Print the run's figures; pixels: the last band of the texture, which is all of it, if it is not large."""
+    seam_1st, seam_2nd = seam_ratios(pixels, layout, corner)
     memory = peak_memory()
     figures = {
-        "output": path, "size": f"{pixels.shape[1]} x {pixels.shape[0]}", "seed": seed,
-        "training_seconds": f"{trained[0]:.1f}", "sampling_seconds": f"{draw_seconds:.1f}",
+        "output": path, "size": f"{size[1]} x {size[0]}", "seed": seed,
+        "training_seconds": f"{trained[0]:.1f}", "sampling_seconds": f"{seconds:.1f}",
         "training_tiles_per_second": f"{trained[1] / trained[0]:.2f}" if trained[1] else "none",
-        "sampling_tiles_per_second": f"{(~layout.real()).sum() / draw_seconds:.2f}",
+        "sampling_tiles_per_second": f"{layout.made().sum() / seconds:.2f}",
         "peak_memory_gb": f"{memory / 1e9:.2f}" if memory else "unknown",
         "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
-        "colour_difference": f"{colour_difference(pixels, layout, c.TILE_SIZE, photo):.3f}",
+        "colour_difference": f"{colour_difference(pixels, layout, photo, corner):.3f}",
     }
     for key, value in figures.items():
         print(f"{key}: {value}")
+
+
+# A large texture is drawn, written and forgotten in bands, so that memory does not grow with it. Where it stands is
+# kept beside it: finished bands in the file, and the tiles on which later bands depend.
+
+BAND_PIXELS = 4e6  # of a band, about
+
+
+def bands_of(corner, size, tile):
+    """A window of the texture cut into bands from top to bottom, [(corner (y, x), size (h, w))]."""
+    (y, x), (height, width) = corner, size
+    step = max(1, int(BAND_PIXELS / (tile * width))) * tile
+    return [((y + at, x), (min(step, height - at), width)) for at in range(0, height, step)]
+
+
+class Picture:
+    """A texture that is written in one piece."""
+
+    def __init__(self, path, text):
+        self.path, self.text, self.size = path, text, None
+
+    def write(self, pixels):
+        """Write uint8 [H, W, 3]."""
+        self.size = pixels.shape[:2]
+        save_png(self.path, pixels, self.text)
+
+    def state(self):
+        """Nothing is written before the end."""
+        return {}
+
+    def resume(self):
+        """Nothing was written."""
+
+
+def draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer):
+    """Draw the bands of a texture, with a progress bar, and have the writer write them; goes on where it was stopped.
+
+    Returns the last band, uint8 [h, w, 3].
+    """
+    canvas = Canvas(layout, len(photo.x), trainer.alphas_cumprod.device)
+    key = drawing_key(photo, trainer, layout, c, seed)
+    unfinished = writer.path.with_name(f".{writer.path.stem}.unfinished.pt")
+    done = resume_drawing(unfinished, key, canvas, writer)
+    needs = [needed(layout, *window) for window in windows]
+    last_use = {cell: k for k, passes in enumerate(needs) for cells in passes for cell in cells}
+    sketch = None if c.START == 1 or not layout.claims else lambda cell: draw_sketch(layout, cell)
+    left = sum(k >= done and cell not in canvas.drawn for cell, k in last_use.items())
+
+    def keep(done):
+        save_checkpoint(unfinished, {"key": key, "done": done, "writer": writer.state(), "drawn": canvas.drawn})
+
+    with tqdm(total=left * c.SAMPLE_STEPS, unit="step", desc="drawing",
+              mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
+        for k in range(done, len(windows)):
+            passes = [[cell for cell in cells if cell not in canvas.drawn] for cells in needs[k]]
+            for count in outpaint(trainer.ema, canvas, passes, c.BATCH_SIZE, draw, seed, sketch):
+                bar.update(count)
+                if team.any(stop.received):
+                    keep(k)
+                    raise Stopped("stopped while drawing and saved; the same command goes on from there", stop.received)
+            pixels = photo.pixels(canvas.cut(*windows[k]))
+            writer.write(pixels)
+            canvas.drawn = {cell: tile for cell, tile in canvas.drawn.items() if last_use[cell] > k}
+            if k + 1 < len(windows):
+                keep(k + 1)
+    if not team.rank:
+        unfinished.unlink(missing_ok=True)
+    return pixels
+
+
+def drawing_key(photo, trainer, layout, c, seed):
+    """A digest of all that a texture depends on."""
+    digest = hashlib.sha256(repr((photo.digest, seed, sorted(vars(c).items()))).encode())
+    for thing in (layout.source, *(value.cpu().float().numpy() for value in trainer.ema.state_dict().values())):
+        digest.update(np.ascontiguousarray(thing).tobytes())
+    return digest.hexdigest()
+
+
+def resume_drawing(path, key, canvas, writer):
+    """How many bands are finished; takes over what a stopped drawing of the same texture left."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["key"] != key:
+            return 0
+        writer.resume(**state["writer"])
+    except Exception:  # there is none, or it is damaged: it is drawn anew
+        return 0
+    canvas.drawn = dict(state["drawn"])
+    return state["done"]
 
 
 def run(main=main):
     """main() with errors as one sentence and an exit code: 2 user's mistake, 1 failed run, 128 + n signal n."""
     name = Path(inspect.getfile(main)).stem
     try:
-        main()
+        with contextlib.ExitStack() as stack:
+            if int(os.environ.get("WORLD_SIZE", 1)) > 1:  # torchrun's
+                from texture_distributed import joined
+
+                stack.enter_context(joined(sys.modules[run.__module__]))
+            main()
         return 0
     except (UserError, RunError) as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -1859,4 +2228,5 @@ def run(main=main):
 
 
 if __name__ == "__main__":
+    sys.modules["texture_diffusion"] = sys.modules[__name__]  # for the modules beside it, which import it
     sys.exit(run())

@@ -228,10 +228,8 @@ def tile_of(bench):
 
 def layout_of(photo, kind, tile, seed):
     """The Layout of a texture SCALE times the photo; kind None: no tile is real."""
-    rows, columns = (-(-SCALE * side // tile) for side in photo.x.shape[1:])
-    if kind is None:
-        return td.Layout(np.full((rows, columns, 2), -1), [[(i, j) for i in range(rows) for j in range(columns)]])
-    return td.lay_out(photo, kind, rows, columns, tile, seed)
+    grid = td.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile)
+    return scores.all_drawn(grid) if kind is None else td.lay_out(photo, kind, grid, seed)
 
 
 # =============================================================================================

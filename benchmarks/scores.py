@@ -75,8 +75,8 @@ def read_texture(path, photo_path):
     constants = ast.literal_eval(image.text["constants"])
     photo = td.load_photo(photo_path, constants["CROP"], constants["MAX_SIDE"])
     tile, pixels = constants["TILE_SIZE"], np.asarray(image.convert("RGB"))
-    grid = [-(-side // tile) for side in pixels.shape[:2]]
-    return photo, pixels, td.lay_out(photo, constants["LAYOUT"], *grid, tile, int(image.text["seed"])), tile
+    return photo, pixels, td.lay_out(photo, constants["LAYOUT"], td.make_grid(*pixels.shape[:2], tile),
+                                     int(image.text["seed"])), tile
 
 
 def tiles_where(pixels, layout, tile, real):
@@ -249,7 +249,7 @@ def contrast(a, b):
 def low_seam(pixels, layout, tile):
     """The step between the means of LOW px on both sides of borders of generated tiles over that inside them."""
     sums = np.zeros((2, 2))  # {border, inside}, {sum, count}
-    made = td.cell_map(~layout.real(), tile, pixels.shape)
+    made = layout.made().ravel()[layout.owners((0, 0), pixels.shape[:2])]
     for x, drawn in ((pixels, made), (pixels.swapaxes(0, 1), made.T)):
         total = np.cumsum(np.pad(x, ((0, 0), (1, 0), (0, 0))), axis=1, dtype=np.float32)
         means = (total[:, LOW:] - total[:, :-LOW]) / LOW  # of the LOW px from each pixel on
@@ -265,8 +265,13 @@ def low_seam(pixels, layout, tile):
 
 def seams(pixels, layout, tile):
     """The three seam ratios of a texture [H, W, 3], name -> value; 1 is invisible."""
-    first, second = td.seam_ratios(pixels, layout, tile)
+    first, second = td.seam_ratios(pixels, layout)
     return {"seam 1st": first, "seam 2nd": second, "seam low": low_seam(pixels, layout, tile)}
+
+
+def all_drawn(grid):
+    """The Layout without real tiles."""
+    return td.Layout(grid, np.full((*grid.shape(), 2), -1), [grid.cells()])
 
 
 def seams_by_chance(pixels, tile, rng):
@@ -274,8 +279,7 @@ def seams_by_chance(pixels, tile, rng):
     found = []
     for y, x in rng.integers(tile, size=(GRIDS, 2)):
         part = pixels[y:, x:]
-        grid = [-(-side // tile) for side in part.shape[:2]]
-        found.append(seams(part, td.Layout(np.full((*grid, 2), -1), []), tile))
+        found.append(seams(part, all_drawn(td.make_grid(*part.shape[:2], tile)), tile))
     return {name: tuple(np.percentile([row[name] for row in found], (5, 95)).tolist()) for name in found[0]}
 
 

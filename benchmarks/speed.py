@@ -168,19 +168,20 @@ def alone(name, quick):
 
 
 def plan(photo, c, side):
-    """Layout and sketches of a texture of side x side tiles."""
-    layout = td.lay_out(photo, c.LAYOUT, side, side, c.TILE_SIZE, c.SEED)
-    return layout, td.draw_sketches(layout, c.TILE_SIZE)
+    """The Layout of a texture of side x side tiles."""
+    grid = td.make_grid(side * c.TILE_SIZE, side * c.TILE_SIZE, c.TILE_SIZE)
+    return td.lay_out(photo, c.LAYOUT, grid, c.SEED)
 
 
 def draw_square(context, c, side):
     """Draw a texture of side x side tiles with the tool."""
     photo, trainer = context["photo"], context["trainer"]
-    layout, sketches = plan(photo, c, side)
-    canvas = td.Canvas(photo, layout, c.TILE_SIZE, trainer.alphas_cumprod.device)
-    for _ in td.outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED, sketches):
+    layout = plan(photo, c, side)
+    canvas = td.Canvas(layout, len(photo.x), trainer.alphas_cumprod.device)
+    sketch = functools.partial(td.draw_sketch, layout)
+    for _ in td.outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED, sketch):
         pass
-    photo.pixels(canvas.x)
+    photo.pixels(canvas.cut((0, 0), layout.grid.size))
 
 
 def seconds_per_megapixel(subjects, times, c):

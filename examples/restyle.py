@@ -103,7 +103,7 @@ def restyle(trainer, colours, pixels, label, c, strength):
     rows, columns = -(-height // TILE), -(-width // TILE)
     x = torch.from_numpy(np.pad(pixels, ((0, rows * TILE - height), (0, columns * TILE - width), (0, 0)), "symmetric"))
     x = (x.permute(2, 0, 1) / 127.5 - 1 - colours.mean) / colours.std
-    sketches, abar = td.split_tiles(x, TILE), trainer.alphas_cumprod
+    abar, cells = trainer.alphas_cumprod, list(np.ndindex(rows, columns))
     bounds = [bound.to(abar.device) for bound in colours.bounds()]
 
     def draw(net, rings, present, generators, sketch):
@@ -111,14 +111,16 @@ def restyle(trainer, colours, pixels, label, c, strength):
         estimate = estimator(trainer, told, c.GUIDANCE, (rings, present))
         return td.sample(estimate, (3, TILE, TILE), generators, abar, bounds, "mixed", c.SAMPLE_STEPS, sketch, strength)
 
-    canvas = td.Canvas(colours, td.Layout(np.full((rows, columns, 2), -1), []), TILE, abar.device)
-    for colour in (0, 1):
-        cells = [(i, j) for i in range(rows) for j in range(columns) if (i + j) % 2 == colour]
-        if cells:
-            sketch = torch.stack([sketches[cell] for cell in cells])
-            for _ in td.outpaint(trainer.ema, canvas, [cells], c.BATCH_SIZE, draw, c.SEED, sketch):
-                pass
-    return colours.pixels(canvas.crop(height, width))
+    def sketch(cell):
+        y, left = (k * TILE for k in cell)
+        return x[:, y:y + TILE, left:left + TILE]
+
+    passes = [[cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1)]
+    layout = td.Layout(td.make_grid(height, width, TILE), np.full((rows, columns, 2), -1), passes)
+    canvas = td.Canvas(layout, 3, abar.device)
+    for _ in td.outpaint(trainer.ema, canvas, passes, c.BATCH_SIZE, draw, c.SEED, sketch):
+        pass
+    return colours.pixels(canvas.cut((0, 0), (height, width)))
 
 
 # ---------------------------------------------------------------------------------------------

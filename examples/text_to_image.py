@@ -255,7 +255,7 @@ def main(argv=None):
     # fmt: off
     DATA           = ""                # folder of captioned pictures; "": pictures drawn by this program
     PROMPT         = "red brick wall"  # what to draw
-    EPOCHS         = 40                # times that every picture is seen; 0: only draw
+    EPOCHS         = 32                # times that every picture is seen; 0: only draw
     BATCH_SIZE     = 16                # pictures in one step
     LEARNING_RATE  = 1.2e-3            # peak, after the warm-up
     DROPOUT        = 0.15              # share of training pictures whose caption is not told

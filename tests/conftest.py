@@ -41,6 +41,11 @@ def draw_pixels(height, width, seed=0, channels=3):
     return pixels.astype(np.uint8) if channels > 1 else pixels[..., 0].astype(np.uint8)
 
 
+def spread(cells, tile=TILE):
+    """Values of grid cells [rows, columns] at each of their pixels."""
+    return np.kron(cells, np.ones((tile, tile), cells.dtype))
+
+
 def draw_photo(height, width, seed=0, channels=3):
     return td.normalise(draw_pixels(height, width, seed, channels), "photo")
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, spread
 from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
@@ -26,7 +26,8 @@ def texture(side, seed):
 def checkerboard(rows=CELLS, columns=CELLS):
     source = np.full((rows, columns, 2), -1)
     source[np.indices((rows, columns)).sum(0) % 2 == 0] = 0
-    return td.Layout(source, [[tuple(map(int, cell)) for cell in np.argwhere(source[..., 0] < 0)]])
+    return td.Layout(td.make_grid(rows * TILE, columns * TILE, TILE), source,
+                     [[tuple(map(int, cell)) for cell in np.argwhere(source[..., 0] < 0)]])
 
 
 def blurred(pixels, radius=0.7):
@@ -143,7 +144,7 @@ def test_seams_of_a_texture_in_one_piece_are_those_of_random_lines(measured):
 
 def test_a_step_at_the_border_is_a_seam(measured):
     pixels = measured.more.astype(int)
-    pixels[td.cell_map(~measured.layout.real(), TILE, pixels.shape)] += 60
+    pixels[spread(~measured.layout.real(), TILE)] += 60
     found = scores.seams(pixels.clip(0, 255).astype(np.uint8), measured.layout, TILE)
     assert min(found.values()) > 1.2, found
 
@@ -151,14 +152,14 @@ def test_a_step_at_the_border_is_a_seam(measured):
 def test_a_shade_that_only_the_means_show_is_a_low_seam():
     rng = np.random.default_rng(0)
     pixels = rng.integers(60, 160, (CELLS * TILE, CELLS * TILE, 3))
-    pixels[td.cell_map(~checkerboard().real(), TILE, pixels.shape)] += 12
+    pixels[spread(~checkerboard().real(), TILE)] += 12
     found = scores.seams(pixels.astype(np.uint8), checkerboard(), TILE)
     assert found["seam low"] > 1.2 > 1.05 > found["seam 1st"]
 
 
 def test_windows_on_borders_have_them_in_the_middle():
     layout = checkerboard(3, 4)
-    made = td.cell_map(~layout.real(), TILE, (3 * TILE, 4 * TILE))
+    made = spread(~layout.real(), TILE)
     pixels = np.repeat(made[..., None], 3, -1).astype(np.uint8)
     windows = scores.border_windows(pixels, layout, TILE)
     assert len(windows) == 3 * 3 + 2 * 4
@@ -167,13 +168,14 @@ def test_windows_on_borders_have_them_in_the_middle():
 
 def test_only_generated_tiles_are_scored(measured):
     pixels = measured.more.copy()
-    pixels[td.cell_map(measured.layout.real(), TILE, pixels.shape)] = 0
+    pixels[spread(measured.layout.real(), TILE)] = 0
     found = scores.tiles_where(pixels, measured.layout, TILE, real=False)
     assert len(found) == CELLS**2 // 2 and found.any((1, 2, 3)).all()
 
 
 def test_drift_follows_the_order_of_drawing(measured):
-    layout = td.lay_out(td.normalise(measured.photo, "photo"), "rows", CELLS, CELLS, TILE, 0)
+    layout = td.lay_out(td.normalise(measured.photo, "photo"), "rows",
+                        td.make_grid(CELLS * TILE, CELLS * TILE, TILE), 0)
     pixels = measured.more.copy()
     for share, cells in zip(np.linspace(0, 2, len(layout.passes)), layout.passes):
         for i, j in cells:

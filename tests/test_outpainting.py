@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, constants, draw_photo, draw_pixels, random_net
+from conftest import TILE, constants, draw_photo, draw_pixels, random_net, spread
 
 import texture_diffusion as td
 
@@ -18,8 +18,7 @@ def net():
 
 
 def plan(photo, kind, scale=2, seed=0):
-    rows, columns = (-(-side * scale // TILE) for side in photo.x.shape[1:])
-    return td.lay_out(photo, kind, rows, columns, TILE, seed)
+    return td.lay_out(photo, kind, td.make_grid(*(side * scale for side in photo.x.shape[1:]), TILE), seed)
 
 
 def draw_with(photo, sampler="ddim", steps=3):
@@ -27,12 +26,12 @@ def draw_with(photo, sampler="ddim", steps=3):
     return td.sampler_of(photo, SimpleNamespace(alphas_cumprod=td.cosine_schedule(20)), c)
 
 
-def outpaint(net, photo, layout, batch_size=16, seed=0, scale=2, passes=None, sketches=None, **options):
+def outpaint(net, photo, layout, batch_size=16, seed=0, passes=None, sketch=None, **options):
     """The finished texture, normalised [C, height, width]."""
-    canvas = td.Canvas(photo, layout, TILE, "cpu")
-    for _ in td.outpaint(net, canvas, passes or layout.passes, batch_size, draw_with(photo, **options), seed, sketches):
+    canvas = td.Canvas(layout, len(photo.x), "cpu")
+    for _ in td.outpaint(net, canvas, passes or layout.passes, batch_size, draw_with(photo, **options), seed, sketch):
         pass
-    return canvas.crop(*(side * scale for side in photo.x.shape[1:]))
+    return canvas.cut((0, 0), layout.grid.size)
 
 
 def levels(photo, x):
@@ -63,8 +62,8 @@ def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width)
 
 def test_rows_begin_with_the_photo():
     photo = draw_photo(48, 64)
-    canvas = td.Canvas(photo, plan(photo, "rows"), TILE, "cpu")
-    assert torch.equal(canvas.crop(48, 64), photo.x)
+    canvas = td.Canvas(plan(photo, "rows"), 3, "cpu")
+    assert torch.equal(canvas.cut((0, 0), (48, 64)), photo.x)
 
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
@@ -73,7 +72,7 @@ def test_rows_begin_with_the_photo():
 def test_the_texture_is_exactly_so_many_times_as_large_and_whole(net, kind, height, width, scale):
     photo = draw_photo(height, width)
     layout = plan(photo, kind, scale)
-    out = outpaint(net, photo, layout, scale=scale, steps=1)
+    out = outpaint(net, photo, layout, steps=1)
     assert out.shape == (3, scale * height, scale * width)
     assert sorted(drawn_cells(layout)) == [tuple(cell) for cell in np.argwhere(~layout.real()).tolist()]
     for i, j in drawn_cells(layout):
@@ -125,7 +124,7 @@ def test_no_two_drawn_tiles_share_their_noise(photo):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-    for _ in td.outpaint(None, td.Canvas(photo, layout, TILE, "cpu"), layout.passes, 4, draw, 0):
+    for _ in td.outpaint(None, td.Canvas(layout, len(photo.x), "cpu"), layout.passes, 4, draw, 0):
         pass
     assert len({tuple(start) for start in starts}) == len(drawn_cells(layout))
 
@@ -133,7 +132,7 @@ def test_no_two_drawn_tiles_share_their_noise(photo):
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
 def test_drawn_tiles_keep_to_the_photo_s_range(net, photo, sampler):
     out = outpaint(net, photo, plan(photo, "matched"), sampler=sampler)
-    drawn = out[:, td.cell_map(~plan(photo, "matched").real(), TILE, out.shape[1:])]
+    drawn = out[:, spread(~plan(photo, "matched").real())[:out.shape[1], :out.shape[2]]]
     low, high = (bound[:, 0] for bound in photo.bounds())
     assert (drawn >= low - 1e-5).all() and (drawn <= high + 1e-5).all()
 
@@ -172,8 +171,12 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-            for _ in td.outpaint(None, td.Canvas(photo, layout, TILE, "cpu"), layout.passes, batch_size, draw, 0):
-                pass
+            canvas, count = td.Canvas(layout, len(photo.x), "cpu"), 0
+            for cells in layout.passes:
+                for _ in td.outpaint(None, canvas, [cells], batch_size, draw, 0):
+                    pass
+                count += len(cells)
+                del masks[count:]  # copies that fill the last batch up
         assert shown[1] == shown[5], kind
 
 
@@ -258,6 +261,10 @@ def test_stripes_run_on_beyond_the_photo_s_edges():
         assert torch.corrcoef(torch.stack([strip.flatten(), truth.flatten()]))[0, 1] > 0.7
 
 
+def sketches_of(layout):
+    return torch.stack([td.draw_sketch(layout, cell) for cell in layout.passes[0]])
+
+
 def border(x, name):
     """The outermost line of pixels of x [C, T, T] in a direction."""
     return {"N": x[:, 0], "S": x[:, -1], "W": x[:, :, 0], "E": x[:, :, -1]}[name]
@@ -267,7 +274,8 @@ def border(x, name):
 def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
     layout = plan(photo, kind, 3)
     wide, middle = td.continue_photo(photo.x, TILE), slice(4, -4)
-    for (i, j), sketch in zip(layout.passes[0], td.draw_sketches(layout, TILE)):
+    for i, j in layout.passes[0]:
+        sketch = td.draw_sketch(layout, (i, j))
         for name, (di, dj) in td.OFFSETS.items():
             if 0 <= i + di < len(layout.source) and 0 <= j + dj < layout.source.shape[1]:
                 y, x = layout.source[i + di, j + dj] + TILE - np.array([di, dj]) * TILE
@@ -277,8 +285,8 @@ def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
 
 def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure_noise(net, photo, monkeypatch):
     layout, alphas_cumprod = plan(photo, "matched"), td.cosine_schedule(100)
-    rings, present = td.Canvas(photo, layout, TILE, "cpu").neighbours(layout.passes[0][:2])
-    sketch = td.draw_sketches(layout, TILE)[:2]
+    rings, present = td.Canvas(layout, len(photo.x), "cpu").neighbours(layout.passes[0][:2])
+    sketch = sketches_of(layout)[:2]
 
     def draw(sketch, start):
         generators = [torch.Generator().manual_seed(k) for k in range(2)]
@@ -295,19 +303,18 @@ def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure
 
 def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     layout, seen = plan(photo, "matched"), []
-    sketches = td.draw_sketches(layout, TILE)
+    sketches = sketches_of(layout)
 
     def draw(net, rings, present, generators, sketch):
         seen.extend(sketch)
         yield 0, sketch, None
 
-    canvas = td.Canvas(photo, layout, TILE, "cpu")
-    for _ in td.outpaint(net, canvas, layout.passes, 3, draw, 0, sketches):
+    canvas = td.Canvas(layout, len(photo.x), "cpu")
+    for _ in td.outpaint(net, canvas, layout.passes, 3, draw, 0, lambda cell: td.draw_sketch(layout, cell)):
         pass
-    assert torch.equal(torch.stack(seen), sketches)
-    (i, j), sketch = layout.passes[0][-1], sketches[-1]
-    y, x = i * TILE + canvas.halo, j * TILE + canvas.halo
-    assert torch.equal(canvas.x[:, y:y + TILE, x:x + TILE], sketch)
+    assert torch.equal(torch.stack(seen)[:len(sketches)], sketches)
+    for (i, j), sketch in zip(layout.passes[0], sketches):
+        assert torch.equal(canvas.cut((i * TILE, j * TILE), (TILE, TILE)), sketch)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -319,7 +326,7 @@ def test_a_matched_layout_has_the_photo_s_mean_colour(seed, monkeypatch):
     def shifts():
         layout = plan(photo, "matched", 3, seed)
         real = torch.stack([photo.x[:, y:y + TILE, x:x + TILE] for y, x in layout.source[layout.real()]])
-        return [float(tiles.mean((0, 2, 3)).abs().max()) for tiles in (real, td.draw_sketches(layout, TILE))]
+        return [float(tiles.mean((0, 2, 3)).abs().max()) for tiles in (real, sketches_of(layout))]
 
     balanced = max(shifts())
     monkeypatch.setattr(td, "BALANCE_COST", 0.0)

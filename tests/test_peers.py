@@ -33,7 +33,7 @@ def small_lucidrains(monkeypatch):
 
 
 def layout_of(photo, kind="ordered", rows=ROWS, columns=COLUMNS, tile=TILE):
-    return td.lay_out(photo, kind, rows, columns, tile, 0)
+    return td.lay_out(photo, kind, td.make_grid(rows * tile, columns * tile, tile), 0)
 
 
 def require(name):

@@ -63,7 +63,7 @@ def make(photo, layout, tile, seconds, seed, steps=None):
     photo, device = peers.plain(photo), td.pick_device()
     precision = td.pick_precision(device)
     diffusion = fit(photo, tile + 2 * td.HALO, seconds, seed, steps, device, precision)
-    canvas = td.Canvas(photo, layout, tile, device)
+    canvas = td.Canvas(layout, len(photo.x), device)
     region = td.region_map(tile, td.HALO).to(device)
     for cells in layout.passes:
         rings, present = canvas.neighbours(cells)
@@ -72,5 +72,4 @@ def make(photo, layout, tile, seconds, seed, steps=None):
             generators = [td.torch_generator(seed, td.DRAWING, *cells[k]) for k in part]
             drawn = draw(diffusion, rings[part], known[part][:, None], generators, precision)
             canvas.place([cells[k] for k in part], td.crop_middle(drawn, tile))
-    rows, columns = layout.source.shape[:2]
-    return photo.pixels(canvas.crop(rows * tile, columns * tile))
+    return photo.pixels(canvas.cut((0, 0), [side * tile for side in layout.grid.shape()]))

@@ -169,10 +169,10 @@ def main():
     c = peers.constants()
     photo = td.load_photo(sys.argv[1], max_side=MAX_SIDE)
     td.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, td.tile_multiple(c.WIDTHS))
-    height, width, rows, columns = td.grid_of(photo, c)
-    layout = td.lay_out(photo, "ordered", rows, columns, c.TILE_SIZE, c.SEED)
+    grid = td.grid_of(photo, c)
+    layout = td.lay_out(photo, "ordered", grid, c.SEED)
     seconds = float(sys.argv[3]) if len(sys.argv) == 4 else 600.0
-    pixels = make(photo, layout, c.TILE_SIZE, seconds, c.SEED, force=False)[:height, :width]
+    pixels = make(photo, layout, c.TILE_SIZE, seconds, c.SEED, force=False)[:grid.size[0], :grid.size[1]]
     folder = Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     td.save_png(folder / "output_texture_3x3_bad.png", np.ascontiguousarray(pixels))

@@ -1,0 +1,104 @@
+"""Several processes that do the job together, by torchrun with Gloo."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, draw_pixels, environment, tiny
+from PIL import Image
+
+import texture_diffusion as td
+
+STEPS = 5
+RUN = f"""
+import os, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+import torch
+import texture_diffusion as td
+td.pick_precision = lambda device: torch.float32
+torch.set_num_threads(1)
+die, train_step = int(os.environ.get("DIE_AT", -1)), td.Trainer.train_step
+def mortal(self):
+    if self.step == die and os.environ.get("RANK") == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_step(self)
+td.Trainer.train_step = mortal
+sys.exit(td.run())
+"""
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Runs the tool in float32 as so many processes in a folder with photo.png: launch(2, folder, EPOCHS=1)."""
+    (tmp_path / "tool.py").write_text(RUN)
+
+    def start(processes, name, die_at=-1, **changes):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(draw_pixels(54, 70)).save(folder / "photo.png")
+        arguments = ["photo.png", *tiny(**{"EPOCH_TILES": 4 * STEPS, "EPOCHS": 1, **changes})]
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [sys.executable, *(launcher if processes > 1 else []), str(tmp_path / "tool.py"), *arguments]
+        return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=environment(DIE_AT=str(die_at), OMP_NUM_THREADS="1"))
+
+    def run(*args, **changes):
+        process = start(*args, **changes)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    run.start, run.folder = start, tmp_path
+    return run
+
+
+def checkpoint(folder):
+    return td.load_checkpoint(folder / "checkpoints/photo.pt")
+
+
+def texture(folder):
+    return np.asarray(Image.open(folder / "samples/photo/output_texture_3x3.png")).astype(int)
+
+
+def test_two_processes_train_and_draw_what_one_does(launch):
+    one, two = launch(1, "one"), launch(2, "two")
+    assert one[0] == two[0] == 0, two[2]
+    assert two[1].count("output:") == 1 and two[2].count("training: 100%") <= 1
+    states = [checkpoint(launch.folder / name) for name in ("one", "two")]
+    assert [state["step"] for state in states] == [STEPS, STEPS]
+    for name, value in states[0]["net"].items():
+        # Sums in another order. AdamW moves a bias whose gradient is little but round-off by its rate all the same.
+        assert torch.allclose(value, states[1]["net"][name], atol=2e-4 if value.ndim == 4 else 1e-3), name
+    assert states[0]["curve"][0][1] == pytest.approx(states[1]["curve"][0][1], rel=1e-4)
+    assert np.abs(texture(launch.folder / "one") - texture(launch.folder / "two")).max() <= 1
+
+
+def test_a_killed_process_ends_the_job_and_one_process_goes_on(launch):
+    more = {"EPOCHS": 3, "SAVE_EVERY": 1}
+    code, _, err = launch(2, "killed", die_at=2 * STEPS + 2, **more)
+    assert code != 0 and "SIGKILL" in err
+    assert checkpoint(launch.folder / "killed")["step"] == 2 * STEPS
+    code, _, err = launch(1, "killed", **more)
+    assert code == 0, err
+    assert checkpoint(launch.folder / "killed")["step"] == 3 * STEPS
+
+
+def test_a_stop_signal_reaches_all_at_the_same_step(launch):
+    process = launch.start(2, "stopped", EPOCHS=400, SAVE_EVERY=1000, PREVIEW_EVERY=1000)
+    curve, start = launch.folder / "stopped/samples/photo/loss.csv", time.time()
+    while not curve.exists() and time.time() - start < 60 and process.poll() is None:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert err.count("the same command") == 1, err
+    assert STEPS <= checkpoint(launch.folder / "stopped")["step"] < 400 * STEPS
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_with_one_sentence(launch):
+    code, _, err = launch(2, "odd", BATCH_SIZE=5)
+    assert code != 0 and err.count("BATCH_SIZE is 5") == 1
