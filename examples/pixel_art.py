@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 SIDE = 32
+FAINT = 0.35  # contrast of alpha as it is learned: at its own it would drown the colours in the same noise
 
 # ---------------------------------------------------------------------------------------------
 # Data
@@ -28,22 +29,20 @@ SIDE = 32
 INK = (24, 20, 37)
 RAMPS = (  # light, middle, dark
     ((246, 117, 122), (228, 59, 68), (158, 40, 53)), ((254, 231, 97), (254, 174, 52), (190, 108, 40)),
-    ((149, 230, 105), (62, 187, 80), (28, 111, 80)), ((139, 220, 250), (44, 140, 233), (30, 78, 160)),
-    ((222, 160, 246), (160, 82, 205), (94, 42, 134)), ((255, 255, 255), (192, 203, 220), (120, 134, 160)),
-    ((232, 183, 150), (184, 111, 80), (115, 62, 57)), ((250, 178, 205), (240, 100, 160), (172, 50, 110)))
+    ((149, 230, 105), (62, 187, 80), (28, 111, 80)), ((139, 220, 250), (44, 140, 233), (30, 78, 160)))
 
 
 def draw_icons(count, seed=0):
-    """Icons of eight kinds in turn, uint8 [count, 32, 32, 4]."""
+    """Icons of the kinds in turn, uint8 [count, 32, 32, 4]."""
     rng = np.random.default_rng(seed)
     return np.stack([draw_icon(SHAPES[k % len(SHAPES)], rng) for k in range(count)])
 
 
 def draw_icon(shape, rng):
     """One icon with an outline, light from the upper left, and sizes and colours at random, uint8 [32, 32, 4]."""
-    radius = rng.uniform(8.5, 12.5)
+    radius = rng.uniform(10, 12.5)
     y, x = (np.mgrid[:SIDE, :SIDE] - 15.5 + rng.uniform(-1, 1, (2, 1, 1))) / radius
-    angle = rng.uniform(-0.25, 0.25)
+    angle = rng.uniform(-0.1, 0.1)
     x, y = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     body, inner = shape(x, y, rng)
     edge = grow(body) & ~body
@@ -91,16 +90,7 @@ def key(x, y, rng):
     return ((ring < 0.48) & (ring > 0.2)) | ((np.abs(x) < 0.15) & (y > -0.2) & (y < 1.05)) | teeth, x < -9
 
 
-def drop(x, y, rng):
-    return (np.hypot(x, y - 0.3) < 0.7) | ((np.abs(x) < 0.62 * (y + 1.1)) & (y < 0.1)), np.hypot(x + 0.3, y - 0.3) < 0.2
-
-
-def house(x, y, rng):
-    door = (np.abs(x - rng.uniform(-0.3, 0.3)) < 0.2) & (y > 0.35)
-    return ((np.abs(x) < 0.75) & (y > -0.1) & (y < 0.95)) | ((np.abs(x) < 0.9 * (y + 1.1)) & (y < 0)), door
-
-
-SHAPES = (heart, star, coin, shield, apple, key, drop, house)
+SHAPES = (heart, star, coin, shield, apple, key)
 
 
 def read_icons(folder):
@@ -134,11 +124,19 @@ def read_icon(path):
 
 
 def hide(icons):
-    """The same with the mean colour of what is visible wherever nothing is: hidden colours need not be learned."""
+    """The same with the mean colour of what is visible wherever nothing is, since hidden colours need not be learned,
+    and with alpha FAINT; see unhide."""
     alpha = icons[..., 3:] / 255
     mean = (icons[..., :3] * alpha).sum((0, 1, 2)) / max(alpha.sum(), 1)
     rgb = icons[..., :3] * alpha + mean * (1 - alpha)
-    return np.concatenate([rgb.round().astype(np.uint8), icons[..., 3:]], -1)
+    faint = 127.5 + (icons[..., 3:] - 127.5) * FAINT
+    return np.concatenate([rgb, faint], -1).round().astype(np.uint8)
+
+
+def unhide(icons):
+    """Icons with alpha from FAINT to full contrast."""
+    alpha = (127.5 + (icons[..., 3:] - 127.5) / FAINT).round().clip(0, 255)
+    return np.concatenate([icons[..., :3], alpha.astype(np.uint8)], -1)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -235,7 +233,7 @@ def draw_forward(path, photo, trainer, x0):
     figure = Figure(figsize=(6.4, 6.8), layout="constrained", facecolor="#d8dde6")
     for row, axes in enumerate(figure.subplots(len(t), len(columns))):
         for axis, (title, x) in zip(axes, columns.items()):
-            axis.imshow(photo.pixels(x[row]), interpolation="nearest")
+            axis.imshow(unhide(photo.pixels(x[row])), interpolation="nearest")
             axis.set_title(title if row else f"{title}\n", fontsize=9)
             axis.set(xticks=[], yticks=[])
         axes[0].set_ylabel(f"t = {int(t[row]) + 1} of {steps}", fontsize=9)
@@ -244,9 +242,9 @@ def draw_forward(path, photo, trainer, x0):
 
 def generate(trainer, photo, c, data):
     """c.COUNT icons, uint8 [COUNT, 32, 32, 4], snapped to the data's palette if so wished."""
-    parts = [draw(trainer, photo, estimator(trainer, None), min(32, c.COUNT - k), c.SEED + k, "mixed", c.SAMPLE_STEPS)
+    parts = [draw(trainer, photo, estimator(trainer, None), min(32, c.COUNT - k), c.SEED + k, "ddpm", c.SAMPLE_STEPS)
              for k in range(0, c.COUNT, 32)]
-    icons = photo.pixels(torch.cat(parts))
+    icons = unhide(photo.pixels(torch.cat(parts)))
     return snap(icons, palette_of(data)) if c.SNAP else icons
 
 
@@ -259,7 +257,7 @@ def main(argv=None):
     LEARNING_RATE  = 1.2e-3          # peak, after the warm-up
     WIDTHS         = (64, 128, 256)  # channels of the network at 1/2, 1/4, 1/8 of the resolution
     TIMESTEPS      = 1000            # length of the diffusion chain
-    SAMPLE_STEPS   = 50              # network evaluations an icon
+    SAMPLE_STEPS   = 250             # network evaluations an icon, by DDPM
     COUNT          = 32              # icons to draw
     SNAP           = True            # only colours of the data's palette, and no half-transparent pixels
     SEED           = 0               # another seed, other icons

@@ -3,7 +3,7 @@
     python examples/restyle.py                    train on four drawn styles, restyle six drawn scenes
     python examples/restyle.py photo.jpg          restyle a photo (or each photo in a folder)
     python examples/restyle.py photo.jpg STYLES=paintings      styles of yours: a folder with one picture each
-    python examples/restyle.py photo.jpg EPOCHS=0 STRENGTH=0.7 only draw, further from the photo
+    python examples/restyle.py photo.jpg EPOCHS=0 STRENGTH=0.7 only draw, closer to the photo
     python examples/restyle.py photo.jpg --backend diffusers   by Stable Diffusion: see restyle_diffusers.py
 
 What a run makes, in samples/restyle/: <photo>_<style>.png, scores.png (the judge's answers), strength.csv.
@@ -20,8 +20,10 @@ from common import estimator, fit, need, prepare, td
 from matplotlib.figure import Figure
 from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
+from torch.nn import functional as F
 
 TILE = 64
+KEEP = 8  # pixels; what is coarser than this stays as it is in the photo
 STRENGTHS = (0.3, 0.45, 0.6, 0.75, 0.9)  # of the table by which a strength is chosen
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -96,9 +98,15 @@ class StyleDataset:
         return torch.empty(0, 2)
 
 
+def coarse(x):
+    """Pictures [B, C, h, w] without what is finer than KEEP pixels."""
+    return F.interpolate(F.avg_pool2d(x, KEEP), scale_factor=KEEP, mode="bilinear")
+
+
 def restyle(trainer, colours, pixels, label, c, strength):
     """A photo, uint8 [H, W, 3], in a style: noised to a strength and denoised tile by tile, those like the black fields
-    of a checkerboard first, the others among them (SDEdit, arXiv 2108.01073)."""
+    of a checkerboard first, the others among them (SDEdit, arXiv 2108.01073). Each estimate gets the photo's coarse
+    part back (ILVR, arXiv 2108.02938): noise strong enough for the style would take the photo's colours along."""
     height, width = pixels.shape[:2]
     rows, columns = -(-height // TILE), -(-width // TILE)
     x = torch.from_numpy(np.pad(pixels, ((0, rows * TILE - height), (0, columns * TILE - width), (0, 0)), "symmetric"))
@@ -108,7 +116,12 @@ def restyle(trainer, colours, pixels, label, c, strength):
 
     def draw(net, rings, present, generators, sketch):
         told = trainer.dataset.labels[label].expand(len(rings), -1)
-        estimate = estimator(trainer, told, c.GUIDANCE, (rings, present))
+        free, kept = estimator(trainer, told, c.GUIDANCE, (rings, present)), coarse(sketch)
+
+        def estimate(x_t, t):
+            x0 = free(x_t, t)
+            return x0 + kept - coarse(x0)
+
         return td.sample(estimate, (3, TILE, TILE), generators, abar, bounds, "mixed", c.SAMPLE_STEPS, sketch, strength)
 
     def sketch(cell):
@@ -118,7 +131,9 @@ def restyle(trainer, colours, pixels, label, c, strength):
     passes = [[cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1)]
     layout = td.Layout(td.make_grid(height, width, TILE), np.full((rows, columns, 2), -1), passes)
     canvas = td.Canvas(layout, 3, abar.device)
-    for _ in td.outpaint(trainer.ema, canvas, passes, c.BATCH_SIZE, draw, c.SEED, sketch):
+    most = max(map(len, passes))
+    batch = -(-most // -(-most // c.BATCH_SIZE))  # in as many batches, but even ones: none is filled up with copies
+    for _ in td.outpaint(trainer.ema, canvas, passes, batch, draw, c.SEED, sketch):
         pass
     return colours.pixels(canvas.cut((0, 0), (height, width)))
 
@@ -174,8 +189,8 @@ def interval(answers):
 
 
 def similarity(one, other):
-    """Correlation of the luminance of two pictures, uint8 [H, W, 3], in blocks of 8 pixels: the same scene has 1."""
-    small = [np.asarray(Image.fromarray(p).convert("L").reduce(8), float).ravel() for p in (one, other)]
+    """Correlation of the luminance of two pictures, uint8 [H, W, 3], in blocks of 2 pixels: the same picture has 1."""
+    small = [np.asarray(Image.fromarray(p).convert("L").reduce(2), float).ravel() for p in (one, other)]
     return float(np.corrcoef(*small)[0, 1])
 
 
@@ -233,8 +248,8 @@ def main(argv=None):
     # fmt: off
     PHOTO          = ""              # a photo or a folder of photos; "": scenes drawn by this program
     STYLES         = ""              # folder with one picture for each style; "": styles drawn by this program
-    STRENGTH       = 0.6             # how far from the photo: share of the diffusion chain that is gone through
-    EPOCHS         = 40              # training length; 0: only draw
+    STRENGTH       = 0.9             # how far from the photo: share of the diffusion chain that is gone through
+    EPOCHS         = 20              # training length; 0: only draw
     EPOCH_TILES    = 400             # tiles seen in one epoch
     BATCH_SIZE     = 8               # tiles in one step
     LEARNING_RATE  = 1.2e-3          # peak, after the warm-up

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
-from benchmarks import quality, scores
+from benchmarks import quality, scores, wrap
 
 TILE = 32
 SIDE, CELLS = 160, 12  # of the photo in px, of the texture in tiles
@@ -276,3 +276,13 @@ def test_a_wrong_command_line_says_what_is_wrong(words, capsys):
 
 def test_the_cache_is_not_part_of_the_repository():
     assert "benchmarks/cache/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+
+
+def test_the_wrap_of_a_periodic_picture_is_no_seam_and_that_of_a_cut_one_is():
+    rng = np.random.default_rng(0)
+    periodic = gaussian_filter(rng.standard_normal((96, 128, 3)), (3, 3, 0), mode="wrap")
+    periodic = (128 + 40 * periodic / periodic.std()).clip(0, 255).astype(np.uint8)
+    for _, name, value, _, high in wrap.judge(periodic):
+        assert value <= 1.05 * high, name
+    cut = {(direction, name): value > 1.2 * high for direction, name, value, _, high in wrap.judge(periodic[:, :70])}
+    assert cut["x", "1st"] and cut["x", "2nd"] and cut["x", "low"] and not cut["y", "1st"]

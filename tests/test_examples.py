@@ -268,6 +268,15 @@ def test_snapping_takes_the_nearest_colour_and_leaves_nothing_half_transparent()
     assert pixel_art.snap(icon, palette).tolist() == [[[[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 0, 0]]]]
 
 
+def test_hidden_transparency_comes_back_and_is_no_louder_than_the_colours():
+    icons = pixel_art.draw_icons(12)
+    icons[..., 3][icons[..., 3] == 255] = np.random.default_rng(0).integers(1, 256, (icons[..., 3] == 255).sum())
+    hidden = pixel_art.hide(icons)
+    assert np.abs(pixel_art.unhide(hidden)[..., 3].astype(int) - icons[..., 3]).max() <= 2
+    deviations = pixel_art.hide(pixel_art.draw_icons(40)).std((0, 1, 2))
+    assert deviations.max() < 2 * deviations.min()
+
+
 def test_attention_begins_as_nothing_and_sees_the_whole_picture():
     net = td.UNet(4, 32, (8, 16, 16), halo=0, unshuffle=2)
     block = net.down[1]
