@@ -20,7 +20,7 @@ class PngBands:
 
     def __init__(self, path, size, text):
         self.path, self.size, self.part = path, size, path.with_name(f".{path.name}.part")
-        self.rows, self.adler, self.text = 0, 1, text
+        self.rows, self.adler, self.length, self.text = 0, 1, 0, text  # length of the part, bytes
         free, most = shutil.disk_usage(path.parent).free, 3.01 * size[0] * size[1] + 1e6
         if free < most:
             raise td.UserError(f"a picture of {size[1]} x {size[0]} pixels can take {most / 1e9:.2f} GB and the disk "
@@ -28,24 +28,26 @@ class PngBands:
 
     def state(self):
         """What is needed to go on."""
-        return {"rows": self.rows, "adler": self.adler, "length": self.part.stat().st_size if self.rows else 0}
+        return {"rows": self.rows, "adler": self.adler, "length": self.length}
 
     def resume(self, rows, adler, length):
         """Go on from a state; ValueError if the part of the file is not there."""
         if rows and self.part.stat().st_size < length:
             raise ValueError(f"{self.part} is cut short")
-        if rows:
-            os.truncate(self.part, length)
-        self.rows, self.adler = rows, adler
+        self.rows, self.adler, self.length = rows, adler, length
 
     def write(self, pixels):
-        """Add uint8 [h, W, 3]; the last row ends the file."""
+        """Add uint8 [h, W, 3]; the last row ends the file. Of several processes the first writes."""
+        if td.team.rank:
+            return
         rows = filtered(pixels)
         packer = zlib.compressobj(6, zlib.DEFLATED, -15)
         self.adler, last = zlib.adler32(rows, self.adler), self.rows + len(pixels) == self.size[0]
         data = packer.compress(rows) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
         try:
-            with open(self.part, "ab" if self.rows else "wb") as file:
+            with open(self.part, "r+b" if self.rows else "wb") as file:
+                file.seek(self.length)
+                file.truncate()  # what was written after the state was kept
                 if not self.rows:
                     file.write(self.head())
                     data = b"\x78\x9c" + data  # the header of the zlib stream
@@ -54,6 +56,7 @@ class PngBands:
                     file.write(chunk(b"IEND", b""))
                 file.flush()
                 os.fsync(file.fileno())
+                self.length = file.tell()
             self.rows += len(pixels)
             if last:
                 os.replace(self.part, self.path)

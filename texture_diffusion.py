@@ -2021,6 +2021,8 @@ def announce(photo, trainer, c):
     device, net = trainer.alphas_cumprod.device, trainer.net
     grid = grid_of(photo, c)
     _, (height, width) = window_of(grid, c.REGION)
+    if height * width > WHOLE_PIXELS:
+        band_writer()
     print(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
           f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {device.type}, "
           f"{str(net.precision).removeprefix('torch.')}")
@@ -2065,23 +2067,22 @@ def plan_texture(photo, c, seed):
 def make_texture(folder, photo, trainer, draw, c, seed, stop, trained):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
     layout, path = plan_texture(photo, c, seed), folder / f"output_texture_{texture_name(c, seed)}.png"
-    windows = bands_of(*window_of(layout.grid, c.REGION), c.TILE_SIZE)
+    window = window_of(layout.grid, c.REGION)
+    windows = bands_of(*window, c.TILE_SIZE)
     versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
     if len(windows) == 1:
         writer = Picture(path, text)
     else:
-        from png_bands import PngBands
-
-        writer = PngBands(path, (sum(height for _, (height, _) in windows), windows[0][1][1]), text)
+        writer = band_writer()(path, window[1], text)
     start = time.perf_counter()
     pixels = draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer)
     seconds = time.perf_counter() - start
-    corner = windows[-1][0]
+    corner, count = windows[-1][0], sum(map(len, needed(layout, *window)))
     draw_layout(folder / f"layout{texture_name(c, seed).removeprefix(scale_name(c))}.png", pixels, layout, corner)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
         draw_wrapped(path.with_name(f"{path.stem}_wrapped.png"), pixels, c.TILEABLE)
-    print_figures(path, writer.size, photo, pixels, layout, corner, seed, seconds, trained)
+    print_figures(path, window[1], photo, pixels, layout, corner, seed, (seconds, count), trained)
 
 
 def scale_name(c):
@@ -2097,15 +2098,16 @@ def texture_name(c, seed):
     return "_".join(part for part in parts if part)
 
 
-def print_figures(path, size, photo, pixels, layout, corner, seed, seconds, trained):
-    """Print the run's figures; pixels: the last band of the texture, which is all of it, if it is not large."""
+def print_figures(path, size, photo, pixels, layout, corner, seed, drawn, trained):
+    """Print the run's figures; drawn, trained: (seconds, tiles); pixels: the last band, which is all of the texture, if
+    it is not large."""
     seam_1st, seam_2nd = seam_ratios(pixels, layout, corner)
     memory = peak_memory()
     figures = {
         "output": path, "size": f"{size[1]} x {size[0]}", "seed": seed,
-        "training_seconds": f"{trained[0]:.1f}", "sampling_seconds": f"{seconds:.1f}",
+        "training_seconds": f"{trained[0]:.1f}", "sampling_seconds": f"{drawn[0]:.1f}",
         "training_tiles_per_second": f"{trained[1] / trained[0]:.2f}" if trained[1] else "none",
-        "sampling_tiles_per_second": f"{layout.made().sum() / seconds:.2f}",
+        "sampling_tiles_per_second": f"{drawn[1] / drawn[0]:.2f}",
         "peak_memory_gb": f"{memory / 1e9:.2f}" if memory else "unknown",
         "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
         "colour_difference": f"{colour_difference(pixels, layout, photo, corner):.3f}",
@@ -2117,25 +2119,37 @@ def print_figures(path, size, photo, pixels, layout, corner, seed, seconds, trai
 # A large texture is drawn, written and forgotten in bands, so that memory does not grow with it. Where it stands is
 # kept beside it: finished bands in the file, and the tiles on which later bands depend.
 
+WHOLE_PIXELS = 1e7  # of the largest texture that is drawn in one piece
 BAND_PIXELS = 4e6  # of a band, about
 
 
 def bands_of(corner, size, tile):
     """A window of the texture cut into bands from top to bottom, [(corner (y, x), size (h, w))]."""
     (y, x), (height, width) = corner, size
+    if height * width <= WHOLE_PIXELS:
+        return [(corner, size)]
     step = max(1, int(BAND_PIXELS / (tile * width))) * tile
     return [((y + at, x), (min(step, height - at), width)) for at in range(0, height, step)]
+
+
+def band_writer():
+    """The class that writes bands, which is in a file of its own; UserError without it."""
+    try:
+        from png_bands import PngBands
+    except ModuleNotFoundError:
+        raise UserError(f"textures of more than {WHOLE_PIXELS / 1e6:g} megapixels are written by png_bands.py, which "
+                        "must lie beside this script; get it, or choose a smaller OUTPUT_SIZE or SCALE") from None
+    return PngBands
 
 
 class Picture:
     """A texture that is written in one piece."""
 
     def __init__(self, path, text):
-        self.path, self.text, self.size = path, text, None
+        self.path, self.text = path, text
 
     def write(self, pixels):
         """Write uint8 [H, W, 3]."""
-        self.size = pixels.shape[:2]
         save_png(self.path, pixels, self.text)
 
     def state(self):

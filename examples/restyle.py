@@ -1,6 +1,6 @@
 """A photo in, four pictures out, each in another style, and a figure that says how well each style took.
 
-    python examples/restyle.py                    train on four drawn styles, restyle six drawn scenes
+    python examples/restyle.py                    train on four drawn styles, restyle four drawn scenes
     python examples/restyle.py photo.jpg          restyle a photo (or each photo in a folder)
     python examples/restyle.py photo.jpg STYLES=paintings      styles of yours: a folder with one picture each
     python examples/restyle.py photo.jpg EPOCHS=0 STRENGTH=0.7 only draw, closer to the photo
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 TILE = 64
 KEEP = 8  # pixels; what is coarser than this stays as it is in the photo
-STRENGTHS = (0.3, 0.45, 0.6, 0.75, 0.9)  # of the table by which a strength is chosen
+STRENGTHS = (0.3, 0.6, 0.9)  # of the table by which a strength is chosen
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 # ---------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 def read_photos(path):
     """{name: uint8 [H, W, 3]}: the photo, or those in the folder, or drawn scenes if the path is empty."""
-    return read_folder(path, "photos") if path else {f"scene{k}": draw_scene(k) for k in range(6)}
+    return read_folder(path, "photos") if path else {f"scene{k}": draw_scene(k) for k in range(4)}
 
 
 def read_folder(path, wanted):
@@ -249,14 +249,14 @@ def main(argv=None):
     PHOTO          = ""              # a photo or a folder of photos; "": scenes drawn by this program
     STYLES         = ""              # folder with one picture for each style; "": styles drawn by this program
     STRENGTH       = 0.9             # how far from the photo: share of the diffusion chain that is gone through
-    EPOCHS         = 20              # training length; 0: only draw
+    EPOCHS         = 16              # training length; 0: only draw
     EPOCH_TILES    = 400             # tiles seen in one epoch
     BATCH_SIZE     = 8               # tiles in one step
     LEARNING_RATE  = 1.2e-3          # peak, after the warm-up
     DROPOUT        = 0.4             # share of training tiles that see other neighbours than N W E S
     WIDTHS         = (64, 128, 256)  # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS      = 1000            # length of the diffusion chain
-    SAMPLE_STEPS   = 20              # network evaluations a tile
+    SAMPLE_STEPS   = 15              # network evaluations a tile
     GUIDANCE       = 1.5             # how far to go in the direction that the style gives; 1: as trained
     SEED           = 0               # another seed, other pictures
     OUTPUT_DIR     = "samples"       # pictures go to restyle/ in here

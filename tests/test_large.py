@@ -264,15 +264,17 @@ def test_bands_are_the_texture_in_one_piece(drawing, tmp_path, monkeypatch, chan
     at_once = np.asarray(Image.open(path))
     path.unlink()
     monkeypatch.setattr(td, "BAND_PIXELS", 1)
+    monkeypatch.setattr(td, "WHOLE_PIXELS", 1)
     assert drawing(OUTPUT_SIZE="(130,140)", **changes).code == 0
     assert at_once.shape == (140, 130, 3) and np.array_equal(np.asarray(Image.open(path)), at_once)
     assert not [p for p in path.parent.iterdir() if p.name.startswith(".")]
 
 
-@pytest.mark.parametrize("band_pixels", [1, 4e6])
+@pytest.mark.parametrize("band_pixels", [1, 1e7])
 @pytest.mark.parametrize("after", [1, 5, 11])
 def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_path, monkeypatch, band_pixels, after):
     monkeypatch.setattr(td, "BAND_PIXELS", band_pixels)
+    monkeypatch.setattr(td, "WHOLE_PIXELS", band_pixels)
     place, count = td.Canvas.place, []
     monkeypatch.setattr(td.Canvas, "place", lambda *args: count.append(1) or place(*args))
     assert drawing(OUTPUT_SIZE="(130,140)", TILEABLE="y").code == 0
@@ -294,6 +296,13 @@ def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_
     assert drawing(OUTPUT_SIZE="(130,140)", TILEABLE="y").code == 0
     assert np.array_equal(np.asarray(Image.open(path)), unbroken)
     assert len(count) - before <= batches - after, "what was drawn before the stop was drawn again"
+
+
+def test_without_the_writer_of_bands_only_large_textures_are_refused(drawing, monkeypatch):
+    monkeypatch.setitem(td.sys.modules, "png_bands", None)
+    assert drawing().code == 0
+    result = drawing(OUTPUT_SIZE="(4000,4000)")
+    assert result.code == 2 and "png_bands.py" in result.err
 
 
 def test_a_region_of_the_command_is_that_part_of_its_texture(drawing, tmp_path):
