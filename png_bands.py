@@ -6,7 +6,6 @@ section 12.7) advises: for each row the filter with the smallest sum of absolute
 """
 
 import os
-import shutil
 import struct
 import zlib
 
@@ -21,10 +20,6 @@ class PngBands:
     def __init__(self, path, size, text):
         self.path, self.size, self.part = path, size, path.with_name(f".{path.name}.part")
         self.rows, self.adler, self.length, self.text = 0, 1, 0, text  # length of the part, bytes
-        free, most = shutil.disk_usage(path.parent).free, 3.01 * size[0] * size[1] + 1e6
-        if free < most:
-            raise td.UserError(f"a picture of {size[1]} x {size[0]} pixels can take {most / 1e9:.2f} GB and the disk "
-                               f"has {free / 1e9:.2f} GB left; choose another OUTPUT_DIR or a smaller OUTPUT_SIZE")
 
     def state(self):
         """What is needed to go on."""

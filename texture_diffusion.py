@@ -49,6 +49,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -2021,8 +2022,7 @@ def announce(photo, trainer, c):
     device, net = trainer.alphas_cumprod.device, trainer.net
     grid = grid_of(photo, c)
     _, (height, width) = window_of(grid, c.REGION)
-    if height * width > WHOLE_PIXELS:
-        band_writer()
+    check_room(c.OUTPUT_DIR, height, width)
     print(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
           f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {device.type}, "
           f"{str(net.precision).removeprefix('torch.')}")
@@ -2140,6 +2140,16 @@ def band_writer():
         raise UserError(f"textures of more than {WHOLE_PIXELS / 1e6:g} megapixels are written by png_bands.py, which "
                         "must lie beside this script; get it, or choose a smaller OUTPUT_SIZE or SCALE") from None
     return PngBands
+
+
+def check_room(folder, height, width):
+    """UserError if a texture cannot be written: no room on the disk, or no writer for its size."""
+    if height * width > WHOLE_PIXELS:
+        band_writer()
+    free, most = shutil.disk_usage(folder).free, 3.01 * height * width + 1e6  # bytes
+    if free < most:
+        raise UserError(f"a texture of {width} x {height} pixels can take {most / 1e9:.2f} GB and the disk has "
+                        f"{free / 1e9:.2f} GB left; choose another OUTPUT_DIR or a smaller OUTPUT_SIZE or SCALE")
 
 
 class Picture:

@@ -252,7 +252,7 @@ def main(argv=None):
     """Train on icons and draw new ones; argv: a folder and overrides such as EPOCHS=0."""
     # fmt: off
     DATA           = ""              # folder with .png files of 32 x 32 pixels; "": icons drawn by this program
-    EPOCHS         = 60              # times that every icon is seen; 0: only draw
+    EPOCHS         = 54              # times that every icon is seen; 0: only draw
     BATCH_SIZE     = 16              # icons in one step
     LEARNING_RATE  = 1.2e-3          # peak, after the warm-up
     WIDTHS         = (64, 128, 256)  # channels of the network at 1/2, 1/4, 1/8 of the resolution

@@ -241,19 +241,13 @@ def test_a_png_in_bands_goes_on_where_it_stopped(tmp_path):
         png_bands.PngBands(tmp_path / "b.png", (40, 50), {}).resume(**state)
 
 
-def test_a_disk_too_small_is_named_before_drawing(tmp_path, monkeypatch):
-    monkeypatch.setattr(png_bands.shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
-    with pytest.raises(td.UserError, match=r"3\.2\d GB.*2\.00 GB"):
-        png_bands.PngBands(tmp_path / "a.png", (32768, 32768), {})
-
-
 @pytest.fixture
 def drawing(tmp_path, monkeypatch, tool):
     """A function that draws with a tiny model in tmp_path, which it trains at first."""
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     assert tool("photo.png", *tiny(EPOCHS=1)).code == 0
-    return lambda **changes: tool("photo.png", *tiny(EPOCHS=0, **changes))
+    return lambda **changes: tool("photo.png", *tiny(**{"EPOCHS": 0, **changes}))
 
 
 @pytest.mark.parametrize("changes", [{}, {"TILEABLE": "xy"}, {"REDRAW_ORIGINALS": True, "TILEABLE": "x"}])
@@ -296,6 +290,12 @@ def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_
     assert drawing(OUTPUT_SIZE="(130,140)", TILEABLE="y").code == 0
     assert np.array_equal(np.asarray(Image.open(path)), unbroken)
     assert len(count) - before <= batches - after, "what was drawn before the stop was drawn again"
+
+
+def test_a_disk_too_small_is_named_before_anything_is_done(drawing, monkeypatch):
+    monkeypatch.setattr(td.shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
+    result = drawing(OUTPUT_SIZE="(32768,32768)", EPOCHS=2)
+    assert result.code == 2 and "3.23 GB" in result.err and "2.00 GB" in result.err and "training" not in result.err
 
 
 def test_without_the_writer_of_bands_only_large_textures_are_refused(drawing, monkeypatch):

@@ -60,6 +60,7 @@ def draw(diffusion, rings, known, generators, precision):
 
 def make(photo, layout, tile, seconds, seed, steps=None):
     """The texture, uint8 [H, W, 3]; see benchmarks/peers/__init__.py."""
+    layout = layout._replace(views=tuple(view * photo.std + photo.mean for view in layout.views))  # as peers.plain
     photo, device = peers.plain(photo), td.pick_device()
     precision = td.pick_precision(device)
     diffusion = fit(photo, tile + 2 * td.HALO, seconds, seed, steps, device, precision)
