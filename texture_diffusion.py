@@ -946,7 +946,7 @@ class StopSignals:
 
 
 class Stopped(Exception):
-    """The person stopped the run; args are a sentence and the signal's number."""
+    """The person stopped the run; args are a sentence and the signal's number, None if another process received it."""
 
 
 # =============================================================================================
@@ -2243,7 +2243,7 @@ def run(main=main):
         return 2 if isinstance(error, UserError) else 1
     except Stopped as stopped:
         print(f"{name}: {stopped.args[0]}", file=sys.stderr)
-        return 128 + stopped.args[1]
+        return 128 + (stopped.args[1] or signal.SIGTERM)
     except torch.OutOfMemoryError:
         print(f"{name}: the memory is full; try a smaller BATCH_SIZE or TILE_SIZE", file=sys.stderr)
         return 1

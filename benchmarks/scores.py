@@ -75,8 +75,10 @@ def read_texture(path, photo_path):
     constants = ast.literal_eval(image.text["constants"])
     photo = td.load_photo(photo_path, constants["CROP"], constants["MAX_SIDE"])
     tile, pixels = constants["TILE_SIZE"], np.asarray(image.convert("RGB"))
-    return photo, pixels, td.lay_out(photo, constants["LAYOUT"], td.make_grid(*pixels.shape[:2], tile),
-                                     int(image.text["seed"])), tile
+    grid = td.make_grid(*pixels.shape[:2], tile, constants.get("TILEABLE", "none"))  # a file of before has none
+    layout = td.lay_out(photo, constants["LAYOUT"], grid, int(image.text["seed"]), constants.get("AUGMENT", "none"),
+                        constants.get("REDRAW_ORIGINALS", False))
+    return photo, pixels, layout, tile
 
 
 def tiles_where(pixels, layout, tile, real):
