@@ -895,8 +895,8 @@ def load_checkpoint(path):
 
 def differences(saved, constants, names):
     """Sentences such as "TILE_SIZE is 64 here and 128 in the checkpoint", one for each name that differs."""
-    return [f"{name} is {constants[name]} here and {saved[name]} in the checkpoint"
-            for name in names if name in saved and saved[name] != constants[name]]
+    return [f"{name} is {constants[name]} here and {saved.get(name)} in the checkpoint"
+            for name in names if saved.get(name) != constants[name]]
 
 
 def check_checkpoint(path, state, constants, photo, training):
@@ -906,8 +906,8 @@ def check_checkpoint(path, state, constants, photo, training):
         size, here = state["size"], tuple(photo.x.shape[1:])
         raise UserError(f"{path} was trained on another photo or part of it ({size[1]} x {size[0]} pixels there, "
                         f"{here[1]} x {here[0]} here; the file, CROP or MAX_SIDE differ). {advice}")
-    wrong = differences(state["constants"], constants, NETWORK_CONSTANTS)
-    other = differences(state["constants"], constants, TRAINING_CONSTANTS)
+    saved = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant
+    wrong, other = (differences(saved, constants, names) for names in (NETWORK_CONSTANTS, TRAINING_CONSTANTS))
     if wrong or (training and other):
         raise UserError(f"{path} does not fit: {'; '.join(wrong + other)}. {advice}")
     return [f"{path}: {difference}; it only matters for training" for difference in other]
@@ -1215,8 +1215,8 @@ SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: dist
 # A direction that wraps around has an even number of tiles: its ends must not be of one colour of the checkerboard.
 # Where these are too long together, the two of each pair overlap:
 #
-#     |  real   |  gap    |  real   |  gap    |      Gaps lie above real tiles, so that only these are trimmed; gaps of
-#     |    gap  |    real |    gap  |    real |      odd rows above those of even rows, and are drawn after them.
+#     | real|   gap   | real|   gap   |      Gaps lie above real tiles, so that only these are trimmed; gaps of odd
+#     |   gap   | real|   gap   | real|      rows lie above those of even rows, and are drawn after them.
 
 
 class Grid(NamedTuple):
@@ -1276,8 +1276,8 @@ def make_grid(height, width, tile, tileable="none"):
     for side, wrap, name in zip((height, width), wraps, ("high", "wide")):
         if wrap and side < least:
             raise UserError(f"a texture {side} pixels {name} is too small to be tileable with TILE_SIZE = {tile}; "
-                            f"the smallest is {least}, since there are 4 tiles or more in a ring and half of each "
-                            "second one, or more, is kept")
+                            f"the smallest is {least}: a ring has 4 tiles or more, of which each second one is "
+                            "trimmed to a quarter at most")
     return Grid(tile, (height, width), tuple(map(tile_lines, (height, width), (tile, tile), wraps)), wraps)
 
 
@@ -2076,9 +2076,8 @@ def make_texture(folder, photo, trainer, draw, c, seed, stop, trained):
     else:
         writer = band_writer()(path, window[1], text)
     start = time.perf_counter()
-    pixels = draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer)
-    seconds = time.perf_counter() - start
-    corner, count = windows[-1][0], sum(map(len, needed(layout, *window)))
+    pixels, count = draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer)
+    seconds, corner = time.perf_counter() - start, windows[-1][0]
     draw_layout(folder / f"layout{texture_name(c, seed).removeprefix(scale_name(c))}.png", pixels, layout, corner)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
         draw_wrapped(path.with_name(f"{path.stem}_wrapped.png"), pixels, c.TILEABLE)
@@ -2173,7 +2172,7 @@ class Picture:
 def draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer):
     """Draw the bands of a texture, with a progress bar, and have the writer write them; goes on where it was stopped.
 
-    Returns the last band, uint8 [h, w, 3].
+    Returns the last band, uint8 [h, w, 3], and how many tiles there were left to draw.
     """
     canvas = Canvas(layout, len(photo.x), trainer.alphas_cumprod.device)
     key = drawing_key(photo, trainer, layout, c, seed)
@@ -2203,7 +2202,7 @@ def draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer):
                 keep(k + 1)
     if not team.rank:
         unfinished.unlink(missing_ok=True)
-    return pixels
+    return pixels, left
 
 
 def drawing_key(photo, trainer, layout, c, seed):

@@ -111,7 +111,7 @@ def restyle(trainer, colours, pixels, label, c, strength):
     rows, columns = -(-height // TILE), -(-width // TILE)
     x = torch.from_numpy(np.pad(pixels, ((0, rows * TILE - height), (0, columns * TILE - width), (0, 0)), "symmetric"))
     x = (x.permute(2, 0, 1) / 127.5 - 1 - colours.mean) / colours.std
-    abar, cells = trainer.alphas_cumprod, list(np.ndindex(rows, columns))
+    tiles, abar, cells = td.split_tiles(x, TILE), trainer.alphas_cumprod, list(np.ndindex(rows, columns))
     bounds = [bound.to(abar.device) for bound in colours.bounds()]
 
     def draw(net, rings, present, generators, sketch):
@@ -124,16 +124,12 @@ def restyle(trainer, colours, pixels, label, c, strength):
 
         return td.sample(estimate, (3, TILE, TILE), generators, abar, bounds, "mixed", c.SAMPLE_STEPS, sketch, strength)
 
-    def sketch(cell):
-        y, left = (k * TILE for k in cell)
-        return x[:, y:y + TILE, left:left + TILE]
-
     passes = [[cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1)]
     layout = td.Layout(td.make_grid(height, width, TILE), np.full((rows, columns, 2), -1), passes)
     canvas = td.Canvas(layout, 3, abar.device)
     most = max(map(len, passes))
     batch = -(-most // -(-most // c.BATCH_SIZE))  # in as many batches, but even ones: none is filled up with copies
-    for _ in td.outpaint(trainer.ema, canvas, passes, batch, draw, c.SEED, sketch):
+    for _ in td.outpaint(trainer.ema, canvas, passes, batch, draw, c.SEED, tiles.__getitem__):
         pass
     return colours.pixels(canvas.cut((0, 0), (height, width)))
 

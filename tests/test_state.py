@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_trainer
+from conftest import constants, draw_photo, make_trainer
 
 import texture_diffusion as td
 
@@ -167,3 +167,15 @@ def test_a_second_interrupt_stops_at_once():
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_checkpoint_from_before_augment_was_trained_without_it_and_one_without_a_tile_size_fits_nothing():
+    photo, now = draw_photo(54, 70), vars(constants("TILE_SIZE=16", "WIDTHS=(8,16)"))
+    old = {name: now[name] for name in td.NETWORK_CONSTANTS + td.TRAINING_CONSTANTS if name != "AUGMENT"}
+    state = {"digest": photo.digest, "size": (54, 70), "constants": old}
+    assert td.check_checkpoint("a.pt", state, now, photo, training=True) == []
+    with pytest.raises(td.UserError, match="AUGMENT is flips here and none"):
+        td.check_checkpoint("a.pt", state, {**now, "AUGMENT": "flips"}, photo, training=True)
+    del old["TILE_SIZE"]
+    with pytest.raises(td.UserError, match="TILE_SIZE is 16 here and None"):
+        td.check_checkpoint("a.pt", state, now, photo, training=False)
