@@ -56,7 +56,7 @@ class PngBands:
             if last:
                 os.replace(self.part, self.path)
         except OSError as error:
-            raise td.RunError(f"{self.path} cannot be written: {error.strerror}; make room, and the same command "
+            raise td.DiskError(f"{self.path} cannot be written: {error.strerror}; make room, and the same command "
                               "goes on from there") from error
 
     def head(self):

@@ -35,6 +35,13 @@ Shapes in comments: B batch, C channels (3, or 1 for a grey photo), H W photo he
 T tile side, S canvas side (tile and a halo on each side), all in pixels.
 """
 
+import os
+import signal
+
+if __name__ == "__main__":  # until run() looks after them: importing torch takes seconds
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop_signal, lambda number, frame: os._exit(128 + number))
+
 import ast
 import bisect
 import contextlib
@@ -44,17 +51,17 @@ import difflib
 import hashlib
 import inspect
 import io
+import json
 import math
-import os
 import platform
 import re
 import shlex
 import shutil
-import signal
 import sys
 import threading
 import time
 import warnings
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -66,7 +73,7 @@ try:
     import torch.nn.functional as F
     import torchvision
     from matplotlib.figure import Figure
-    from PIL import Image, ImageOps, PngImagePlugin
+    from PIL import Image, ImageCms, ImageOps, PngImagePlugin
     from tqdm import tqdm
 except (ImportError, RuntimeError) as problem:  # RuntimeError: torchvision built for another torch
     if "torchvision::nms" in str(problem):
@@ -82,6 +89,7 @@ __version__ = "0.1.0"
 HERE = Path(__file__).resolve().parent
 PHOTO_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 MAX_MEGAPIXELS = 100
+LONGEST_NAME = 120  # bytes of the photo's name in the names of results
 
 
 class UserError(Exception):
@@ -90,6 +98,10 @@ class UserError(Exception):
 
 class RunError(Exception):
     """A run that failed through no wrong input; exit code 1."""
+
+
+class DiskError(RunError):
+    """A file that could not be written; what was there before is as it was."""
 
 
 # =============================================================================================
@@ -141,7 +153,16 @@ def load_photo(path, crop=None, max_side=1024):
         image = small
     pixels = np.asarray(image)
     notes += lighting_note(pixels)
-    return normalise(pixels, Path(path).stem, notes)
+    return normalise(pixels, name_of(path), notes)
+
+
+def name_of(path):
+    """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
+    stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
+    if len(stem.encode()) <= LONGEST_NAME:
+        return stem or "_"
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]  # two long names may differ in their ends alone
+    return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
 def normalise(pixels, name, notes=()):
@@ -158,35 +179,73 @@ def normalise(pixels, name, notes=()):
 
 
 def open_image(path):
-    """The upright first frame of an image file as mode L or RGB, and notes on what was changed."""
-    if not Path(path).is_file():
-        raise UserError(f"there is no photo at {path}; give the path of a PNG, JPEG, TIFF, WEBP or BMP file")
+    """The upright first frame of an image file as mode L or RGB in sRGB, and notes on what was changed."""
+    shown = show(path)
+    if not os.path.isfile(path):  # a folder, a device or an address, too
+        raise UserError(f"there is no photo at {shown}; give the path of a PNG, JPEG, TIFF, WEBP or BMP file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we have a limit of our own
-            image = Image.open(path, formats=PHOTO_FORMATS)
-        if image.width * image.height > MAX_MEGAPIXELS * 1e6:
-            raise Image.DecompressionBombError
-        notes = [f"{path} holds {image.n_frames} pictures; the first is used"] \
-            if getattr(image, "n_frames", 1) > 1 else []
-        image.load()
-        image = ImageOps.exif_transpose(image)
-        return to_8_bit(image, notes), notes
+            warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
+            with Image.open(path, formats=PHOTO_FORMATS) as image:
+                if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+                    raise Image.DecompressionBombError
+                notes = [f"{shown} holds {image.n_frames} pictures; the first is used"] \
+                    if getattr(image, "n_frames", 1) > 1 else []
+                image.load()
+                return to_8_bit(ImageOps.exif_transpose(image), notes), notes
     except Image.DecompressionBombError:
-        raise UserError(f"{path} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
+        raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
     except Image.UnidentifiedImageError:
-        raise UserError(f"{path} is not a picture in one of the formats {', '.join(PHOTO_FORMATS)}") from None
-    except (OSError, SyntaxError, ValueError, NotImplementedError, OverflowError, MemoryError) as error:
-        raise UserError(f"{path} cannot be read, it may be damaged or cut short ({error})") from None
+        raise UserError(f"{shown} is not a picture in one of the formats {', '.join(PHOTO_FORMATS)}") from None
+    except Exception as error:  # decoders raise almost anything on a damaged file
+        raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({one_line(error)})") from None
+
+
+def show(path):
+    """A path for a sentence: on one line, and with every character printable."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def one_line(error):
+    """The first line of what an exception says, or its name."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def to_8_bit(image, notes):
-    """Any Pillow mode to L or RGB without clipping; appends to notes where information is lost."""
+    """Any Pillow mode to L or RGB in sRGB without clipping; appends to notes where information is lost."""
+    profile, alpha = image.info.get("icc_profile"), None
     if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion clips these to white
-        return deep_grey(np.asarray(image, dtype=np.float64), (1, 255, 65535) if image.mode == "F" else (65535,))
+        return deep_grey(np.asarray(image, dtype=np.float32), (1, 255, 65535) if image.mode == "F" else (65535,))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        return flatten_alpha(np.asarray(image.convert("RGBA"), dtype=np.float64), notes)
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+        grey = image.mode in ("1", "L", "LA", "La")
+        image = image.convert("RGBA")
+        alpha, image = image.getchannel("A"), image.convert("L" if grey else "RGB")
+    image = to_srgb(image, profile, notes)
+    return image if alpha is None else flatten_alpha(image, alpha, notes)
+
+
+def to_srgb(image, profile, notes):
+    """An opaque image as L or RGB, its colours converted from an ICC profile (bytes or None) to sRGB."""
+    plain = {"1": "L", "L": "L", "LAB": "LAB"}.get(image.mode, "RGB")
+    try:
+        if image.mode == "LAB":
+            source, name = ImageCms.createProfile("LAB"), "CIE L*a*b*"
+        elif not profile:
+            return image.convert(plain)
+        else:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            name = show(ImageCms.getProfileDescription(source).strip())
+        if "sRGB" in name:
+            return image.convert(plain)
+        image = image if image.mode in ("L", "CMYK", "LAB") else image.convert(plain)
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ImportError) as error:
+        if image.mode == "LAB":
+            raise
+        notes.append(f"its colour profile is broken or of another kind and was left out ({one_line(error)})")
+        return image.convert(plain)
+    notes.append(f"its colours were converted from {name} to sRGB")
+    return converted
 
 
 def deep_grey(values, tops):
@@ -197,16 +256,18 @@ def deep_grey(values, tops):
     return Image.fromarray((values / top * 255).round().astype(np.uint8))
 
 
-def flatten_alpha(rgba, notes):
-    """Blend transparent parts with the mean colour of the visible ones: float [H, W, 4] to RGB."""
-    alpha = rgba[..., 3:] / 255
-    if alpha.max() == 0:
+def flatten_alpha(image, alpha, notes):
+    """Blend transparent parts of an image L or RGB with the mean colour of the visible ones; alpha: an image L."""
+    weights = np.asarray(alpha)
+    if not weights.any():
         raise ValueError("it is fully transparent")
-    if alpha.min() < 1:
-        notes.append("transparent parts were filled with the mean colour of the visible ones; "
-                     "CROP = (x, y, width, height) can leave them out")
-    mean = (rgba[..., :3] * alpha).sum((0, 1)) / alpha.sum()
-    return Image.fromarray((rgba[..., :3] * alpha + mean * (1 - alpha)).round().astype(np.uint8))
+    if weights.all() and weights.min() == 255:
+        return image
+    notes.append("transparent parts were filled with the mean colour of the visible ones; "
+                 "CROP = (x, y, width, height) can leave them out")
+    mean = [np.einsum("yx,yx", np.asarray(channel), weights, dtype=np.float64) / weights.sum(dtype=np.float64)
+            for channel in image.split()]
+    return Image.composite(image, Image.new(image.mode, image.size, tuple(round(value) for value in mean)), alpha)
 
 
 def crop_image(image, crop):
@@ -809,11 +870,13 @@ def pick_device():
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def pick_precision(device):
+def pick_precision(device, before=None):
     """torch.bfloat16 where the hardware computes in it, else torch.float32.
 
     A CPU without bf16 units emulates them slowly, and torch does not say which kind it runs on:
-    the same convolution is timed in both for a moment, and bf16 has to win clearly.
+    the same convolution is timed in both for a moment, and bf16 has to win clearly. A run that goes on keeps
+    the precision of the one before, "float32" or "bfloat16", so that it ends as if it had not been stopped,
+    unless it lost by far.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float32
@@ -826,7 +889,8 @@ def pick_precision(device):
         with torch.inference_mode():
             return min(timed(lambda: layer(y)) for _ in range(8))
 
-    return torch.bfloat16 if seconds(torch.float32) > 1.25 * seconds(torch.bfloat16) else torch.float32
+    enough = {None: 1.25, "float32": 2.5, "bfloat16": 0.7}[before]
+    return torch.bfloat16 if seconds(torch.float32) > enough * seconds(torch.bfloat16) else torch.float32
 
 
 def timed(work):
@@ -850,9 +914,15 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def write_atomically(path, write):
+# Files: what is written takes its place in one step, whole, and what is read is looked at before it is believed
+# (docs/RELIABILITY.md lists what is promised, with the tests).
+
+WINDOWS = os.name == "nt"
+
+
+def write_atomically(path, write, before=None):
     """Call write(file) on a temporary binary file beside path, then put it in path's place in one step; of several
-    processes the first does."""
+    processes the first does. Before that step it calls before(). DiskError if the disk refuses: path is as it was."""
     if team.rank:
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -861,36 +931,316 @@ def write_atomically(path, write):
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        if before is not None:
+            before()
+        replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # torch hides it behind a RuntimeError
+        if not isinstance(cause, OSError):
+            raise
+        raise DiskError(f"{show(path)} cannot be written: {cause.strerror or cause}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-CHECKPOINT_FORMAT = 3
+def replace(source, target):
+    """os.replace that outlasts a crash of the machine; on Windows another program may have the target open for a
+    moment, which is waited for."""
+    for wait in (0.1, 0.2, 0.4, 0.8, 1.6, None):
+        try:
+            os.replace(source, target)
+            break
+        except PermissionError:
+            if not WINDOWS or wait is None:
+                raise
+            time.sleep(wait)
+    if not WINDOWS:  # a name is safe on the disk when its folder is written
+        folder = os.open(target.parent, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # not every disk can
+            os.fsync(folder)
+        os.close(folder)
+
+
+def sweep(folder, pattern):
+    """Delete the temporary files that a killed run left, of files whose names match a regular expression."""
+    for path in folder.iterdir():
+        if re.fullmatch(rf"\.({pattern})\.\d+\.(tmp|link)", path.name):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path, name):
+    """While entered, no other run can lock path; UserError if one does. The lock ends with its process, however that
+    ends. Of several processes of a run the first locks."""
+    file = None if team.rank else open(path, "a+")
+    while file:
+        if not lock(file):
+            file.seek(0)
+            raise UserError(f"another run works on {name} (process {file.read().strip() or 'unknown'}, {show(path)}); "
+                            "wait until it ends, or stop it")
+        if is_at(file, path):
+            break
+        file.close()  # the run before has just deleted it
+        file = open(path, "a+")
+    try:
+        if file:
+            file.truncate(0)
+            print(os.getpid(), file=file, flush=True)
+        yield
+    finally:
+        if file:
+            with contextlib.suppress(OSError):  # Windows deletes no open file: it stays, and does no harm
+                path.unlink()
+            file.close()
+
+
+def is_at(file, path):
+    """Whether an open file is the one at path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def lock(file):
+    """Whether the system's lock of an open file could be taken; a process that ends gives its own back."""
+    try:
+        if WINDOWS:
+            import msvcrt
+
+            file.seek(2**30)  # what is locked cannot be read: far behind the number of the process
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a disk without locks
+        print("note: this disk knows no locks; do not start two runs on one photo at a time")
+    return True
+
+
+class Results:
+    """The folder of a photo's results, with a list of what was made there from which photo, which is kept on leaving.
+
+    A result takes the place of one that was made from the same photo and not changed since; else it gets a new name.
+    """
+
+    def __init__(self, folder, digest):
+        self.folder, self.digest, self.list = folder, digest, folder / ".made.json"
+        self.made = {}  # file's name -> [digest of the photo, SHA-256 of the file, "" while a run is at work]
+        self.chosen = {}  # name -> path
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            found = json.loads(self.list.read_text(encoding="utf-8"))
+            self.made = {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == 2}
+
+    def path(self, name):
+        """The path for the result of this name: itself, or name.2, name.3, ..."""
+        if name not in self.chosen:
+            stem, suffix = os.path.splitext(name)
+            names = (f"{stem}.{n}{suffix}" if n > 1 else name for n in range(1, 10**6))
+            found = None if team.rank else next(name for name in names if self.replaceable(self.folder / name))
+            self.chosen[name] = self.folder / team.first(found)
+            self.made[self.chosen[name].name] = [self.digest, ""]
+            self.keep()
+        return self.chosen[name]
+
+    def replaceable(self, path):
+        """Whether a result may take this path."""
+        photo, digest = self.made.get(path.name, (None, None))
+        return not os.path.lexists(path) or (photo == self.digest and path.is_file() and not path.is_symlink()
+                                             and digest in ("", digest_of(path)))
+
+    def keep(self):
+        """Write the list."""
+        text = json.dumps(self.made, indent=0, sort_keys=True)
+        write_atomically(self.list, lambda file: file.write(text.encode()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for path in self.chosen.values():
+            self.made[path.name][1] = digest_of(path) if path.is_file() else ""
+        with contextlib.suppress(DiskError):  # a full disk: what a run left unsaid may be replaced
+            if self.chosen:
+                self.keep()
+
+
+def digest_of(path):
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+CHECKPOINT_FORMAT = 1  # of those that this script promises to read for ever
+PROGRAM = "texture_diffusion"
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION", "AUGMENT")
 
 
+def generations(path):
+    """The paths of a checkpoint, the newest first, and of the one before it."""
+    return path, path.with_name(f"{path.stem}.previous.pt")
+
+
+def saved(path):
+    """Whether there is any generation of a checkpoint."""
+    return any(map(Path.exists, generations(path)))
+
+
 def save_checkpoint(path, state):
-    """Write a dict of tensors, numbers, strings, lists and dicts; the old file stays until the new one is whole."""
-    write_atomically(path, lambda file: torch.save(state, file))
+    """Write a dict of tensors, numbers, strings, lists and dicts; the file that was there becomes the generation
+    before it. RunError, and nothing is changed, if a value is not finite; DiskError if the disk refuses."""
+    if not finite(state):
+        raise RunError(f"the model is no longer finite and was not saved: {show(path)} is as it was; "
+                       "try a lower LEARNING_RATE with FRESH=True")
+    state = {"program": PROGRAM, "format": CHECKPOINT_FORMAT, "version": __version__, **state}
+    write_atomically(path, lambda file: torch.save(state, file), lambda: keep_generation(path))
+
+
+def keep_generation(path):
+    """Make the file at path the generation before it, if it is whole; it stays at path, too, where that can be."""
+    previous, link = generations(path)[1], path.with_name(f".{path.name}.{os.getpid()}.link")
+    if not path.exists() or zip_fault(path):
+        return
+    try:
+        link.unlink(missing_ok=True)
+        os.link(path, link)
+        replace(link, previous)
+    except OSError:  # a disk without links: for a moment there is only the previous one, which is read then
+        replace(path, previous)
+    finally:
+        link.unlink(missing_ok=True)
+
+
+def finite(value):
+    """Whether all numbers in a nest of dicts, lists, tuples and tensors are finite."""
+    if isinstance(value, torch.Tensor):
+        return not value.is_floating_point() or bool(value.isfinite().all())
+    if isinstance(value, (dict, list, tuple)):
+        return all(map(finite, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def zip_fault(path):
+    """What is wrong with a file that torch.save wrote, None if nothing is: torch.load looks at no checksum, and would
+    unpack a small file to any size."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            members = file.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
+                    or sum(member.file_size for member in members) > path.stat().st_size:
+                return "it is packed"
+            broken = file.testzip()
+            return f"{broken} in it is damaged" if broken else None
+    except Exception as error:  # zipfile raises almost anything on a damaged file
+        return one_line(error)
+
+
+def load_state(path):
+    """Read what torch.save wrote, onto the CPU, without running code from it; ValueError if it is anything else, or not
+    a dict of finite numbers in tensors that are as large as they say."""
+    fault = zip_fault(path)
+    if fault:
+        raise ValueError(fault)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other kinds of files, which are refused
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or not plain(state):
+        raise ValueError("it holds something else than a model")
+    return state
+
+
+def plain(state):
+    """Whether a nest of dicts, lists and tuples holds only strings, None, finite numbers and finite tensors that lie
+    whole in memory."""
+    left, seen = [state], set()
+    while left:
+        value = left.pop()
+        if id(value) in seen:  # a small file can name one list very often
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            whole = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized \
+                and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+            if not (whole and finite(value)):
+                return False
+        elif isinstance(value, dict):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple)):
+            left += value
+        elif not (value is None or isinstance(value, (str, bool, int, float)) and finite(value)):
+            return False
+    return True
 
 
 def load_checkpoint(path):
-    """Read what save_checkpoint wrote, onto the CPU; UserError if the file is anything else."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["format"] != CHECKPOINT_FORMAT:
-            raise UserError(f"{path} has checkpoint format {state['format']} and this script reads {CHECKPOINT_FORMAT}")
-        return state
-    except UserError:
-        raise
-    except Exception as error:  # torch.load raises almost anything on a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} is damaged or no checkpoint of this script ({reason}); move it away") from None
+    """The newest generation of a checkpoint that is whole; RunError if none is, UserError on another format."""
+    faults = []
+    for place in filter(Path.exists, generations(path)):
+        try:
+            state = check_values(load_state(place))
+            if place != path:
+                print(f"warning: {faults[0] if faults else f'{show(path)} is missing'}; going on from {show(place)}, "
+                      "which was saved before it", file=sys.stderr)
+            return state
+        except UserError as error:
+            raise UserError(f"{show(place)} {error}") from None
+        except Exception as error:  # torch.load raises almost anything, too
+            faults.append(f"{show(place)} is damaged or no checkpoint of this script ({one_line(error)})")
+    raise RunError(f"{'; '.join(faults)}. Nothing was changed: put a copy in its place, or start anew with FRESH=True, "
+                   "which puts it aside")
+
+
+def is_count(value):
+    """Whether a value is a whole number of 0 or more, and no longer than one can be to be shown."""
+    return type(value) is int and 0 <= value < 2**128
+
+
+def is_number(value):
+    """Whether a value is a number."""
+    return type(value) in (int, float)
+
+
+def is_constant(value):
+    """Whether a value is one that a constant can have."""
+    return is_count(value) or type(value) in (float, bool, type(None)) or type(value) is str and len(value) < 300 \
+        or type(value) is tuple and len(value) < 10 and all(map(is_count, value))
+
+
+CHECKPOINT_VALUES = {  # what each value has to be; those of an older version may lack some
+    "version": lambda value: type(value) is str,
+    "constants": lambda value: all(type(name) is str and is_constant(value[name]) for name in value),
+    "digest": lambda value: re.fullmatch("[0-9a-f]{64}", value),
+    "size": lambda value: len(value) == 2 and all(map(is_count, value)),
+    **dict.fromkeys(("step", "start", "end", "seed", "reported", "skipped", "in_a_row"), is_count),
+    "curve": lambda value: all(is_count(step) and is_number(loss) and (held is None or is_number(held))
+                               for step, loss, held in value),
+    "losses": lambda value: all(map(is_number, value)),
+    "precision": lambda value: value in ("float32", "bfloat16"),
+    "ema": lambda value: all(isinstance(weights, torch.Tensor) for weights in value.values()),
+}
+LACKED = ("version", "size", "reported", "skipped", "in_a_row", "precision")
+
+
+def check_values(state):
+    """The state of a checkpoint, if all values are of their types and in their ranges; UserError on another format,
+    else ValueError, with the rest of a sentence."""
+    if state.get("program") != PROGRAM or state.get("format") != CHECKPOINT_FORMAT:
+        raise UserError(f"is no checkpoint of {PROGRAM} in format {CHECKPOINT_FORMAT}, which this version reads; "
+                        "train anew with FRESH=True, which puts it aside")
+    for name, holds in CHECKPOINT_VALUES.items():
+        if not (name in state and holds(state[name]) or name in LACKED and name not in state):
+            raise ValueError(f"{name} in it has an impossible value")
+    if not state["start"] <= state["step"] <= state["end"]:
+        raise ValueError("its steps are not in order")
+    return state
 
 
 def differences(saved, constants, names):
@@ -904,24 +1254,30 @@ def check_checkpoint(path, state, constants, photo, training):
     advice = "Set it back, or start anew with FRESH=True (the old checkpoint is put aside)"
     if state["digest"] != photo.digest:
         size, here = state["size"], tuple(photo.x.shape[1:])
-        raise UserError(f"{path} was trained on another photo or part of it ({size[1]} x {size[0]} pixels there, "
+        raise UserError(f"{show(path)} was trained on another photo or part of it ({size[1]} x {size[0]} pixels there, "
                         f"{here[1]} x {here[0]} here; the file, CROP or MAX_SIDE differ). {advice}")
     saved = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant
     wrong, other = (differences(saved, constants, names) for names in (NETWORK_CONSTANTS, TRAINING_CONSTANTS))
     if wrong or (training and other):
-        raise UserError(f"{path} does not fit: {'; '.join(wrong + other)}. {advice}")
-    return [f"{path}: {difference}; it only matters for training" for difference in other]
+        raise UserError(f"{show(path)} does not fit: {'; '.join(wrong + other)}. {advice}")
+    return [f"{show(path)}: {difference}; it only matters for training" for difference in other]
 
 
-def put_aside(path):
-    """Rename a checkpoint to the first free <name>.old<n>.pt and return the new path."""
-    free = next(p for n in range(1, 10**6) if not (p := path.with_name(f"{path.stem}.old{n}.pt")).exists())
-    os.replace(path, free)
+def put_aside(path, photo):
+    """Rename a checkpoint, and the generation before it, to the first free <name>.old<n>.pt; returns the new path.
+    UserError if it is the photo at another path."""
+    aside = (path.with_name(f"{path.stem}.old{n}.pt") for n in range(1, 10**6))
+    free = next(place for place in aside if not any(map(os.path.lexists, generations(place))))
+    for source, target in zip(generations(path), generations(free)):
+        if source.exists() and source.samefile(photo):
+            raise UserError(f"the photo lies at {show(source)}, where its model goes; give it another name")
+        if source.exists():
+            replace(source, target)
     return free
 
 
 class StopSignals:
-    """While entered, the first SIGINT or SIGTERM only sets `received`; a second one acts as usual."""
+    """While entered, the first SIGINT or SIGTERM only sets `received`; a second one acts as before."""
 
     def __init__(self):
         self.received, self.previous = None, {}
@@ -945,8 +1301,18 @@ class StopSignals:
         self.restore()
 
 
-class Stopped(Exception):
-    """The person stopped the run; args are a sentence and the signal's number, None if another process received it."""
+class Stopped(BaseException):
+    """The person stopped the run; args are a sentence and the signal's number, None if another process received it.
+
+    Like KeyboardInterrupt no Exception: nothing that recovers from errors may swallow it.
+    """
+
+
+class StopAtOnce(StopSignals):
+    """While entered, SIGINT and SIGTERM raise Stopped wherever the run is: for work that need not be saved."""
+
+    def note(self, number, frame):
+        raise Stopped("stopped; nothing was lost", number)
 
 
 # =============================================================================================
@@ -963,6 +1329,7 @@ GRADIENT_CLIP = 1.0
 WEIGHT_DECAY = 0.01
 MOMENTUM = 0.95  # of Muon
 MUON_STEP = 0.8  # root mean square of Muon's steps over the learning rate; AdamW's is about 0.2 to 0.4
+MOST_SKIPPED = 10  # steps in a row whose loss is not finite
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
 
 
@@ -1058,6 +1425,8 @@ class Trainer:
         self.step = self.start = self.end = 0  # done so far; first and last step of the current schedule
         self.curve = []  # [step, mean training loss, validation loss or None], one entry an epoch
         self.losses = []  # of the steps since the last entry
+        self.skipped = self.in_a_row = 0  # steps whose loss was not finite: all, and those just now
+        self.reported = 0  # the last step after which report() was called
 
     def loss(self, net, generator):
         """The weighted x0 loss of one random batch, a scalar tensor; each process takes its share of the batch."""
@@ -1078,7 +1447,7 @@ class Trainer:
         return (loss_weight(t, self.alphas_cumprod) * self.border_weights * error**2).mean()
 
     def train_step(self):
-        """One step of all weights; returns the loss. RunError on a loss that is not finite, before any change."""
+        """One step of all weights; returns the loss. Where it is not finite, the weights stay as they are."""
         rate = learning_rate_at(self.step, self.start, self.end, self.learning_rate)
         for opt in self.opts:
             opt.param_groups[0]["lr"] = rate
@@ -1089,25 +1458,41 @@ class Trainer:
         loss = team.mean(loss.item())  # waits for the GPU, once a step
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), GRADIENT_CLIP)
         if not math.isfinite(loss + norm.item()):
-            raise RunError(f"the loss is {loss} at step {self.step}: the last checkpoint is kept as it was; "
-                           f"try a LEARNING_RATE below {self.learning_rate:g} with FRESH=True")
+            return self.skip(loss)
         for opt in self.opts:
             opt.step()
         self.step += 1
+        self.in_a_row = 0
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.net.parameters()), 1 - decay)
         self.losses.append(loss)
         return loss
 
+    def skip(self, loss):
+        """Count a step whose loss or gradient is not finite; RunError after MOST_SKIPPED in a row."""
+        self.skipped, self.in_a_row, self.step = self.skipped + 1, self.in_a_row + 1, self.step + 1
+        if self.in_a_row == MOST_SKIPPED:
+            raise RunError(f"the loss ({loss:g}) or its gradient was not finite in {MOST_SKIPPED} steps in a row, "
+                           f"up to step {self.step}: {self.advice()}")
+        return loss
+
+    def advice(self):
+        """What to do when the numbers have run away."""
+        return ("the last checkpoint is kept as it was; "
+                f"try a LEARNING_RATE below {self.learning_rate:g} with FRESH=True")
+
     def end_epoch(self):
-        """Add an entry to the curve."""
-        self.curve.append([self.step, sum(self.losses) / len(self.losses), self.validate()])
+        """Add an entry to the curve; RunError if the EMA is not finite."""
+        if not finite(self.ema.state_dict()):
+            raise RunError(f"the weights are not finite at step {self.step}: {self.advice()}")
+        if self.losses:
+            self.curve.append([self.step, sum(self.losses) / len(self.losses), self.validate()])
         self.losses = []
 
     def plan(self, end):
         """Train up to step `end`; a schedule that had run out starts again with a warm-up."""
-        if self.step == self.end:
+        if self.step == self.end < end:
             self.start = self.step
         self.end = max(end, self.step)
 
@@ -1136,18 +1521,36 @@ class Trainer:
     def state(self):
         """What has to be kept, as plain values."""
         return {"net": self.net.state_dict(), "ema": self.ema.state_dict(), "step": self.step, "start": self.start,
-                "opts": [opt.state_dict() for opt in self.opts], "end": self.end, "seed": self.seed,
-                "curve": self.curve, "losses": self.losses}
+                "opts": [opt.state_dict()["state"] for opt in self.opts], "end": self.end, "seed": self.seed,
+                "curve": self.curve, "losses": self.losses, "skipped": self.skipped, "in_a_row": self.in_a_row,
+                "reported": self.reported, "precision": str(self.net.precision).removeprefix("torch.")}
 
     def load(self, state):
-        """Take over a state; one with EMA weights only (a shipped model) can draw but not go on training."""
-        self.ema.load_state_dict(state["ema"])
-        if "net" in state:
-            self.net.load_state_dict(state["net"])
-            for opt, kept in zip(self.opts, state["opts"]):
-                opt.load_state_dict(kept)
+        """Take over a state; one with EMA weights only (a shipped model) can draw but not go on training. ValueError if
+        it does not fit the network."""
+        try:
+            self.ema.load_state_dict(state["ema"])
+            if "net" in state:
+                self.net.load_state_dict(state["net"])
+                for opt, kept in zip(self.opts, state["opts"]):
+                    take_over(opt, kept)
+        except Exception as error:  # load_state_dict raises almost anything on what is none
+            raise ValueError(f"its weights do not fit the network ({one_line(error)})") from error
         self.step, self.start, self.end = state["step"], state["start"], state["end"]
         self.seed, self.curve, self.losses = state["seed"], list(state["curve"]), list(state["losses"])
+        self.skipped, self.in_a_row = state.get("skipped", 0), state.get("in_a_row", 0)
+        self.reported = state.get("reported", self.step)
+
+
+def take_over(opt, kept):
+    """Give an optimizer the state of each weight, {number: {name: tensor}}; ValueError if it does not fit."""
+    weights = opt.param_groups[0]["params"]
+    fits = all(kept[number].keys() <= {"momentum", "step", "exp_avg", "exp_avg_sq"} and all(
+        x.dtype == torch.float32 and x.shape in (weights[number].shape, ()) for x in kept[number].values())
+        for number in kept)
+    if not fits:
+        raise ValueError("the optimizer's numbers are of another network")
+    opt.load_state_dict({"state": kept, "param_groups": opt.state_dict()["param_groups"]})
 
 
 def trial(trainer):
@@ -1171,18 +1574,37 @@ def train(trainer, epochs, epoch_steps, stop, save, report):
     trainer.plan(epochs * epoch_steps)
     bar = tqdm(total=trainer.end * trainer.batch_size, initial=trainer.step * trainer.batch_size, unit="tile",
                desc="training", mininterval=0.5 if sys.stderr.isatty() else 20)
-    with bar:
-        for loss in trainer.steps():
-            bar.update(trainer.batch_size)
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if trainer.step % epoch_steps == 0:
-                trainer.end_epoch()
-                report(trainer.step // epoch_steps)
-            if team.any(stop.received):
-                save()
-                raise Stopped(f"stopped after {trainer.step} of {trainer.end} steps and saved; "
-                              "the same command (without FRESH) goes on from there", stop.received)
+    try:
+        with bar:
+            report_epoch(trainer, epoch_steps, report)  # of which the last run was stopped
+            for loss in trainer.steps():
+                bar.update(trainer.batch_size)
+                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+                if trainer.step % epoch_steps == 0:
+                    trainer.end_epoch()
+                    report_epoch(trainer, epoch_steps, report)
+                if team.any(stop.received):
+                    raise Stopped("", stop.received)
+    except Stopped as stopped:
+        stop.restore()
+        save()
+        raise Stopped(f"stopped after {trainer.step} of {trainer.end} steps and saved; "
+                      "the same command (without FRESH) goes on from there", stopped.args[1]) from None
     save()
+
+
+def report_epoch(trainer, epoch_steps, report):
+    """Call report(epoch) if an epoch has ended that it was not called for; a disk that is full does not end the
+    training. A signal does, and the report is made when it goes on."""
+    epoch, part = divmod(trainer.step, epoch_steps)
+    if part or trainer.reported == trainer.step:
+        return
+    try:
+        with StopAtOnce() if team.count == 1 else contextlib.nullcontext():
+            report(epoch)
+    except DiskError as error:
+        tqdm.write(f"warning: {error}; training goes on", file=sys.stderr)
+    trainer.reported = trainer.step
 
 
 # =============================================================================================
@@ -1718,13 +2140,17 @@ def draw_steps(path, photo, trainer, draw):
     save_png(path, picture_grid(photo, torch.cat([torch.cat(x) for x in zip(*shown)]), len(shown)))
 
 
-def draw_loss(folder, curve, batch_size):
-    """loss.csv and loss.png: training and validation loss after each epoch."""
+def save_curve(path, curve, batch_size):
+    """Write the training and validation loss after each epoch as a table (CSV)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["step", "tiles", "training_loss", "validation_loss"])
     writer.writerows([step, step * batch_size, loss, "" if held is None else held] for step, loss, held in curve)
-    write_atomically(folder / "loss.csv", lambda file: file.write(text.getvalue().encode()))
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def draw_loss(path, curve, batch_size):
+    """Training and validation loss over the tiles seen."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.subplots()
     axis.plot([step * batch_size for step, _, _ in curve], [loss for _, loss, _ in curve], label="training")
@@ -1735,7 +2161,7 @@ def draw_loss(folder, curve, batch_size):
     axis.yaxis.set_major_formatter("{x:.3g}")
     axis.yaxis.set_minor_formatter("{x:.3g}")
     axis.legend()
-    save_figure(folder / "loss.png", figure)
+    save_figure(path, figure)
 
 
 def draw_wrapped(path, pixels, tileable):
@@ -1835,17 +2261,17 @@ def main(argv=None):
     c = check_constants(settings(main, locals(), sys.argv[1:] if argv is None else argv))
     photo = load_photo(find_photo(c.IMAGE), c.CROP, c.MAX_SIDE)
     folder, checkpoint = prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
-    trainer = prepare_trainer(photo, c, checkpoint)
-    draw = sampler_of(photo, trainer, c)
-    announce(photo, trainer, c)
+    with claimed(folder, checkpoint, photo) as results:
+        trainer = prepare_trainer(photo, c, checkpoint)
+        draw = sampler_of(photo, trainer, c)
+        announce(photo, trainer, c)
 
-    with StopSignals() as stop:
-        trained = run_training(photo, trainer, draw, c, folder, checkpoint, stop)
-        draw_predictions(folder / "train_predictions.png", photo, trainer, draw, held_out=False)
-        draw_predictions(folder / "val_predictions.png", photo, trainer, draw, held_out=True)
-        draw_steps(folder / "diffusion_steps.png", photo, trainer, draw)
+        trained = run_training(photo, trainer, draw, c, results, checkpoint)
+        draw_predictions(results.path("train_predictions.png"), photo, trainer, draw, held_out=False)
+        draw_predictions(results.path("val_predictions.png"), photo, trainer, draw, held_out=True)
+        draw_steps(results.path("diffusion_steps.png"), photo, trainer, draw)
         for seed in range(c.SEED, c.SEED + c.SAMPLES):
-            make_texture(folder, photo, trainer, draw, c, seed, stop, trained)
+            make_texture(results, photo, trainer, draw, c, seed, trained)
 
 
 def settings(function, values, argv):
@@ -1862,7 +2288,7 @@ def settings(function, values, argv):
         sys.exit(0)
     for place, word in enumerate(argv):
         name, equals, text = word.partition("=")
-        if place == 0 and (Path(word).is_file() or not equals and not word.startswith("-")):
+        if place == 0 and (os.path.isfile(word) or not equals and not word.startswith("-")):
             name, text = next(iter(constants)), word
         elif not equals or name not in constants:
             nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
@@ -1930,7 +2356,7 @@ def check_constants(c):
 
 def find_photo(path):
     """The photo's path; a relative one is also looked for beside the script."""
-    return path if Path(path).exists() or not (HERE / path).exists() else HERE / path
+    return path if os.path.exists(path) or not os.path.exists(HERE / path) else HERE / path
 
 
 def prepare_folders(output_dir, checkpoint_dir, name):
@@ -1948,6 +2374,17 @@ def prepare_folders(output_dir, checkpoint_dir, name):
     return folder, models / f"{name}.pt"
 
 
+@contextlib.contextmanager
+def claimed(folder, checkpoint, photo):
+    """The Results of a photo, which no other run works on meanwhile, without what a killed run left half written."""
+    with locked(folder / ".lock", photo.name), locked(checkpoint.with_name(f".{photo.name}.lock"), photo.name):
+        if not team.rank:
+            sweep(folder, ".+")
+            sweep(checkpoint.parent, rf"{re.escape(photo.name)}(\.\w+)?\.pt")
+        with Results(folder, photo.digest) as results:
+            yield results
+
+
 def prepare_trainer(photo, c, checkpoint):
     """A Trainer that is new, or as the checkpoint left it, or with the shipped weights if it only has to draw."""
     check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
@@ -1957,30 +2394,44 @@ def prepare_trainer(photo, c, checkpoint):
         grid = [side // c.TILE_SIZE for side in photo.x.shape[1:]]
         c.VALIDATION = int(grid[0] * grid[1] >= 16)
     dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT)
+    source, state = find_state(photo, c, checkpoint)
     net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device)
-    net.precision = team.first(pick_precision(device))
+    net.precision = team.first(pick_precision(device, state.get("precision")))
     trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                       c.NEIGHBOUR_DROPOUT, c.SEED)
-    if c.FRESH and not team.rank and checkpoint.exists():
-        print(f"note: {checkpoint} was put aside as {put_aside(checkpoint)}")
+    if state:
+        try:
+            trainer.load(state)
+        except ValueError as error:
+            raise RunError(f"{show(source)} cannot be used: {error}") from None
+    return trainer
+
+
+def find_state(photo, c, checkpoint):
+    """The path and the state of the checkpoint to go on from, {} if there is none; says what differs from it."""
+    if c.FRESH and not team.rank and saved(checkpoint):
+        print(f"note: {show(checkpoint)} was put aside as {show(put_aside(checkpoint, find_photo(c.IMAGE)))}")
     team.any(False)  # waits for the first process
     source = checkpoint
-    if c.EPOCHS == 0 and not checkpoint.exists():
+    if not saved(checkpoint):
+        if c.EPOCHS > 0:
+            return checkpoint, {}
         source = shipped_weights(photo, c.IMAGE, checkpoint)
-    if source.exists():
-        state = load_checkpoint(source)
-        training = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
-        for note in check_checkpoint(source, state, vars(c), photo, training):
-            print(f"note: {note}")
-        trainer.load(state)
-    return trainer
+    state = load_checkpoint(source)
+    training = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
+    for note in check_checkpoint(source, state, vars(c), photo, training):
+        print(f"note: {note}")
+    if training and "net" not in state:
+        raise UserError(f"{show(source)} can draw but not be trained further; start anew with FRESH=True, "
+                        "which puts it aside")
+    return source, state
 
 
 def shipped_weights(photo, image, checkpoint):
     """The path of the weights that come with the script, if there are any for this very photo; else UserError."""
     shipped = HERE / "checkpoints" / f"{photo.name}.shipped.pt"
     if not shipped.exists() or load_checkpoint(shipped)["digest"] != photo.digest:
-        raise UserError(f"there is no model for this photo at {checkpoint}; make one with: "
+        raise UserError(f"there is no model for this photo at {show(checkpoint)}; make one with: "
                         f"python texture_diffusion.py {shlex.quote(f'IMAGE={image}')} EPOCHS=50")
     return shipped
 
@@ -2036,26 +2487,30 @@ def announce(photo, trainer, c):
           f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
 
 
-def run_training(photo, trainer, draw, c, folder, checkpoint, stop):
+def run_training(photo, trainer, draw, c, results, checkpoint):
     """Train if there is something left to do, with checkpoints, loss curve and previews; returns (seconds, tiles)."""
-    if trainer.step >= c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE:
+    if trainer.step >= c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE and (not c.EPOCHS or trainer.reported == trainer.step):
         print(f"the model has seen {trainer.step * c.BATCH_SIZE / c.EPOCH_TILES:g} epochs: drawing only")
         return 0.0, 0
     start, first = time.perf_counter(), trainer.step
 
     def save():
         constants = {name: getattr(c, name) for name in NETWORK_CONSTANTS + TRAINING_CONSTANTS}
-        save_checkpoint(checkpoint, {"format": CHECKPOINT_FORMAT, "version": __version__, "constants": constants,
-                                     "digest": photo.digest, "size": tuple(photo.x.shape[1:]), **trainer.state()})
+        save_checkpoint(checkpoint, {"constants": constants, "digest": photo.digest, "size": tuple(photo.x.shape[1:]),
+                                     **trainer.state()})
 
     def report(epoch):
-        if epoch % c.SAVE_EVERY == 0:
+        if epoch % c.SAVE_EVERY == 0 and trainer.step < trainer.end and not trainer.in_a_row:
             save()
         if epoch % c.PREVIEW_EVERY == 0:
-            draw_preview(folder / "preview.png", photo, trainer, draw)
-        draw_loss(folder, trainer.curve, c.BATCH_SIZE)
+            draw_preview(results.path("preview.png"), photo, trainer, draw)
+        save_curve(results.path("loss.csv"), trainer.curve, c.BATCH_SIZE)
+        draw_loss(results.path("loss.png"), trainer.curve, c.BATCH_SIZE)
 
-    train(trainer, c.EPOCHS, c.EPOCH_TILES // c.BATCH_SIZE, stop, save, report)
+    with StopSignals() as stop:
+        train(trainer, c.EPOCHS, c.EPOCH_TILES // c.BATCH_SIZE, stop, save, report)
+    if trainer.skipped:
+        print(f"note: {trainer.skipped} of {trainer.step} steps were left out, their loss or gradient was not finite")
     return time.perf_counter() - start, (trainer.step - first) * c.BATCH_SIZE
 
 
@@ -2064,9 +2519,10 @@ def plan_texture(photo, c, seed):
     return lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS)
 
 
-def make_texture(folder, photo, trainer, draw, c, seed, stop, trained):
+def make_texture(results, photo, trainer, draw, c, seed, trained):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
-    layout, path = plan_texture(photo, c, seed), folder / f"output_texture_{texture_name(c, seed)}.png"
+    name, layout = texture_name(c, seed), plan_texture(photo, c, seed)
+    path = results.path(f"output_texture_{name}.png")
     window = window_of(layout.grid, c.REGION)
     windows = bands_of(*window, c.TILE_SIZE)
     versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
@@ -2076,11 +2532,11 @@ def make_texture(folder, photo, trainer, draw, c, seed, stop, trained):
     else:
         writer = band_writer()(path, window[1], text)
     start = time.perf_counter()
-    pixels, count = draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer)
+    pixels, count = draw_texture(photo, trainer, layout, windows, draw, c, seed, writer)
     seconds, corner = time.perf_counter() - start, windows[-1][0]
-    draw_layout(folder / f"layout{texture_name(c, seed).removeprefix(scale_name(c))}.png", pixels, layout, corner)
+    draw_layout(results.path(f"layout{name.removeprefix(scale_name(c))}.png"), pixels, layout, corner)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
-        draw_wrapped(path.with_name(f"{path.stem}_wrapped.png"), pixels, c.TILEABLE)
+        draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
     print_figures(path, window[1], photo, pixels, layout, corner, seed, (seconds, count), trained)
 
 
@@ -2169,7 +2625,7 @@ class Picture:
         """Nothing was written."""
 
 
-def draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer):
+def draw_texture(photo, trainer, layout, windows, draw, c, seed, writer):
     """Draw the bands of a texture, with a progress bar, and have the writer write them; goes on where it was stopped.
 
     Returns the last band, uint8 [h, w, 3], and how many tiles there were left to draw.
@@ -2184,10 +2640,11 @@ def draw_texture(photo, trainer, layout, windows, draw, c, seed, stop, writer):
     left = sum(k >= done and cell not in canvas.drawn for cell, k in last_use.items())
 
     def keep(done):
-        save_checkpoint(unfinished, {"key": key, "done": done, "writer": writer.state(), "drawn": canvas.drawn})
+        state = {"key": key, "done": done, "writer": writer.state(), "drawn": canvas.drawn}
+        write_atomically(unfinished, lambda file: torch.save(state, file))
 
-    with tqdm(total=left * c.SAMPLE_STEPS, unit="step", desc="drawing",
-              mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
+    with StopSignals() as stop, tqdm(total=left * c.SAMPLE_STEPS, unit="step", desc="drawing",
+                                     mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
         for k in range(done, len(windows)):
             passes = [[cell for cell in cells if cell not in canvas.drawn] for cells in needs[k]]
             for count in outpaint(trainer.ema, canvas, passes, c.BATCH_SIZE, draw, seed, sketch):
@@ -2216,13 +2673,14 @@ def drawing_key(photo, trainer, layout, c, seed):
 def resume_drawing(path, key, canvas, writer):
     """How many bands are finished; takes over what a stopped drawing of the same texture left."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["key"] != key:
+        state = load_state(path)
+        tiles, shape = dict(state["drawn"]), (canvas.channels, canvas.grid.tile, canvas.grid.tile)
+        if state["key"] != key or any(tile.shape != shape for tile in tiles.values()) or not is_count(state["done"]):
             return 0
         writer.resume(**state["writer"])
     except Exception:  # there is none, or it is damaged: it is drawn anew
         return 0
-    canvas.drawn = dict(state["drawn"])
+    canvas.drawn = tiles
     return state["done"]
 
 
@@ -2235,6 +2693,7 @@ def run(main=main):
                 from texture_distributed import joined
 
                 stack.enter_context(joined(sys.modules[run.__module__]))
+            stack.enter_context(StopAtOnce())
             main()
         return 0
     except (UserError, RunError) as error:
@@ -2243,7 +2702,7 @@ def run(main=main):
     except Stopped as stopped:
         print(f"{name}: {stopped.args[0]}", file=sys.stderr)
         return 128 + (stopped.args[1] or signal.SIGTERM)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         print(f"{name}: the memory is full; try a smaller BATCH_SIZE or TILE_SIZE", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

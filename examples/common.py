@@ -82,16 +82,18 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **o
     net.signal.copy_(dataset.powers())
     if change is not None:
         change(net)
-    net.precision = td.pick_precision(device)
+    made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),
+               "constants": {"WIDTHS": c.WIDTHS, "TIMESTEPS": c.TIMESTEPS}}
+    state = checked(td.load_checkpoint(checkpoint), checkpoint, made_of) if td.saved(checkpoint) else {}
+    if not state and c.EPOCHS == 0:
+        raise td.UserError(f"there is no model at {checkpoint} to draw with; run without EPOCHS=0 first")
+    net.precision = td.pick_precision(device, state.get("precision"))
     dropout = getattr(c, "DROPOUT", 0.0)  # of what the network is told; some are told nothing
     trainer = td.Trainer(net, dataset, td.cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                          dropout, c.SEED)
-    trainer.made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),
-                       "constants": {"WIDTHS": c.WIDTHS, "TIMESTEPS": c.TIMESTEPS}}
-    if checkpoint.exists():
-        trainer.load(checked(td.load_checkpoint(checkpoint), checkpoint, trainer.made_of))
-    elif c.EPOCHS == 0:
-        raise td.UserError(f"there is no model at {checkpoint} to draw with; run without EPOCHS=0 first")
+    trainer.made_of = made_of
+    if state:
+        trainer.load(state)
     return trainer
 
 
@@ -108,13 +110,13 @@ def checked(state, checkpoint, made_of):
 def fit(trainer, c, folder, checkpoint, report=None):
     """Train to c.EPOCHS with a progress bar, checkpoints and a loss curve; a stop signal saves, then td.Stopped."""
     def save():
-        td.save_checkpoint(checkpoint, {"format": td.CHECKPOINT_FORMAT, "version": td.__version__, **trainer.made_of,
-                                        **trainer.state()})
+        td.save_checkpoint(checkpoint, {**trainer.made_of, **trainer.state()})
 
     def note(epoch):
-        td.draw_loss(folder, trainer.curve, c.BATCH_SIZE)
         if epoch % 10 == 0:
             save()
+        td.save_curve(folder / "loss.csv", trainer.curve, c.BATCH_SIZE)
+        td.draw_loss(folder / "loss.png", trainer.curve, c.BATCH_SIZE)
         if report is not None:
             report(epoch)
 

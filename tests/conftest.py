@@ -64,10 +64,14 @@ def random_net(channels=3, tile=TILE, widths=WIDTHS, seed=0, **options):
     return randomise(td.build_net(photo, tile, widths, seed, "cpu", **options), seed).eval()
 
 
-def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0):
+def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0, precision=torch.float32):
     dataset = td.NeighbourDataset(photo, TILE, validation)
     net = td.build_net(photo, TILE, WIDTHS, net_seed, "cpu")
+    net.precision = precision
     return td.Trainer(net, dataset, td.cosine_schedule(50), batch_size, learning_rate, 0.4, seed)
+
+
+MADE_OF = {"digest": "0" * 64, "constants": {"WIDTHS": WIDTHS}}  # what a checkpoint says beside the trainer's state
 
 
 def constants(*argv):
@@ -123,7 +127,7 @@ def tool(tmp_path, monkeypatch, capsys):
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(td, "pick_precision", lambda device: torch.float32)
+    monkeypatch.setattr(td, "pick_precision", lambda device, before=None: torch.float32)
 
     def call(*args):
         monkeypatch.setattr(sys, "argv", ["texture_diffusion.py", *map(str, args)])

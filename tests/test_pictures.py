@@ -67,7 +67,9 @@ def test_the_loss_curve_is_a_table_of_the_epochs(finished):
 
 
 def test_without_held_out_tiles_the_curve_leaves_them_out(tmp_path):
-    td.draw_loss(tmp_path, [[2, 1.5, None], [4, 0.5, None]], 4)
+    curve = [[2, 1.5, None], [4, 0.5, None]]
+    td.save_curve(tmp_path / "loss.csv", curve, 4)
+    td.draw_loss(tmp_path / "loss.png", curve, 4)
     rows = list(csv.DictReader((tmp_path / "loss.csv").open()))
     assert [row["validation_loss"] for row in rows] == ["", ""]
     Image.open(tmp_path / "loss.png").load()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import draw_photo, make_trainer
+from conftest import MADE_OF, draw_photo, make_trainer
 
 import texture_diffusion as td
 
@@ -45,11 +45,14 @@ class StopAt:
     def received(self):
         return 2 if self.trainer.step == self.step else None
 
+    def restore(self):
+        pass
+
 
 def train(trainer, epochs, path, stop_at=None):
     """td.train that saves to path; returns False if it was stopped."""
     def save():
-        td.save_checkpoint(path, {"format": td.CHECKPOINT_FORMAT, **trainer.state()})
+        td.save_checkpoint(path, {**MADE_OF, **trainer.state()})
 
     try:
         td.train(trainer, epochs, EPOCH_STEPS, StopAt(trainer, stop_at), save, lambda epoch: None)
@@ -93,14 +96,15 @@ def test_initial_weights_depend_on_the_seed_alone(photo):
     assert not torch.equal(first, weights_of(make_trainer(photo, net_seed=1).net))
 
 
-@pytest.mark.parametrize("stop_at", [3, 4, 5, 6, 8])
-def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, photo, stop_at):
-    unbroken = make_trainer(photo, validation=1)
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 5, 6, 8])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, photo, stop_at, precision):
+    unbroken = make_trainer(photo, validation=1, precision=precision)
     assert train(unbroken, 3, tmp_path / "unbroken.pt")
-    assert not train(make_trainer(photo, validation=1), 3, tmp_path / "model.pt", stop_at)
+    assert not train(make_trainer(photo, validation=1, precision=precision), 3, tmp_path / "model.pt", stop_at)
     state = td.load_checkpoint(tmp_path / "model.pt")
     assert state["step"] == stop_at
-    resumed = make_trainer(photo, validation=1, net_seed=5)
+    resumed = make_trainer(photo, validation=1, net_seed=5, precision=precision)
     resumed.load(state)
     assert train(resumed, 3, tmp_path / "model.pt")
     assert_same(resumed.state(), unbroken.state())
@@ -123,19 +127,62 @@ def explode(trainer):
 
 
 @pytest.mark.parametrize("break_it", [spoil, explode])
-def test_a_loss_that_is_not_finite_ends_the_run_before_any_change(tmp_path, photo, break_it):
+def test_losses_that_are_not_finite_end_the_run_before_any_change(tmp_path, photo, break_it):
     trainer, path = make_trainer(photo), tmp_path / "model.pt"
     train(trainer, 1, path)
     before, content = weights_of(trainer.net), path.read_bytes()
     average, moments = weights_of(trainer.ema), [str(opt.state_dict()["state"]) for opt in trainer.opts]
     break_it(trainer)
-    with pytest.raises(td.RunError, match="step 3"):
-        train(trainer, 2, path)
+    with pytest.raises(td.RunError, match="10 steps in a row, up to step 13.*LEARNING_RATE"):
+        train(trainer, 9, path)
     assert torch.equal(weights_of(trainer.net), before)
     assert torch.equal(weights_of(trainer.ema), average)
     assert [str(opt.state_dict()["state"]) for opt in trainer.opts] == moments
-    assert trainer.step == 3
     assert path.read_bytes() == content
+
+
+def spoil_steps(monkeypatch, *steps):
+    """Make the loss of these steps NaN."""
+    loss = td.Trainer.loss
+    monkeypatch.setattr(td.Trainer, "loss",
+                        lambda self, *args: loss(self, *args) * (float("nan") if self.step in steps else 1))
+
+
+def test_a_single_loss_that_is_not_finite_costs_its_step_alone(tmp_path, photo, monkeypatch):
+    spoil_steps(monkeypatch, 2, 4)
+    trainer, weights = make_trainer(photo), []
+    trainer.plan(6)
+    for _ in trainer.steps():
+        weights.append(weights_of(trainer.net))
+    changed = [bool((one != other).any()) for one, other in zip(weights, weights[1:])]
+    assert changed == [True, False, True, False, True]
+    assert trainer.step == 6 and trainer.skipped == 2 and trainer.in_a_row == 0
+    assert len(trainer.losses) == 4 and td.finite(trainer.state())
+
+
+def test_an_epoch_without_a_finite_loss_has_no_entry_and_can_be_resumed(tmp_path, photo, monkeypatch):
+    spoil_steps(monkeypatch, 3, 4, 5)
+    unbroken, path = make_trainer(photo, validation=1), tmp_path / "model.pt"
+    assert train(unbroken, 3, tmp_path / "unbroken.pt")
+    assert [entry[0] for entry in unbroken.curve] == [3, 9] and unbroken.skipped == 3
+    assert not train(make_trainer(photo, validation=1), 3, path, stop_at=5)
+    resumed = make_trainer(photo, validation=1)
+    resumed.load(td.load_checkpoint(path))
+    assert resumed.in_a_row == 2
+    assert train(resumed, 3, path)
+    assert_same(resumed.state(), unbroken.state())
+
+
+def test_an_average_that_is_not_finite_ends_the_run_and_is_not_saved(tmp_path, photo):
+    trainer, path = make_trainer(photo), tmp_path / "model.pt"
+    train(trainer, 1, path)
+    content = path.read_bytes()
+    next(trainer.ema.parameters()).data.fill_(float("inf"))
+    with pytest.raises(td.RunError, match="not finite at step 6.*LEARNING_RATE"):
+        train(trainer, 2, path)
+    with pytest.raises(td.RunError, match="no longer finite and was not saved"):
+        td.save_checkpoint(path, {**MADE_OF, **trainer.state()})
+    assert path.read_bytes() == content and len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_average_of_the_weights_warms_up(photo):

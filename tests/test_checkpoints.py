@@ -1,0 +1,528 @@
+"""Checkpoints: what is written is whole, what is read is what was written, and nothing in it runs."""
+
+import ast
+import io
+import lzma
+import pickle
+import random
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import (
+    MADE_OF,
+    ROOT,
+    checkpoint_in,
+    constants,
+    draw_photo,
+    environment,
+    files_in,
+    make_trainer,
+    run_script,
+    tiny,
+)
+from PIL import Image
+from test_training import assert_same
+
+import texture_diffusion as td
+
+
+def trained(photo, steps=3):
+    trainer = make_trainer(photo, validation=1)
+    trainer.plan(steps)
+    list(trainer.steps())
+    trainer.curve.append([steps, 0.5, None])
+    return trainer
+
+
+@pytest.fixture
+def path(tmp_path, photo):
+    """A checkpoint of two generations, of steps 2 (before) and 3."""
+    path = tmp_path / "models" / "model.pt"
+    path.parent.mkdir()
+    for steps in (2, 3):
+        td.save_checkpoint(path, {**MADE_OF, **trained(photo, steps).state()})
+    return path
+
+
+def previous_of(path):
+    return td.generations(path)[1]
+
+
+# What is written
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path, photo):
+    saved = {**MADE_OF, **trained(photo).state()}
+    td.save_checkpoint(tmp_path / "model.pt", saved)
+    state = td.load_checkpoint(tmp_path / "model.pt")
+    assert {"program", "format", "version"} == state.keys() - saved.keys()
+    assert_same({name: state[name] for name in saved}, saved)
+
+
+def test_two_generations_are_kept(path):
+    assert {file.name for file in path.parent.iterdir()} == {"model.pt", "model.previous.pt"}
+    assert td.load_checkpoint(path)["step"] == 3
+    assert td.load_checkpoint(previous_of(path))["step"] == 2
+
+
+def test_a_disk_without_links_keeps_two_generations_too(path, photo, monkeypatch):
+    def refuse(*args):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(td.os, "link", refuse)
+    td.save_checkpoint(path, {**MADE_OF, **trained(photo, 4).state()})
+    assert [td.load_checkpoint(file)["step"] for file in td.generations(path)] == [4, 3]
+    assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_damaged_file_does_not_become_the_generation_before(path, photo):
+    path.write_bytes(path.read_bytes()[:-100])
+    td.save_checkpoint(path, {**MADE_OF, **trained(photo, 4).state()})
+    assert [td.load_checkpoint(file)["step"] for file in td.generations(path)] == [4, 2]
+
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+sys.path[:0] = [{root!r}, {tests!r}]
+import torch
+import texture_diffusion as td
+from conftest import MADE_OF, draw_photo, make_trainer
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+path, state = folder / "model.pt", {{**MADE_OF, **make_trainer(draw_photo(54, 70)).state()}}
+state["filling"] = torch.zeros(1_000_000)  # so that writing takes most of the time
+td.save_checkpoint(path, state)
+for number in range({rounds}):
+    step = td.load_checkpoint(path)["step"]
+    child = os.fork()
+    if not child:
+        while True:
+            step += 1
+            td.save_checkpoint(path, {{**state, "step": step, "end": step}})
+    time.sleep(random.Random(number).uniform(0.01, 0.15))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    found = td.load_checkpoint(path)
+    assert found["step"] >= step, (found["step"], step)
+    td.sweep(folder, r"model(\\.\\w+)?\\.pt")
+    assert {{file.name for file in folder.iterdir()}} <= {{"model.pt", "model.previous.pt"}}, list(folder.iterdir())
+print("survived {rounds}, steps saved:", td.load_checkpoint(path)["step"])
+"""
+
+
+@pytest.mark.skipif(not hasattr(td.os, "fork"), reason="needs fork")
+def test_25_kills_while_saving_leave_25_whole_checkpoints(tmp_path):
+    code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), rounds=25)
+    result = subprocess.run([sys.executable, "-c", code, tmp_path], env=environment(), capture_output=True, text=True,
+                            timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert "warning" not in result.stderr  # the newest was whole each time
+    assert int(result.stdout.split()[-1]) > 50
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
+    for name in ("killed", "unbroken"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(draw_pixels_of_photo()).save(tmp_path / name / "photo.png")
+    arguments = ["photo.png", *tiny(EPOCHS=5, EPOCH_TILES=16, PREVIEW_EVERY=2)]
+    assert run_script(*arguments, cwd=tmp_path / "unbroken").returncode == 0
+    model, step = tmp_path / "killed" / "checkpoints" / "photo.pt", 0
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, ROOT / "texture_diffusion.py", *arguments], env=environment(),
+                                   cwd=tmp_path / "killed", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while not (model.exists() and td.load_checkpoint(model)["step"] > step):
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        step = td.load_checkpoint(model)["step"]
+    result = run_script(*arguments, cwd=tmp_path / "killed")
+    assert result.returncode == 0, result.stderr
+    assert_same(checkpoint_in(tmp_path / "killed"), checkpoint_in(tmp_path / "unbroken"))
+    results = [files_in(tmp_path / name / "samples") for name in ("killed", "unbroken")]
+    assert results[0] == results[1]
+
+
+def draw_pixels_of_photo():
+    photo = draw_photo(54, 70)
+    return photo.pixels(photo.x)
+
+
+# What is damaged
+
+
+def zipped(path, compression=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def packed(path):
+    """The same file, deflated: torch.load would read it."""
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    zipped(path, zipfile.ZIP_DEFLATED, **members)
+
+
+def shortened(part):
+    return lambda path: path.write_bytes(path.read_bytes()[:int(path.stat().st_size * part)])
+
+
+def flipped(path):
+    """One bit of a weight."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def changed(**values):
+    def change(path):
+        torch.save({**torch.load(path, weights_only=True), **values}, path)
+    return change
+
+
+def without(name):
+    def change(path):
+        state = torch.load(path, weights_only=True)
+        torch.save({key: value for key, value in state.items() if key != name}, path)
+    return change
+
+
+def with_nan(path):
+    state = torch.load(path, weights_only=True)
+    next(iter(state["ema"].values())).view(-1)[0] = float("nan")
+    torch.save(state, path)
+
+
+DAMAGE = {
+    "empty": shortened(0), "a tenth": shortened(0.1), "a half": shortened(0.5), "nearly all": shortened(0.99),
+    "a flipped bit": flipped, "deflated": packed, "a weight that is no number": with_nan,
+    "text": lambda path: path.write_text("not a model"),
+    "another zip": lambda path: zipped(path, holiday="sun"),
+    "a list": lambda path: torch.save([1, 2], path), "a tensor": lambda path: torch.save(torch.zeros(3), path),
+    "a whole module": lambda path: torch.save(torch.nn.Linear(2, 2), path),
+    "no digest": without("digest"), "no weights": without("ema"), "no step": without("step"),
+    "a negative step": changed(step=-1), "a step that is text": changed(step="3"), "a step beyond the end":
+    changed(step=10**6), "a digest that is a path": changed(digest="../../etc/passwd"),
+    "constants that are a list": changed(constants=[1]), "a constant that is a dict": changed(constants={"A": {}}),
+    "a curve of text": changed(curve=["abc"]), "a loss that is infinite": changed(losses=[float("inf")]),
+    "an unknown precision": changed(precision="int8"), "a huge number": changed(seed=10**5000),
+    "weights that are numbers": changed(ema={"a": 1}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_newest_one_falls_back_to_the_one_before_and_both_are_named(path, capsys, kind):
+    DAMAGE[kind](path)
+    content = path.read_bytes()
+    assert td.load_checkpoint(path)["step"] == 2
+    warning = capsys.readouterr().err
+    assert len(warning.splitlines()) == 1 and re.match("warning: .*model.pt .*model.previous.pt", warning)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_two_damaged_ones_are_a_failed_run_and_stay_as_they_are(path, kind):
+    for file in td.generations(path):
+        DAMAGE[kind](file)
+    before = files_in(path.parent)
+    with pytest.raises(td.RunError, match="model.pt.*model.previous.pt.*FRESH") as failure:
+        td.load_checkpoint(path)
+    assert "\n" not in str(failure.value)
+    assert files_in(path.parent) == before
+
+
+def test_a_missing_newest_one_is_said_too(path, capsys):
+    path.unlink()
+    assert td.load_checkpoint(path)["step"] == 2
+    assert "is missing" in capsys.readouterr().err
+
+
+def test_a_tool_with_damaged_checkpoints_ends_with_1_and_changes_nothing(tool, tmp_path):
+    assert tool("photo.png", *tiny()).code == 0
+    for file in (tmp_path / "checkpoints").glob("*.pt"):
+        flipped(file)
+    before = files_in(tmp_path)
+    result = tool("photo.png", *tiny(EPOCHS=3))
+    assert result.code == 1
+    assert len(result.err.splitlines()) == 1 and "photo.pt" in result.err and "photo.previous.pt" in result.err
+    assert files_in(tmp_path) == before
+
+
+def test_a_tool_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(tool, tmp_path):
+    assert tool("photo.png", *tiny(EPOCHS=3)).code == 0
+    last = checkpoint_in(tmp_path)
+    flipped(tmp_path / "checkpoints" / "photo.pt")
+    result = tool("photo.png", *tiny(EPOCHS=3))
+    assert result.code == 0 and "photo.previous.pt" in result.err
+    assert_same(checkpoint_in(tmp_path), last)
+
+
+OTHER = {"another format": changed(format=999), "another program": changed(program="x"),
+         "from before": without("program"), "weights alone": lambda path: torch.save({"a": torch.zeros(3)}, path)}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_a_checkpoint_of_another_format_is_the_user_s_to_put_right(path, kind):
+    OTHER[kind](path)
+    with pytest.raises(td.UserError, match="model.pt.*format 1.*FRESH"):
+        td.load_checkpoint(path)
+
+
+def resized(name, shape):
+    def change(state):
+        state["ema"][name] = torch.zeros(shape)
+    return change
+
+
+def renamed(state):
+    state["ema"]["other"] = state["ema"].pop("stem.bias")
+
+
+def moments(state):
+    state["opts"][0][0]["momentum"] = torch.zeros(7)
+
+
+def foreign_moments(state):
+    state["opts"][1][0]["evil"] = torch.zeros(())
+
+
+@pytest.mark.parametrize("change", [resized("stem.bias", 9), renamed, moments, foreign_moments,
+                                    lambda state: state.update(net={}), lambda state: state.update(opts=[[], []])])
+def test_weights_that_do_not_fit_fail_the_run_in_one_line(tool, tmp_path, change):
+    assert tool("photo.png", *tiny()).code == 0
+    state = checkpoint_in(tmp_path)
+    change(state)
+    torch.save(state, tmp_path / "checkpoints" / "photo.pt")
+    result = tool("photo.png", *tiny(EPOCHS=3))
+    assert result.code == 1
+    assert len(result.err.splitlines()) == 1 and "photo.pt" in result.err
+
+
+def test_of_300_mutations_each_loads_as_it_was_saved_or_is_refused_in_one_line(path, photo):
+    content, whole, random_ = path.read_bytes(), td.load_checkpoint(path), random.Random(0)
+    target, outcomes, memory, slowest = path.with_name("mutated.pt"), [], td.peak_memory(), 0
+    for number in range(300):
+        target.write_bytes(mutated(content, random_))
+        start = time.monotonic()
+        try:
+            assert_same(td.load_checkpoint(target), whole)
+            outcomes.append("as it was")
+        except (td.RunError, td.UserError) as error:
+            assert "\n" not in str(error), number
+            outcomes.append("refused")
+        slowest = max(slowest, time.monotonic() - start)
+    assert outcomes.count("refused") > 200
+    assert slowest < 5 and td.peak_memory() - memory < 5e8
+    print(f"\n{outcomes.count('refused')} refused, slowest {slowest:.2f} s")
+
+
+def mutated(content, random_):
+    """Bytes with a bit flipped, an end cut off, or a number of four bytes edited."""
+    content, place = bytearray(content), random_.randrange(len(content) - 4)
+    kind = random_.choice(("flip", "flip", "cut", "number"))
+    if kind == "flip":
+        content[place] ^= 1 << random_.randrange(8)
+    elif kind == "cut":
+        del content[place:]
+    else:  # one of the numbers near the beginning or the end, where the sizes are
+        place = random_.choice((place % 2000, len(content) - 4 - place % 2000))
+        content[place:place + 4] = random_.choice((0, 1, 255, 2**16, 2**31 - 1, 2**32 - 1)).to_bytes(4, "little")
+    return bytes(content)
+
+
+# What is malicious
+
+
+class Trap:
+    """Unpickled, it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def script_module(path, sprung):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
+
+
+def expanded(path, sprung):
+    """A tensor of 10^9 elements that all lie in the same place."""
+    state = torch.load(path, weights_only=True)
+    state["ema"]["position"] = torch.zeros(1).expand(10**9)
+    torch.save(state, path)
+
+
+def laughing(path, sprung):
+    """A list of lists of lists, 10^12 names of one number."""
+    state, nest = torch.load(path, weights_only=True), [0] * 10
+    for _ in range(11):
+        nest = [nest] * 10
+    torch.save({**state, "losses": nest}, path)
+
+
+def bomb(path, sprung):
+    """400 MB of zeros in a deflated member."""
+    buffer = io.BytesIO()
+    torch.save({"program": td.PROGRAM, "format": 1, "filling": torch.zeros(100_000_000)}, buffer)
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in source.namelist():
+            file.writestr(name, source.read(name))
+
+
+MALICE = {
+    "a pickle in a zip": lambda path, sprung: torch.save({"format": 1, "trap": Trap(sprung)}, path),
+    "a legacy pickle": lambda path, sprung: torch.save({"trap": Trap(sprung)}, path,
+                                                       _use_new_zipfile_serialization=False),
+    "a plain pickle": lambda path, sprung: path.write_bytes(pickle.dumps(Trap(sprung))),
+    "a TorchScript module": script_module, "an expanded tensor": expanded, "a nest of lists": laughing,
+    "a bomb": bomb,
+}
+
+LOADED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import torch
+import texture_diffusion as td
+td.load_checkpoint(Path(sys.argv[1]))  # the first load imports what it needs
+for path in map(Path, sys.argv[2:]):
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    def memory(name): return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) * 1024
+    before, start = memory("VmRSS"), time.monotonic()
+    try:
+        td.load_checkpoint(path)
+        outcome = "loaded"
+    except (td.UserError, td.RunError) as error:
+        outcome = "refused"
+    print(outcome, time.monotonic() - start, memory("VmHWM") - before, path.stem)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_malicious_files_are_refused_in_2_s_and_500_mb_and_nothing_in_them_runs(tmp_path, photo):
+    paths = [tmp_path / f"{name}.pt" for name in MALICE]
+    whole = tmp_path / "whole.pt"
+    for path in [whole, *paths]:
+        td.save_checkpoint(path, {**MADE_OF, **make_trainer(photo).state()})
+    for path, make in zip(paths, MALICE.values()):
+        make(path, tmp_path / "sprung")
+    result = subprocess.run([sys.executable, "-c", LOADED.format(root=str(ROOT)), whole, *paths], env=environment(),
+                            capture_output=True, text=True, timeout=120)
+    if "clear_refs" in result.stderr:
+        pytest.skip("the peak of the memory cannot be measured here")
+    assert result.returncode == 0, result.stderr
+    lines = [line.split(" ", 3) for line in result.stdout.splitlines()]
+    assert [name for *_, name in lines] == list(MALICE)
+    assert [(name, outcome) for outcome, *_, name in lines] == [(name, "refused") for name in MALICE]
+    assert max(float(seconds) for _, seconds, _, _ in lines) < 2
+    assert max(float(memory) for _, _, memory, _ in lines) < 5e8
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_no_code_is_ever_loaded():
+    """No file of the tool calls what would run what it reads."""
+    forbidden, checked = {"pickle", "marshal", "shelve", "dill", "joblib"}, 0
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("examples/*.py"), *ROOT.glob("benchmarks/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = {alias.name.split(".")[0] for alias in node.names} | {(getattr(node, "module", "") or "")}
+                assert not names & forbidden, (path, node.lineno)
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                assert name not in ("eval", "exec", "compile", "__import__"), (path, node.lineno)
+                if name in ("torch.load", "load") or name.endswith("torch.load"):
+                    allowed = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                    assert allowed.get("weights_only") == "True", (path, node.lineno)
+                    checked += 1
+                if name in ("np.load", "numpy.load"):
+                    assert all(ast.unparse(word.value) == "False" for word in node.keywords
+                               if word.arg == "allow_pickle"), (path, node.lineno)
+    assert checked >= 1
+
+
+# What it says of itself
+
+
+def test_a_checkpoint_says_what_it_is(tool, tmp_path):
+    assert tool("photo.png", *tiny()).code == 0
+    state = checkpoint_in(tmp_path)
+    assert (state["program"], state["format"], state["version"]) == ("texture_diffusion", 1, td.__version__)
+    assert state["constants"].keys() >= {"TILE_SIZE", "WIDTHS", "TIMESTEPS"}
+    assert state["digest"] == td.load_photo(tmp_path / "photo.png").digest
+
+
+def test_a_checkpoint_of_format_1_loads_for_ever(tool, tmp_path):
+    """The file was written by the first version that promised this; it may never be changed."""
+    packed = ROOT / "tests" / "format1.pt.xz"
+    assert packed.stat().st_size < 50_000
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "photo.pt").write_bytes(lzma.decompress(packed.read_bytes()))
+    settings = tiny(WIDTHS="(8,)", VALIDATION=0)
+    drawn = tool("photo.png", *settings[:-1], "EPOCHS=0", settings[-1])
+    assert drawn.code == 0, drawn.err
+    assert (tmp_path / "samples/photo/output_texture_3x3.png").exists()
+    trained = tool("photo.png", *settings, "EPOCHS=3")
+    assert trained.code == 0, trained.err
+    assert checkpoint_in(tmp_path)["step"] == 6 and checkpoint_in(tmp_path)["seed"] == 0
+
+
+def test_a_checkpoint_from_before_augment_was_trained_without_it_and_one_without_a_tile_size_fits_nothing():
+    photo, now = draw_photo(54, 70), vars(constants("TILE_SIZE=16", "WIDTHS=(8,16)"))
+    old = {name: now[name] for name in td.NETWORK_CONSTANTS + td.TRAINING_CONSTANTS if name != "AUGMENT"}
+    state = {"digest": photo.digest, "size": (54, 70), "constants": old}
+    assert td.check_checkpoint("a.pt", state, now, photo, training=True) == []
+    with pytest.raises(td.UserError, match="AUGMENT is flips here and none"):
+        td.check_checkpoint("a.pt", state, {**now, "AUGMENT": "flips"}, photo, training=True)
+    del old["TILE_SIZE"]
+    with pytest.raises(td.UserError, match="TILE_SIZE is 16 here and None"):
+        td.check_checkpoint("a.pt", state, now, photo, training=False)
+
+
+def test_a_model_that_can_only_draw_is_not_trained_further(tool, tmp_path):
+    assert tool("photo.png", *tiny()).code == 0
+    without("net")(tmp_path / "checkpoints" / "photo.pt")
+    assert tool("photo.png", *tiny(EPOCHS=0)).code == 0
+    result = tool("photo.png", *tiny(EPOCHS=3))
+    assert result.code == 2 and "FRESH" in result.err
+
+
+def test_checkpoints_put_aside_never_meet(path, tmp_path):
+    everything = set(files_in(path.parent).values())
+    photo = tmp_path / "photo.png"
+    photo.touch()
+    for content in (b"second", b"third"):
+        td.put_aside(path, photo)
+        path.write_bytes(content)
+        everything.add(content)
+    td.put_aside(path, photo)
+    assert not path.exists()
+    assert set(files_in(path.parent).values()) == everything and len(list(path.parent.iterdir())) == 4
+
+
+def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
+    """However the timing turns out by chance; another kind of machine may choose anew."""
+    seconds = {torch.float32: 1.0, torch.bfloat16: 1.0}
+    monkeypatch.setattr(td, "timed", lambda work: seconds[work.__closure__[1].cell_contents.dtype])
+    device = torch.device("cpu")
+    for ratio, fresh, float32, bfloat16 in ((1.2, "float32", "float32", "bfloat16"),
+                                            (1.3, "bfloat16", "float32", "bfloat16"),
+                                            (0.5, "float32", "float32", "float32"),
+                                            (3.0, "bfloat16", "bfloat16", "bfloat16")):
+        seconds[torch.bfloat16] = 1 / ratio
+        found = [str(td.pick_precision(device, before)).removeprefix("torch.")
+                 for before in (None, "float32", "bfloat16")]
+        assert found == [fresh, float32, bfloat16], ratio
