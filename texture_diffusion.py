@@ -172,7 +172,7 @@ def normalise(pixels, name, notes=()):
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
     x = torch.tensor(np.atleast_3d(pixels), dtype=torch.float32).permute(2, 0, 1) / 127.5 - 1
     mean = x.mean((1, 2), keepdim=True)
-    std = float((x - mean).std())
+    std = float((x - mean).std()) if x.numel() > 1 else 0.0
     if std < 1e-3:
         raise UserError(f"{name} is a single colour: there is no texture to learn")
     return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes))

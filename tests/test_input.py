@@ -1,0 +1,373 @@
+"""Photos of every mode, from every path, and rubbish: a photo with the right values or one sentence."""
+
+import io
+import os
+import random
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import png
+import pytest
+from conftest import draw_pixels, files_in, tiny
+from PIL import Image, ImageCms, ImageFilter
+
+import texture_diffusion as td
+
+HEIGHT, WIDTH = 54, 70
+COLOUR, GREY = draw_pixels(HEIGHT, WIDTH), draw_pixels(HEIGHT, WIDTH, channels=1)
+SMOOTH = np.asarray(Image.fromarray(COLOUR).filter(ImageFilter.GaussianBlur(2)))  # survives JPEG
+HOLE = np.zeros((HEIGHT, WIDTH), bool)
+HOLE[:10] = True
+
+
+def loaded(path):
+    """The pixels of a photo, uint8 [H, W, 3], and its notes on one line."""
+    photo = td.load_photo(path)
+    return photo.pixels(photo.x), " ".join(photo.notes)
+
+
+# Modes: what is written -> (how it is written, its pixels, the largest error in levels, a word of the notes)
+
+
+def saved(image, suffix, **options):
+    return lambda folder: image.save(folder / f"photo.{suffix}", **options) or folder / f"photo.{suffix}"
+
+
+def three(pixels):
+    return np.stack([pixels] * 3, -1)
+
+
+def with_hole(pixels):
+    """What transparent parts become: the mean of the visible ones."""
+    out = pixels.astype(float)
+    out[HOLE] = out[~HOLE].mean(0)
+    return out
+
+
+def alpha():
+    return Image.fromarray(np.where(HOLE, 0, 255).astype(np.uint8))
+
+
+def image_of(pixels, mode, with_alpha=False):
+    image = Image.fromarray(pixels).convert(mode.rstrip("A") if with_alpha else mode)
+    if with_alpha:
+        image.putalpha(alpha())
+    return image
+
+
+def palette():
+    return Image.fromarray(COLOUR).quantize(32)
+
+
+def palette_with_transparency(folder):
+    """The colour of the first ten rows is transparent, and is nowhere else."""
+    image = Image.fromarray(COLOUR).quantize(31)
+    index = np.where(HOLE, 31, np.asarray(image)).astype(np.uint8)
+    shown = Image.fromarray(index, "P")
+    shown.putpalette(image.getpalette()[:93] + [9, 9, 9])
+    shown.save(folder / "photo.png", transparency=31)
+    return folder / "photo.png"
+
+
+def deep_colour(folder):
+    """16 bits a channel, which Pillow cannot write."""
+    with open(folder / "photo.png", "wb") as file:
+        png.Writer(WIDTH, HEIGHT, bitdepth=16, greyscale=False).write(
+            file, (COLOUR.astype(np.uint16) * 257).reshape(HEIGHT, -1).tolist())
+    return folder / "photo.png"
+
+
+def lab():
+    return ImageCms.profileToProfile(Image.fromarray(SMOOTH), ImageCms.createProfile("sRGB"),
+                                     ImageCms.createProfile("LAB"), outputMode="LAB")
+
+
+def indexed(image):
+    return np.asarray(image.convert("RGB"))
+
+
+BITS = draw_pixels(HEIGHT, WIDTH, channels=1) > 120
+MODES = {
+    "1": (saved(Image.fromarray(BITS), "png"), three(BITS * 255), 0, ""),
+    "L": (saved(Image.fromarray(GREY), "png"), three(GREY), 0, ""),
+    "LA": (saved(image_of(GREY, "LA", True), "png"), with_hole(three(GREY)), 1, "transparent"),
+    "P": (saved(palette(), "png"), indexed(palette()), 0, ""),
+    "P with transparency": (palette_with_transparency, with_hole(indexed(Image.fromarray(COLOUR).quantize(31))), 1,
+                            "transparent"),
+    "PA": (saved(image_of(COLOUR, "PA", True), "tiff"), with_hole(indexed(Image.fromarray(COLOUR).convert("P"))), 1,
+           "transparent"),
+    "RGB": (saved(Image.fromarray(COLOUR), "png"), COLOUR, 0, ""),
+    "RGBA": (saved(image_of(COLOUR, "RGBA", True), "png"), with_hole(COLOUR), 1, "transparent"),
+    "RGBA, WEBP": (saved(image_of(COLOUR, "RGBA", True), "webp", lossless=True, exact=True), with_hole(COLOUR), 1,
+                   "transparent"),
+    "CMYK, TIFF": (saved(Image.fromarray(COLOUR).convert("CMYK"), "tiff"), COLOUR, 1, ""),
+    "CMYK, JPEG": (saved(Image.fromarray(SMOOTH).convert("CMYK"), "jpg", quality=98), SMOOTH, 12, ""),
+    "LAB": (saved(lab(), "tiff"), SMOOTH, 6, "L*a*b*"),
+    "I;16": (saved(Image.fromarray(GREY.astype(np.uint16) * 257), "png"), three(GREY), 0, ""),
+    "I;16, TIFF": (saved(Image.fromarray(GREY.astype(np.uint16) * 257), "tiff"), three(GREY), 0, ""),
+    "I": (saved(Image.fromarray(GREY.astype(np.int32) * 257), "tiff"), three(GREY), 0, ""),
+    "F, 0 to 1": (saved(Image.fromarray(GREY.astype(np.float32) / 255), "tiff"), three(GREY), 0, ""),
+    "F, 0 to 255": (saved(Image.fromarray(GREY.astype(np.float32)), "tiff"), three(GREY), 0, ""),
+    "F, 0 to 65535": (saved(Image.fromarray(GREY.astype(np.float32) * 257), "tiff"), three(GREY), 0, ""),
+    "RGB, 16 bits": (deep_colour, COLOUR, 0, ""),
+    "YCbCr, JPEG": (saved(Image.fromarray(SMOOTH), "jpg", quality=98, subsampling=0), SMOOTH, 5, ""),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_photo_of_every_mode_has_its_values(tmp_path, mode):
+    write, expected, tolerance, word = MODES[mode]
+    pixels, notes = loaded(write(tmp_path))
+    assert np.abs(pixels - expected.astype(float)).max() <= tolerance + 0.5
+    assert word in notes and bool(word) == bool(notes), notes
+
+
+ORIENTATIONS = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lambda x: x.swapaxes(0, 1),
+                6: lambda x: np.rot90(x, -1), 7: lambda x: np.rot90(x, 2).swapaxes(0, 1), 8: np.rot90}
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+def test_every_orientation_of_a_camera_is_turned_upright(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = saved(Image.fromarray(COLOUR), suffix, exif=exif, **options)(tmp_path)
+    assert np.array_equal(loaded(path)[0], ORIENTATIONS[orientation](COLOUR))
+
+
+# Colour profiles
+
+
+def fixed(*values):
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def profile(space, name, gamma=1.0):
+    """An ICC profile (ICC.1:2001-04) of light with a gamma, its primaries those of sRGB; space "RGB " or "GRAY"."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    text = name.encode() + b"\0"
+    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78 + -len(text) % 4),
+            b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249)}
+    if space == "GRAY":
+        tags[b"kTRC"] = curve
+    else:
+        primaries = {b"r": (0.4361, 0.2225, 0.0139), b"g": (0.3851, 0.7169, 0.0971), b"b": (0.1431, 0.0606, 0.7141)}
+        tags.update({letter + b"XYZ": b"XYZ \0\0\0\0" + fixed(*xyz) for letter, xyz in primaries.items()})
+        tags.update({letter + b"TRC": curve for letter in primaries})
+    table, data, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for signature, content in tags.items():
+        table += signature + struct.pack(">II", start + len(data), len(content))
+        data += content
+    head = struct.pack(">I4sI4s4s4s", start + len(data), b"test", 0x02400000, b"mntr", space.encode(), b"XYZ ")
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249)
+    return head.ljust(128, b"\0") + table + data
+
+
+def brightened(pixels):
+    """Linear light as sRGB (IEC 61966-2-1), which is brighter."""
+    light = pixels / 255
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("mode, pixels, space", [("RGB", COLOUR, "RGB "), ("RGBA", COLOUR, "RGB "), ("L", GREY, "GRAY"),
+                                                 ("LA", GREY, "GRAY")])
+def test_colours_are_converted_from_another_profile_to_srgb(tmp_path, mode, pixels, space):
+    image = image_of(pixels, mode, mode.endswith("A"))
+    path = saved(image, "png", icc_profile=profile(space, "Linear light"))(tmp_path)
+    found, notes = loaded(path)
+    expected = brightened(pixels if pixels.ndim == 3 else three(pixels))
+    assert np.abs(found - expected)[~HOLE].max() <= 2
+    assert "Linear light" in notes and "sRGB" in notes
+
+
+def test_a_profile_that_is_srgb_changes_nothing(tmp_path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixels, notes = loaded(saved(Image.fromarray(COLOUR), "png", icc_profile=srgb)(tmp_path))
+    assert np.array_equal(pixels, COLOUR) and not notes
+
+
+@pytest.mark.parametrize("broken", [b"rubbish" * 50, b"\0", profile("GRAY", "of another kind"),
+                                    profile("RGB ", "cut short")[:200], profile("RGB ", "a\nb")[:-1]])
+def test_a_broken_profile_is_left_out_and_that_is_said(tmp_path, broken):
+    pixels, notes = loaded(saved(Image.fromarray(COLOUR), "png", icc_profile=broken)(tmp_path))
+    assert np.array_equal(pixels, COLOUR)
+    assert "profile" in notes and "\n" not in notes
+
+
+# Paths
+
+
+def run(tool, path):
+    return tool(path, *tiny(EPOCHS=1))
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("a rock.png", "a rock"), ("Gehweg Zürich.png", "Gehweg Zürich"), ("rock #3.png", "rock #3"),
+    ("two\nlines.png", "two_lines"), ("-rock.png", "-rock"), ("石.png", "石"), ("rock", "rock"), ("a.b.png", "a.b"),
+    ("tab\t*?.png", "tab___"), (".png", ".png"), ("IMAGE=3.png", "IMAGE=3"), ("rock. .png", "rock"),
+    ("C:\\rock.png", "C__rock"), ("../../rock.png", "rock")])
+def test_results_are_named_after_the_stem_of_the_photo_s_file(name, expected):
+    assert td.name_of(name) == expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["-Gehweg Zürich #3.png", "two\nlines.png", "r" * 240 + ".png"])
+def test_a_photo_of_any_name_can_be_used(tool, tmp_path, name):
+    (tmp_path / "photo.png").rename(tmp_path / name)
+    result = run(tool, name)
+    assert result.code == 0, result.err
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == [td.name_of(name)]
+    assert (tmp_path / "checkpoints" / f"{td.name_of(name)}.pt").exists()
+    assert all(line.isprintable() for line in result.out.splitlines())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names on Windows are text")
+def test_a_name_that_is_no_text_is_a_name(tool, tmp_path):
+    os.rename(tmp_path / "photo.png", os.fsencode(tmp_path) + b"/r\xf6ck.png")
+    result = run(tool, os.fsdecode(b"r\xf6ck.png"))
+    assert result.code == 0, result.err
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["r_ck"]
+    result.out.encode()
+
+
+def test_photos_with_long_names_that_differ_at_the_end_have_folders_of_their_own():
+    one, other = (td.name_of("ü" * 100 + end + ".png") for end in "ab")
+    assert one != other and max(len(name.encode()) for name in (one, other)) <= 120
+
+
+def a_folder(folder):
+    (folder / "rocks").mkdir()
+    return "rocks"
+
+
+def a_fifo(folder):
+    os.mkfifo(folder / "rock.png")
+    return "rock.png"
+
+
+def unreadable(folder):
+    (folder / "photo.png").chmod(0)
+    if os.access(folder / "photo.png", os.R_OK):
+        pytest.skip("this user may read everything")
+    return "photo.png"
+
+
+def empty(folder):
+    (folder / "rock.png").touch()
+    return "rock.png"
+
+
+BAD_PATHS = {"a folder": a_folder, "a fifo": a_fifo, "a device": lambda folder: "/dev/zero", "unreadable": unreadable,
+             "an address": lambda folder: "https://example.com/rock.png", "empty": empty,
+             "300 characters": lambda folder: "r" * 296 + ".png", "4,000 folders": lambda folder: "a/" * 4000 + "b.png",
+             "nothing": lambda folder: "IMAGE=", "two lines": lambda folder: "no\nrock.png",
+             "a link to itself": lambda folder: os.symlink("loop.png", folder / "loop.png") or "loop.png"}
+
+
+@pytest.mark.parametrize("kind", BAD_PATHS)
+def test_a_path_that_leads_to_no_photo_is_refused_in_one_line(tool, tmp_path, kind):
+    path = BAD_PATHS[kind](tmp_path)
+    before, start = {path.name for path in tmp_path.rglob("*")}, time.monotonic()
+    result = run(tool, path)
+    assert result.code == 2
+    assert len(result.err.splitlines()) == 1 and "Traceback" not in result.err
+    assert time.monotonic() - start < 5
+    assert {path.name for path in tmp_path.rglob("*")} == before
+
+
+# Rubbish
+
+
+def encoded(image, format, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def valid_images():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    image, cards = Image.fromarray(SMOOTH), {"exif": exif, "icc_profile": profile("RGB ", "Linear light")}
+    return [encoded(image, "PNG", **cards), encoded(image.quantize(16), "PNG", transparency=3),
+            encoded(image, "JPEG", **cards), encoded(image, "JPEG", progressive=True),
+            encoded(image, "TIFF", **cards), encoded(image, "TIFF", compression="tiff_lzw"),
+            encoded(image, "WEBP", **cards), encoded(image, "WEBP", lossless=True), encoded(image, "BMP"),
+            encoded(image.convert("P"), "BMP")]
+
+
+def mutated(content, random_):
+    """Bytes with a bit flipped, an end cut off, or a number near the beginning, where the sizes are, edited."""
+    content, place = bytearray(content), random_.randrange(len(content) - 4)
+    kind = random_.choice(("flip", "cut", "number", "number"))
+    if kind == "flip":
+        content[place] ^= 1 << random_.randrange(8)
+    elif kind == "cut":
+        del content[place:]
+    else:
+        place, value = place % 200, random_.choice((0, 1, 255, 2**14, 2**16, 2**31 - 1, 2**32 - 1))
+        content[place:place + 4] = value.to_bytes(4, random_.choice(("little", "big")))
+    return bytes(content)
+
+
+def outcome(path):
+    """"photo" or "refused" in one sentence; anything else is raised."""
+    try:
+        photo = td.load_photo(path)
+    except td.UserError as error:
+        assert len(str(error).splitlines()) == 1, str(error)
+        return "refused"
+    assert photo.x.isfinite().all() and max(photo.x.shape[1:]) <= 1024
+    return "photo"
+
+
+def try_all(paths, capfd):
+    """Outcomes of loading files, each in time, in bounded memory and without a word on the screen."""
+    outcomes, memory, slowest = [], td.peak_memory(), 0
+    for path in paths:
+        start = time.monotonic()
+        outcomes.append(outcome(path))
+        slowest = max(slowest, time.monotonic() - start)
+    err = capfd.readouterr().err
+    growth = (td.peak_memory() - memory) / 1e9
+    print(f"\n{len(outcomes)} files, {outcomes.count('photo')} photos, slowest {slowest:.1f} s, {growth:.2f} GB more")
+    assert "Traceback" not in err
+    return outcomes, slowest, growth
+
+
+def test_300_mutations_of_photos_are_photos_or_refused_in_one_line(tmp_path, capfd):
+    images, random_ = valid_images(), random.Random(0)
+
+    def paths():
+        for number in range(300):
+            path = tmp_path / "mutated.png"
+            path.write_bytes(mutated(images[number % len(images)], random_))
+            yield path
+
+    outcomes, slowest, growth = try_all(paths(), capfd)
+    assert outcomes.count("photo") > 30 and outcomes.count("refused") > 100
+    assert slowest < 5 and growth < 1
+
+
+@pytest.mark.skipif("PILLOW_IMAGES" not in os.environ, reason="PILLOW_IMAGES does not name Pillow's Tests/images")
+def test_pillow_s_own_test_images_are_photos_or_refused_in_one_line(capfd):
+    paths = sorted(path for path in Path(os.environ["PILLOW_IMAGES"]).rglob("*") if path.is_file())
+    outcomes, slowest, growth = try_all(paths, capfd)
+    assert len(paths) > 500 and outcomes.count("photo") > 100
+    assert slowest < 5 and growth < 3
+
+
+def test_a_photo_is_refused_by_its_header_before_it_is_decoded(tmp_path, monkeypatch):
+    """A file of 100 KB can claim any size."""
+    Image.new("1", (12_000, 9000)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(td.UserError, match="100 megapixels"):
+        td.load_photo(tmp_path / "large.png")
+
+
+def test_a_refusal_leaves_nothing_behind(tool, tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"GIF89a")
+    before = files_in(tmp_path)
+    assert run(tool, "photo.png").code == 2 and files_in(tmp_path) == before
