@@ -25,11 +25,12 @@ Contents, in the order in which data flows:
     2. Neighbourhoods    windows of a tile with its 8 neighbours; neighbour dropout
     3. Network           the U-Net over the canvas of tile and neighbours
     4. Diffusion         schedule, forward process, DDPM and DDIM steps
-    5. State             seeds, checkpoints, errors, stop signals
-    6. Training          Muon and AdamW, EMA, validation
-    7. Outpainting       layout of the real tiles, sketches and drawing of the gaps
-    8. Pictures          previews, predictions, loss curve, the texture and its figures
-    9. main              the constants and the story
+    5. State             seeds, processes, device, precision
+    6. Files             whole files, locks, results, checkpoints, stop signals
+    7. Training          Muon and AdamW, EMA, validation
+    8. Outpainting       layout of the real tiles, sketches and drawing of the gaps
+    9. Pictures          previews, predictions, loss curve, the texture and its figures
+    10. main             the constants and the story
 
 Shapes in comments: B batch, C channels (3, or 1 for a grey photo), H W photo height and width,
 T tile side, S canvas side (tile and a halo on each side), all in pixels.
@@ -914,8 +915,11 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-# Files: what is written takes its place in one step, whole, and what is read is looked at before it is believed
-# (docs/RELIABILITY.md lists what is promised, with the tests).
+# =============================================================================================
+# 6. Files
+# =============================================================================================
+# What is written takes its place in one step, whole; what is read is looked at before it is believed; what the tool did
+# not make is left alone. docs/RELIABILITY.md lists what is promised, with the tests.
 
 WINDOWS = os.name == "nt"
 
@@ -936,9 +940,10 @@ def write_atomically(path, write, before=None):
         replace(temporary, path)
     except (OSError, RuntimeError) as error:
         cause = error if isinstance(error, OSError) else error.__context__  # torch hides it behind a RuntimeError
-        if not isinstance(cause, OSError):
+        if not isinstance(cause, OSError) and "inline_container" not in str(error):
             raise
-        raise DiskError(f"{show(path)} cannot be written: {cause.strerror or cause}") from error
+        reason = getattr(cause, "strerror", None) or "the disk refuses, it may be full"
+        raise DiskError(f"{show(path)} cannot be written: {reason}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -955,11 +960,12 @@ def replace(source, target):
             if not WINDOWS or wait is None:
                 raise
             time.sleep(wait)
-    if not WINDOWS:  # a name is safe on the disk when its folder is written
+    with contextlib.suppress(OSError):  # a name is safe when its folder is on the disk, too; not every system can
         folder = os.open(target.parent, os.O_RDONLY)
-        with contextlib.suppress(OSError):  # not every disk can
+        try:
             os.fsync(folder)
-        os.close(folder)
+        finally:
+            os.close(folder)
 
 
 def sweep(folder, pattern):
@@ -1316,7 +1322,7 @@ class StopAtOnce(StopSignals):
 
 
 # =============================================================================================
-# 6. Training
+# 7. Training
 # =============================================================================================
 # Loss: squared error of x0, weighted by 1 / max(1 - alpha_bar_t, floor), between the plain x0 loss
 # and the plain eps loss: small noise levels, where the finest detail is learned, count more. The pixels
@@ -1608,7 +1614,7 @@ def report_epoch(trainer, epoch_steps, report):
 
 
 # =============================================================================================
-# 7. Outpainting
+# 8. Outpainting
 # =============================================================================================
 # The output is a grid of tiles. Real ones (#) are cut from the photo and laid out; the gaps (.)
 # are drawn by the network, pass after pass; the tiles of one pass do not touch each other.
@@ -2052,7 +2058,7 @@ def needed(layout, corner, size):
 
 
 # =============================================================================================
-# 8. Pictures
+# 9. Pictures
 # =============================================================================================
 
 
@@ -2221,7 +2227,7 @@ def colour_difference(pixels, layout, photo, corner=(0, 0)):
 
 
 # =============================================================================================
-# 9. main
+# 10. main
 # =============================================================================================
 
 
@@ -2702,7 +2708,10 @@ def run(main=main):
     except Stopped as stopped:
         print(f"{name}: {stopped.args[0]}", file=sys.stderr)
         return 128 + (stopped.args[1] or signal.SIGTERM)
-    except (torch.OutOfMemoryError, MemoryError):
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) \
+                and "can't allocate memory" not in str(error):
+            raise
         print(f"{name}: the memory is full; try a smaller BATCH_SIZE or TILE_SIZE", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -184,3 +184,10 @@ def test_a_fresh_clone_draws_with_the_shipped_model(tmp_path):
     result = run_script("EPOCHS=0", "SCALE=1", "SAMPLE_STEPS=1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert Image.open(tmp_path / "samples" / "stones" / "output_texture_1x1.png").size == (512, 512)
+
+
+def test_every_promise_names_tests_that_exist():
+    named = set(re.findall(r"\btest_\w+", (ROOT / "docs" / "RELIABILITY.md").read_text(encoding="utf-8")))
+    written = set(re.findall(r"^def (test_\w+)", "".join(path.read_text(encoding="utf-8")
+                                                        for path in (ROOT / "tests").glob("test_*.py")), re.M))
+    assert len(named) > 30 and named <= written, named - written

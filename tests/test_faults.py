@@ -174,6 +174,12 @@ def test_writes_that_fail_at_random_never_cost_the_checkpoint(tmp_path):
     assert outcomes["saved"] > 0 and outcomes["refused"] > 0, outcomes
 
 
+def test_a_memory_that_is_full_is_one_sentence(trained, monkeypatch):
+    monkeypatch.setattr(td, "announce", lambda *args: torch.empty(10**15))
+    result = trained(EPOCHS=3)
+    assert result.code == 1 and len(result.err.splitlines()) == 1 and "BATCH_SIZE" in result.err
+
+
 # Temporary files
 
 
@@ -287,13 +293,22 @@ PLACES = {"the photo is read": ("normalise", 1), "the network is built": ("build
           "the layout": ("lay_out", 1), "outpainting": ("outpaint", 1), "the figures": ("seam_ratios", 1)}
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("place", PLACES)
+STOPS = [(place, signal.SIGINT, 130) for place in PLACES] + [("a later step", signal.SIGTERM, 143),
+                                                            ("outpainting", signal.SIGTERM, 143)]
+UNBROKEN = []  # what a run without a signal leaves: its pictures and its checkpoint
+
+
+@pytest.mark.parametrize("place, number, code", STOPS)
 def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_had_been_none(
         signalled, tool, tmp_path, place, number, code):
     name, nth = PLACES[place]
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     arguments = tiny(EPOCHS=3, SAMPLER="ddim")
+    if not UNBROKEN:
+        assert tool("photo.png", *arguments).code == 0
+        UNBROKEN.extend([files_in(tmp_path / "samples"), checkpoint_in(tmp_path)])
+        shutil.rmtree(tmp_path / "samples")
+        shutil.rmtree(tmp_path / "checkpoints")
     stopped = signalled(name, number, *arguments, nth=nth)
     assert stopped.code == code, stopped.err
     last = stopped.err.strip().splitlines()[-1]
@@ -301,12 +316,8 @@ def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_ha
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     assert not list(tmp_path.rglob("*.tmp"))
     assert tool("photo.png", *arguments).code == 0
-    resumed = files_in(tmp_path / "samples"), checkpoint_in(tmp_path)
-    shutil.rmtree(tmp_path / "samples")
-    shutil.rmtree(tmp_path / "checkpoints")
-    assert tool("photo.png", *arguments).code == 0
-    assert files_in(tmp_path / "samples") == resumed[0]
-    assert_same(checkpoint_in(tmp_path), resumed[1])
+    assert files_in(tmp_path / "samples") == UNBROKEN[0]
+    assert_same(checkpoint_in(tmp_path), UNBROKEN[1])
 
 
 def test_a_stop_between_steps_saves_them(signalled, tmp_path):
