@@ -1113,7 +1113,7 @@ def save_checkpoint(path, state):
 def keep_generation(path):
     """Make the file at path the generation before it, if it is whole; it stays at path, too, where that can be."""
     previous, link = generations(path)[1], path.with_name(f".{path.name}.{os.getpid()}.link")
-    if not path.exists() or zip_fault(path):
+    if not is_whole(path):
         return
     try:
         link.unlink(missing_ok=True)
@@ -1134,30 +1134,37 @@ def finite(value):
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def zip_fault(path):
-    """What is wrong with a file that torch.save wrote, None if nothing is: torch.load looks at no checksum, and would
-    unpack a small file to any size."""
+def checked_file(path):
+    """What torch.save wrote to path, in memory, with all checksums compared; ValueError or an error of zipfile if they
+    differ. torch.load compares none, unpacks a small file to any size, and trusts a damaged list of contents."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(buffer, "w") as target:
+        members = source.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
+                or sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("it is packed")
+        if len({member.filename for member in members}) < len(members):
+            raise ValueError("two parts of it have one name")
+        for member in members:
+            target.writestr(member.filename, source.read(member))
+    buffer.seek(0)
+    return buffer
+
+
+def is_whole(path):
+    """Whether there is a file at path, and its checksums are right."""
     try:
-        with zipfile.ZipFile(path) as file:
-            members = file.infolist()
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
-                    or sum(member.file_size for member in members) > path.stat().st_size:
-                return "it is packed"
-            broken = file.testzip()
-            return f"{broken} in it is damaged" if broken else None
-    except Exception as error:  # zipfile raises almost anything on a damaged file
-        return one_line(error)
+        return bool(checked_file(path))
+    except Exception:  # zipfile raises almost anything on a damaged file
+        return False
 
 
 def load_state(path):
-    """Read what torch.save wrote, onto the CPU, without running code from it; ValueError if it is anything else, or not
-    a dict of finite numbers in tensors that are as large as they say."""
-    fault = zip_fault(path)
-    if fault:
-        raise ValueError(fault)
+    """Read what torch.save wrote, onto the CPU, without running code from it; an exception if it is anything else, or
+    not a dict of finite numbers and of tensors that are as large as they say."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other kinds of files, which are refused
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(checked_file(path), map_location="cpu", weights_only=True)
     if not isinstance(state, dict) or not plain(state):
         raise ValueError("it holds something else than a model")
     return state
@@ -1259,7 +1266,7 @@ def check_checkpoint(path, state, constants, photo, training):
     """UserError unless the checkpoint fits the photo and the constants; returns notes on harmless differences."""
     advice = "Set it back, or start anew with FRESH=True (the old checkpoint is put aside)"
     if state["digest"] != photo.digest:
-        size, here = state["size"], tuple(photo.x.shape[1:])
+        size, here = state.get("size", "??"), tuple(photo.x.shape[1:])
         raise UserError(f"{show(path)} was trained on another photo or part of it ({size[1]} x {size[0]} pixels there, "
                         f"{here[1]} x {here[0]} here; the file, CROP or MAX_SIDE differ). {advice}")
     saved = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant
@@ -1318,7 +1325,7 @@ class StopAtOnce(StopSignals):
     """While entered, SIGINT and SIGTERM raise Stopped wherever the run is: for work that need not be saved."""
 
     def note(self, number, frame):
-        raise Stopped("stopped; nothing was lost", number)
+        raise Stopped("stopped", number)
 
 
 # =============================================================================================
@@ -1538,7 +1545,7 @@ class Trainer:
             self.ema.load_state_dict(state["ema"])
             if "net" in state:
                 self.net.load_state_dict(state["net"])
-                for opt, kept in zip(self.opts, state["opts"]):
+                for opt, kept in zip(self.opts, state["opts"], strict=True):
                     take_over(opt, kept)
         except Exception as error:  # load_state_dict raises almost anything on what is none
             raise ValueError(f"its weights do not fit the network ({one_line(error)})") from error

@@ -127,7 +127,7 @@ def tool(tmp_path, monkeypatch, capsys):
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(td, "pick_precision", lambda device, before=None: torch.float32)
+    monkeypatch.setattr(td, "pick_precision", lambda *args: torch.float32)
 
     def call(*args):
         monkeypatch.setattr(sys, "argv", ["texture_diffusion.py", *map(str, args)])
@@ -140,6 +140,15 @@ def tool(tmp_path, monkeypatch, capsys):
         return SimpleNamespace(code=code, out=out, err=err)
 
     return call
+
+
+@pytest.fixture
+def plain_figures(monkeypatch):
+    """matplotlib takes two thirds of a tiny run: figures are written without their content."""
+    def save_figure(path, figure):
+        td.write_atomically(path, lambda file: file.write(b"-"))
+
+    monkeypatch.setattr(td, "save_figure", save_figure)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import lzma
 import pickle
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +18,11 @@ import torch
 from conftest import (
     MADE_OF,
     ROOT,
+    SCRIPT,
     checkpoint_in,
     constants,
     draw_photo,
+    draw_pixels,
     environment,
     files_in,
     make_trainer,
@@ -30,6 +33,8 @@ from PIL import Image
 from test_training import assert_same
 
 import texture_diffusion as td
+
+pytestmark = pytest.mark.usefixtures("plain_figures")
 
 
 def trained(photo, steps=3):
@@ -125,36 +130,33 @@ def test_25_kills_while_saving_leave_25_whole_checkpoints(tmp_path):
                             timeout=120)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stderr  # the newest was whole each time
-    assert int(result.stdout.split()[-1]) > 50
+    assert int(result.stdout.split()[-1]) > 10
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
-    for name in ("killed", "unbroken"):
+def test_a_run_that_is_killed_and_interrupted_ends_as_if_it_had_not_been(tmp_path):
+    for name in ("broken", "unbroken"):
         (tmp_path / name).mkdir()
-        Image.fromarray(draw_pixels_of_photo()).save(tmp_path / name / "photo.png")
-    arguments = ["photo.png", *tiny(EPOCHS=5, EPOCH_TILES=16, PREVIEW_EVERY=2)]
+        Image.fromarray(draw_pixels(54, 70)).save(tmp_path / name / "photo.png")
+    arguments = ["photo.png", *tiny(EPOCHS=5, EPOCH_TILES=80, PREVIEW_EVERY=2)]
     assert run_script(*arguments, cwd=tmp_path / "unbroken").returncode == 0
-    model, step = tmp_path / "killed" / "checkpoints" / "photo.pt", 0
-    for _ in range(2):
-        process = subprocess.Popen([sys.executable, ROOT / "texture_diffusion.py", *arguments], env=environment(),
-                                   cwd=tmp_path / "killed", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    model, step = tmp_path / "broken" / "checkpoints" / "photo.pt", 0
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        process = subprocess.Popen([sys.executable, SCRIPT, *arguments], cwd=tmp_path / "broken", env=environment(),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         end = time.monotonic() + 60
         while not (model.exists() and td.load_checkpoint(model)["step"] > step):
             assert time.monotonic() < end and process.poll() is None
             time.sleep(0.01)
-        process.kill()
-        process.wait()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == code and "Traceback" not in err
+        assert ("same command" in err) == (code == 130)
         step = td.load_checkpoint(model)["step"]
-    result = run_script(*arguments, cwd=tmp_path / "killed")
+    result = run_script(*arguments, cwd=tmp_path / "broken")
     assert result.returncode == 0, result.stderr
-    assert_same(checkpoint_in(tmp_path / "killed"), checkpoint_in(tmp_path / "unbroken"))
-    results = [files_in(tmp_path / name / "samples") for name in ("killed", "unbroken")]
-    assert results[0] == results[1]
-
-
-def draw_pixels_of_photo():
-    photo = draw_photo(54, 70)
-    return photo.pixels(photo.x)
+    assert [entry[0] for entry in checkpoint_in(tmp_path / "broken")["curve"]] == [20, 40, 60, 80, 100]
+    assert_same(checkpoint_in(tmp_path / "broken"), checkpoint_in(tmp_path / "unbroken"))
+    assert files_in(tmp_path / "broken" / "samples") == files_in(tmp_path / "unbroken" / "samples")
 
 
 # What is damaged
@@ -299,7 +301,8 @@ def foreign_moments(state):
 
 
 @pytest.mark.parametrize("change", [resized("stem.bias", 9), renamed, moments, foreign_moments,
-                                    lambda state: state.update(net={}), lambda state: state.update(opts=[[], []])])
+                                    lambda state: state.update(net={}), lambda state: state.update(opts=[[], []]),
+                                    lambda state: state.update(opts=[])])
 def test_weights_that_do_not_fit_fail_the_run_in_one_line(tool, tmp_path, change):
     assert tool("photo.png", *tiny()).code == 0
     state = checkpoint_in(tmp_path)
@@ -490,6 +493,15 @@ def test_a_checkpoint_from_before_augment_was_trained_without_it_and_one_without
     del old["TILE_SIZE"]
     with pytest.raises(td.UserError, match="TILE_SIZE is 16 here and None"):
         td.check_checkpoint("a.pt", state, now, photo, training=False)
+
+
+def test_a_checkpoint_of_another_photo_that_does_not_say_its_size_is_refused_too(tool, tmp_path):
+    assert tool("photo.png", *tiny()).code == 0
+    state = checkpoint_in(tmp_path)
+    del state["size"]
+    torch.save({**state, "digest": "0" * 64}, tmp_path / "checkpoints" / "photo.pt")
+    result = tool("photo.png", *tiny())
+    assert result.code == 2 and "another photo" in result.err
 
 
 def test_a_model_that_can_only_draw_is_not_trained_further(tool, tmp_path):

@@ -41,7 +41,7 @@ def plain(tmp_path, monkeypatch):
     """An empty folder, and the same arithmetic everywhere."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(td, "pick_precision", lambda device: torch.float32)
+    monkeypatch.setattr(td, "pick_precision", lambda *args: torch.float32)
 
 
 def run(module, *argv, capsys=None):

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, ImageFilter
 
 import texture_diffusion as td
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
 HEIGHT, WIDTH = 54, 70
 COLOUR, GREY = draw_pixels(HEIGHT, WIDTH), draw_pixels(HEIGHT, WIDTH, channels=1)
 SMOOTH = np.asarray(Image.fromarray(COLOUR).filter(ImageFilter.GaussianBlur(2)))  # survives JPEG

@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 
 import numpy as np
@@ -313,31 +312,6 @@ def test_a_step_that_was_left_out_is_counted_and_said(trained, tmp_path, monkeyp
 
 
 # Interrupts
-
-
-def wait_for(path, process, seconds=90):
-    """Wait until a file exists while the process runs."""
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None and time.monotonic() < end, process.stderr.read()
-        time.sleep(0.02)
-
-
-def test_an_interrupt_saves_and_the_same_command_goes_on_to_the_end(tmp_path):
-    Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
-    arguments = ["photo.png", *tiny(EPOCHS=5, EPOCH_TILES=80, SAVE_EVERY=100, PREVIEW_EVERY=100)]
-    process = subprocess.Popen([sys.executable, SCRIPT, *arguments], cwd=tmp_path, env=environment(), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for(tmp_path / "samples" / "photo" / "loss.csv", process)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err and "same command" in err
-    assert 20 <= checkpoint_in(tmp_path)["step"] < 100
-    again = run_script(*arguments, cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert checkpoint_in(tmp_path)["step"] == 100
-    assert [entry[0] for entry in checkpoint_in(tmp_path)["curve"]] == [20, 40, 60, 80, 100]
 
 
 def test_an_interrupt_while_drawing_keeps_the_model_and_leaves_no_half_picture(trained, tmp_path, monkeypatch):

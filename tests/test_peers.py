@@ -22,7 +22,7 @@ TRAINED = ["stacked", "lucidrains"]
 @pytest.fixture(autouse=True)
 def plain_cpu(monkeypatch):
     monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(td, "pick_precision", lambda device: torch.float32)
+    monkeypatch.setattr(td, "pick_precision", lambda *args: torch.float32)
 
 
 @pytest.fixture(autouse=True)
