@@ -1207,8 +1207,8 @@ def load_checkpoint(path):
             raise UserError(f"{show(place)} {error}") from None
         except Exception as error:  # torch.load raises almost anything, too
             faults.append(f"{show(place)} is damaged or no checkpoint of this script ({one_line(error)})")
-    raise RunError(f"{'; '.join(faults)}. Nothing was changed: put a copy in its place, or start anew with FRESH=True, "
-                   "which puts it aside")
+    raise RunError(f"{'; '.join(faults)}. Nothing was changed: put a copy in its place, or move "
+                   f"{'both' if len(faults) > 1 else 'it'} away to start anew ({PROGRAM}.py does with FRESH=True)")
 
 
 def is_count(value):
@@ -1247,7 +1247,7 @@ def check_values(state):
     else ValueError, with the rest of a sentence."""
     if state.get("program") != PROGRAM or state.get("format") != CHECKPOINT_FORMAT:
         raise UserError(f"is no checkpoint of {PROGRAM} in format {CHECKPOINT_FORMAT}, which this version reads; "
-                        "train anew with FRESH=True, which puts it aside")
+                        f"move it away to start anew ({PROGRAM}.py does with FRESH=True)")
     for name, holds in CHECKPOINT_VALUES.items():
         if not (name in state and holds(state[name]) or name in LACKED and name not in state):
             raise ValueError(f"{name} in it has an impossible value")

@@ -103,7 +103,8 @@ def checked(state, checkpoint, made_of):
     if state["digest"] != made_of["digest"]:
         wrong.append("the pictures are others")
     if wrong:
-        raise td.UserError(f"{checkpoint} does not fit: {'; '.join(wrong)}. Move it away to start anew")
+        raise td.UserError(f"{checkpoint} does not fit: {'; '.join(wrong)}. Move it and the one before it, "
+                           f"{td.generations(checkpoint)[1].name}, away to start anew")
     return state
 
 
