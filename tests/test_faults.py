@@ -287,7 +287,7 @@ def signalled(tool, monkeypatch):
 
 
 PLACES = {"the photo is read": ("normalise", 1), "the network is built": ("build_net", 1),
-          "the first step": ("predict_x0", 1), "a later step": ("learning_rate_at", 4), "the preview": ("ddim_step", 2),
+          "the first step": ("predict_x0", 1), "a later step": ("learning_rate_at", 4), "the last preview": ("ddim_step", 5),
           "a save": ("keep_generation", 2), "the curve": ("save_curve", 1), "the predictions": ("draw_steps", 1),
           "the layout": ("lay_out", 1), "outpainting": ("outpaint", 1), "the figures": ("seam_ratios", 1)}
 
@@ -317,6 +317,14 @@ def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_ha
     assert tool("photo.png", *arguments).code == 0
     assert files_in(tmp_path / "samples") == UNBROKEN[0]
     assert_same(checkpoint_in(tmp_path), UNBROKEN[1])
+
+
+def test_a_stop_does_not_wait_for_the_rest_of_a_preview(signalled, tmp_path, monkeypatch):
+    drawn, ddim_step = [], td.ddim_step
+    monkeypatch.setattr(td, "ddim_step", lambda *args: drawn.append(1) or ddim_step(*args))
+    result = signalled("ddim_step", signal.SIGINT, *tiny(SAMPLER="ddim", SAMPLE_STEPS=15), nth=4)
+    assert result.code == 130 and len(drawn) == 3
+    assert checkpoint_in(tmp_path)["step"] == 2
 
 
 def test_a_stop_between_steps_saves_them(signalled, tmp_path):
