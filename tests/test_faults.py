@@ -286,12 +286,11 @@ def signalled(tool, monkeypatch):
     return call
 
 
-PLACES = {"the photo is read": ("normalise", 1), "the network is built": ("build_net", 1),
-          "the first step": ("predict_x0", 1), "a later step": ("learning_rate_at", 4), "the last preview": ("ddim_step", 5),
-          "a save": ("keep_generation", 2), "the curve": ("save_curve", 1), "the predictions": ("draw_steps", 1),
-          "the layout": ("lay_out", 1), "outpainting": ("outpaint", 1), "the figures": ("seam_ratios", 1)}
-
-
+PLACES = {  # where the signal arrives -> a function, and which call of it
+    "the photo is read": ("normalise", 1), "the network is built": ("build_net", 1),
+    "the first step": ("predict_x0", 1), "a later step": ("learning_rate_at", 4), "the last preview": ("ddim_step", 5),
+    "a save": ("keep_generation", 2), "the curve": ("save_curve", 1), "the predictions": ("draw_steps", 1),
+    "the layout": ("lay_out", 1), "outpainting": ("outpaint", 1), "the figures": ("seam_ratios", 1)}
 STOPS = [(place, signal.SIGINT, 130) for place in PLACES] + [("a later step", signal.SIGTERM, 143),
                                                             ("outpainting", signal.SIGTERM, 143)]
 UNBROKEN = []  # what a run without a signal leaves: its pictures and its checkpoint
