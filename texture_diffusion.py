@@ -262,7 +262,7 @@ def flatten_alpha(image, alpha, notes):
     weights = np.asarray(alpha)
     if not weights.any():
         raise ValueError("it is fully transparent")
-    if weights.all() and weights.min() == 255:
+    if weights.min() == 255:
         return image
     notes.append("transparent parts were filled with the mean colour of the visible ones; "
                  "CROP = (x, y, width, height) can leave them out")
@@ -1281,11 +1281,12 @@ def put_aside(path, photo):
     UserError if it is the photo at another path."""
     aside = (path.with_name(f"{path.stem}.old{n}.pt") for n in range(1, 10**6))
     free = next(place for place in aside if not any(map(os.path.lexists, generations(place))))
-    for source, target in zip(generations(path), generations(free)):
-        if source.exists() and source.samefile(photo):
+    there = [(source, target) for source, target in zip(generations(path), generations(free)) if source.exists()]
+    for source, _ in there:
+        if source.samefile(photo):
             raise UserError(f"the photo lies at {show(source)}, where its model goes; give it another name")
-        if source.exists():
-            replace(source, target)
+    for source, target in there:
+        replace(source, target)
     return free
 
 

@@ -85,6 +85,21 @@ def constants(*argv):
     return stopped.value.args[0]
 
 
+def mutated(content, random_, place_of_sizes):
+    """Bytes with a bit flipped, an end cut off, or four bytes edited at place_of_sizes(length, random_)."""
+    content, place = bytearray(content), random_.randrange(len(content) - 4)
+    kind = random_.choice(("flip", "flip", "cut", "number", "number"))
+    if kind == "flip":
+        content[place] ^= 1 << random_.randrange(8)
+    elif kind == "cut":
+        del content[place:]
+    else:
+        place = place_of_sizes(len(content), random_)
+        value = random_.choice((0, 1, 255, 2**14, 2**16, 2**31 - 1, 2**32 - 1))
+        content[place:place + 4] = value.to_bytes(4, random_.choice(("little", "big")))
+    return bytes(content)
+
+
 def files_in(folder):
     """Path -> content of all files below a folder."""
     return {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
