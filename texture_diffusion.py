@@ -1816,7 +1816,7 @@ def rows_layout(photo, grid):
 # prefer quiet parts of the photo, so parts used already cost more, and so do tiles and claims of
 # a colour of which those chosen so far have too much (the photo's mean is 0; no colour costs
 # anything by itself). What would lie beyond the photo's edge is taken from the places that look
-# most like that edge.
+# most like that edge; the seam between the two is no part of the texture, so tiles are not cut next to it.
 
 
 class Places:
@@ -1914,6 +1914,9 @@ class Candidates:
     def __init__(self, places, wide):
         self.places, tile = places, places.tile
         self.used = torch.zeros([side - 2 * tile for side in wide.shape[1:]], dtype=torch.float64)  # by pixel
+        self.edge = torch.ones(places.count, dtype=torch.bool)  # places too near the photo's edge, if it is large
+        down, right = (min(tile // 8, (side - tile) // 4) // PLACE_STEP for side in self.used.shape)
+        self.edge[down:places.count[0] - down, right:places.count[1] - right] = False
         shares = claim_shares(tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
         claims = sum(places.mean_colours(*((1 + way) * tile for way in OFFSETS[name]), shares[OPPOSITE[name]])
                      for name in OFFSETS)
@@ -1962,7 +1965,7 @@ class Matcher:
         cost = apart + REUSE_COST * box_means(candidates.used, self.grid.tile, PLACE_STEP)
         cost += BALANCE_COST * (self.surplus * candidates.colours).sum(0)
         cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
-        return cost, apart
+        return cost.masked_fill(candidates.edge, math.inf), apart
 
 
 def box_means(values, side, step):

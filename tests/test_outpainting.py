@@ -199,6 +199,17 @@ def test_every_real_tile_lies_inside_the_photo(photo, kind):
     assert (kept <= np.array([54 - TILE, 70 - TILE])).all()
 
 
+@pytest.mark.parametrize("augment", ["none", "flips", "rotations"])
+@pytest.mark.parametrize("height, width, margins", [(96, 112, (4, 4)), (112, 40, (4, 2)), (32, 40, (0, 2))])
+def test_matched_tiles_are_not_cut_at_the_photo_s_edge_unless_it_is_small(height, width, margins, augment):
+    tile = 32
+    layout = td.lay_out(draw_photo(height, width), "matched", td.make_grid(160, 160, tile), 0, augment)
+    for i, j in np.argwhere(layout.real()):
+        sides, source = np.array(layout.views[layout.view[i, j]].shape[1:]) - 2 * tile, layout.source[i, j]
+        margin = np.array(margins if tuple(sides) == (height, width) else margins[::-1])
+        assert (source >= margin).all() and (source + tile + margin <= sides).all()
+
+
 def test_ordered_repeats_the_photo_s_own_order():
     layout = plan(draw_photo(48, 64), "ordered", 3)
     for i, j in np.argwhere(layout.real()):
