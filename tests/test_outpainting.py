@@ -199,7 +199,7 @@ def test_every_real_tile_lies_inside_the_photo(photo, kind):
     assert (kept <= np.array([54 - TILE, 70 - TILE])).all()
 
 
-@pytest.mark.parametrize("augment", ["none", "flips", "rotations"])
+@pytest.mark.parametrize("augment", ["none", "rotations"])
 @pytest.mark.parametrize("height, width, margins", [(96, 112, (4, 4)), (112, 40, (4, 2)), (32, 40, (0, 2))])
 def test_matched_tiles_are_not_cut_at_the_photo_s_edge_unless_it_is_small(height, width, margins, augment):
     tile = 32
