@@ -38,6 +38,8 @@ from PIL import Image, ImageDraw
 import benchmarks
 import texture_diffusion as td
 from benchmarks import scores
+from texture_tools import devices, files, png
+from texture_tools.errors import RunError, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = "texture_diffusion.py"
@@ -93,12 +95,12 @@ def exemplars_of(bench, folder, names):
         paths[name] = bench.cache / "exemplars" / f"{name}.png"
         paths[name].parent.mkdir(parents=True, exist_ok=True)
         side = QUICK_SIDE if bench.quick else None
-        td.save_png(paths[name], pixels[:side, :side])
+        png.save_png(paths[name], pixels[:side, :side])
     pictures = sorted(Path(folder).iterdir()) if folder else []
     paths.update((path.stem, path) for path in pictures if path.suffix.lower() in Image.registered_extensions())
     unknown = set(names) - set(paths)
     if unknown:
-        raise td.UserError(f"there is no exemplar {', '.join(sorted(unknown))}; there are {', '.join(paths)}")
+        raise UserError(f"there is no exemplar {', '.join(sorted(unknown))}; there are {', '.join(paths)}")
     return [Exemplar(name, path, hashlib.sha256(path.read_bytes()).hexdigest()[:8])
             for name, path in paths.items() if name in names or not names]
 
@@ -127,7 +129,7 @@ def cached(path, work):
         return json.loads(path.read_text(encoding="utf-8"))
     found = work()
     path.parent.mkdir(parents=True, exist_ok=True)
-    td.write_atomically(path, lambda file: file.write(json.dumps(found).encode()))
+    files.write_atomically(path, lambda file: file.write(json.dumps(found).encode()))
     return found
 
 
@@ -159,10 +161,10 @@ def make_ours(bench, job):
         code, memory = watch([sys.executable, "-u", str(ROOT / SCRIPT), f"IMAGE={job.exemplar.path}", *words], log)
     text = (folder / "run.log").read_text(encoding="utf-8")
     if code:
-        raise td.RunError(f"{SCRIPT} ended with {code} on {job.exemplar.name}: {text.strip().splitlines()[-1]}")
+        raise RunError(f"{SCRIPT} ended with {code} on {job.exemplar.name}: {text.strip().splitlines()[-1]}")
     figures = dict(re.findall(r"^(\w+): (.*)$", text, re.M))
     picture = Image.open(figures["output"])
-    td.save_png(folder / "texture.png", np.asarray(picture.convert("RGB")))
+    png.save_png(folder / "texture.png", np.asarray(picture.convert("RGB")))
     return {"training": training_seconds(text), "drawing": float(figures["sampling_seconds"]),
             "memory": memory / 1e9 if memory else float(figures["peak_memory_gb"].replace("unknown", "nan"))}
 
@@ -205,8 +207,8 @@ def peer_process(system, path, layout_kind, tile, seconds, seed, target):
     module, start = importlib.import_module(f"benchmarks.peers.{system}"), time.perf_counter()
     pixels = module.make(photo, layout_of(photo, layout_kind, tile, seed), tile, seconds, seed)
     height, width = (SCALE * side for side in photo.x.shape[1:])
-    td.save_png(target, pixels[:height, :width])
-    return time.perf_counter() - start, high_water() or td.peak_memory()
+    png.save_png(target, pixels[:height, :width])
+    return time.perf_counter() - start, high_water() or devices.peak_memory()
 
 
 def make_peer(bench, job):
@@ -280,7 +282,7 @@ def measure(bench, exemplar, jobs, progress):
         start = time.perf_counter()
         try:
             found = score_job(bench, job, photo, real)
-        except (td.UserError, ModuleNotFoundError) as error:
+        except (UserError, ModuleNotFoundError) as error:
             if job.system not in PEERS:
                 raise
             progress(f"{exemplar.name}, {job.system}: left out, {error}")
@@ -392,7 +394,7 @@ def write_results(path, tables, sheets):
     text += [f"## {name}\n\n{markdown(table)}\n\n![{name}: exemplar and a part of each texture]({sheets[name]})"
              for name, table in tables.items()]
     text.append(f"## Targets\n\n{targets(tables)}")
-    td.write_atomically(path, lambda file: file.write(("\n\n".join(text) + "\n").encode()))
+    files.write_atomically(path, lambda file: file.write(("\n\n".join(text) + "\n").encode()))
 
 
 def contact_sheet(path, pictures):
@@ -406,7 +408,7 @@ def contact_sheet(path, pictures):
         y, x = ((length - side) // 2 for length in picture.shape[:2])
         sheet.paste(Image.fromarray(picture[y:y + side, x:x + side]), (column * side, row * (side + LABEL) + LABEL))
         pen.text((column * side + 4, row * (side + LABEL) + 4), label, "black")
-    td.write_atomically(path, lambda file: sheet.save(file, format="JPEG", quality=90))
+    files.write_atomically(path, lambda file: sheet.save(file, format="JPEG", quality=90))
 
 
 def draw_sheet(bench, exemplar, jobs, path):
@@ -486,7 +488,7 @@ def main():
         else:
             bench = Bench(ROOT / "benchmarks/cache", {"MAX_SIDE": MAX_SIDE}, False)
             run(bench, c.folder, c.systems, c.exemplars, c.seeds, ROOT / "benchmarks/RESULTS.md", ROOT / "docs")
-    except (td.UserError, td.RunError) as error:
+    except (UserError, RunError) as error:
         sys.exit(f"benchmarks.quality: {error}")
 
 

@@ -48,6 +48,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import texture_diffusion as td
+from texture_tools import measures
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B (Rec. 601)
 WINDOWS = 200  # windows of one tile that represent the photo, and tiles that represent a texture, at most
@@ -222,7 +223,7 @@ def c2st_apart(a, b, a_quarters, b_quarters):
 
 def colour(a, b):
     """CIELAB distance of the mean colours of two sets of pictures, uint8 [N, h, w, 3]."""
-    return float(np.linalg.norm(td.to_lab(a).mean((0, 1, 2)) - td.to_lab(b).mean((0, 1, 2))))
+    return float(np.linalg.norm(measures.to_lab(a).mean((0, 1, 2)) - measures.to_lab(b).mean((0, 1, 2))))
 
 
 def colour_of_halves(pixels, tile, rng):
@@ -234,7 +235,7 @@ def colour_of_halves(pixels, tile, rng):
 
 def spread(tiles):
     """Deviation of the mean CIELAB colours of tiles [N, T, T, 3]."""
-    return float(np.sqrt(td.to_lab(tiles).mean((1, 2)).var(0).sum()))
+    return float(np.sqrt(measures.to_lab(tiles).mean((1, 2)).var(0).sum()))
 
 
 def contrast(a, b):
@@ -251,7 +252,7 @@ def contrast(a, b):
 def low_seam(pixels, layout, tile):
     """The step between the means of LOW px on both sides of borders of generated tiles over that inside them."""
     sums = np.zeros((2, 2))  # {border, inside}, {sum, count}
-    made = layout.made().ravel()[layout.owners((0, 0), pixels.shape[:2])]
+    _, made = layout.seen_at((0, 0), pixels.shape[:2])
     for x, drawn in ((pixels, made), (pixels.swapaxes(0, 1), made.T)):
         total = np.cumsum(np.pad(x, ((0, 0), (1, 0), (0, 0))), axis=1, dtype=np.float32)
         means = (total[:, LOW:] - total[:, :-LOW]) / LOW  # of the LOW px from each pixel on
@@ -267,7 +268,7 @@ def low_seam(pixels, layout, tile):
 
 def seams(pixels, layout, tile):
     """The three seam ratios of a texture [H, W, 3], name -> value; 1 is invisible."""
-    first, second = td.seam_ratios(pixels, layout)
+    first, second = measures.seam_ratios(pixels, layout)
     return {"seam 1st": first, "seam 2nd": second, "seam low": low_seam(pixels, layout, tile)}
 
 
@@ -364,13 +365,13 @@ def reference(pixels, tile):
 def tile_scores(tiles, real):
     """The scores of tiles uint8 [N, T, T, 3] that need nothing around them, name -> value; real: a Reference."""
     statistics, side = texture_statistics(tiles), tiles.shape[1]
-    apart = np.concatenate([photo_tiles(picture, side, side) for picture in real.pictures])
+    all_tiles = np.concatenate([photo_tiles(picture, side, side) for picture in real.pictures])
     return {"patch SWD": patch_swd(tiles, real.pictures), "spectrum dB": spectrum_difference(tiles, real.windows),
             "statistics": statistics_distance(statistics, real.statistics),
             "C2ST": c2st(statistics, real.statistics),
             "C2ST apart": c2st_apart(statistics, real.statistics, np.arange(len(tiles)) % 4, real.quarters),
             "colour": colour(tiles, real.pictures),
-            "spread": spread(tiles) / max(spread(apart), 1e-9), "contrast": contrast(tiles, real.pictures)}
+            "spread": spread(tiles) / max(spread(all_tiles), 1e-9), "contrast": contrast(tiles, real.pictures)}
 
 
 def score(pixels, layout, tile, real):
@@ -394,8 +395,8 @@ def floor(real, tile):
     a, b = np.array_split(rng.permutation(len(real.windows)), 2)
     found = tile_scores(real.windows[a], Reference(real.windows[b], *(part[b] for part in real[1:])))
     inside = a[real.quarters[a] >= 0]
-    apart = c2st_apart(real.statistics[inside], real.statistics[b], real.quarters[inside], real.quarters[b])
-    return {**found, "C2ST": apart, "C2ST apart": apart, "C2ST borders": apart,
+    accuracy = c2st_apart(real.statistics[inside], real.statistics[b], real.quarters[inside], real.quarters[b])
+    return {**found, "C2ST": accuracy, "C2ST apart": accuracy, "C2ST borders": accuracy,
             "colour": colour_of_halves(photo, tile, rng), **seams_by_chance(photo, tile, rng),
             "novelty": 1.0, "repetition": 1.0}
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import torch
 
-import texture_diffusion as td
+from texture_tools import checkpoints
 
 FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
 def main():
     """Read checkpoints/stones.pt, write checkpoints/stones.shipped.pt."""
-    state = td.load_checkpoint(FOLDER / "stones.pt")
+    state = checkpoints.load(FOLDER / "stones.pt")
     state = {key: value for key, value in state.items() if key not in ("net", "opts")}
     state["ema"] = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
-    td.save_checkpoint(FOLDER / "stones.shipped.pt", state)
+    checkpoints.save(FOLDER / "stones.shipped.pt", state)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import benchmarks
 import texture_diffusion as td
 from benchmarks import peers
+from texture_tools import devices, photos, seeds
+from texture_tools.errors import RunError, UserError
 
 HERE = Path(__file__).resolve().parent
 QUICK = {"TILE_SIZE": 32, "WIDTHS": (8, 16), "SAMPLE_STEPS": 2}
@@ -60,16 +62,16 @@ def constants(quick):
 
 def ours(c, precision, quick):
     """The tool as main() sets it up, on its default photo; precision None lets it choose, as main() does."""
-    photo = td.load_photo(td.find_photo(c.IMAGE), c.CROP, c.MAX_SIDE)
+    photo = td.load_photo(photos.find_photo(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
     trainer = td.prepare_trainer(photo, c, Path("no checkpoint"))
     trainer.plan(1000)
     if precision is not None:
         trainer.net.precision = trainer.ema.precision = trainer.opts[0].precision = precision
-    draw = td.sampler_of(photo, trainer, c)
+    draw = td.make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
     windows, present = td.fixed_windows(trainer.dataset, c.BATCH_SIZE, held_out=False)
 
     def step():
-        generators = [td.torch_generator(c.SEED, td.SHOWING, k) for k in range(c.BATCH_SIZE)]
+        generators = [seeds.torch_generator(c.SEED, seeds.SHOWING, k) for k in range(c.BATCH_SIZE)]
         next(draw(trainer.ema, windows, present, generators))
 
     return Subject(trainer.train_step, step, {"photo": photo, "trainer": trainer, "draw": draw})
@@ -96,8 +98,8 @@ SUBJECTS = {"ours": ours, "denoising-diffusion-pytorch, dim 64": dim64, "diffuse
 
 def peer(net, c, precision, call=None):
     """A network with eps = call(x_t, t) as a Subject: noise in, mean squared error, AdamW."""
-    device = td.pick_device()
-    precision = td.pick_precision(device) if precision is None else precision
+    device = devices.pick_device()
+    precision = devices.pick_precision(device) if precision is None else precision
     net.to(device, memory_format=torch.channels_last)
     opt = torch.optim.AdamW(net.parameters())
     x = torch.randn(c.BATCH_SIZE, 3, c.TILE_SIZE, c.TILE_SIZE, device=device).to(memory_format=torch.channels_last)
@@ -143,7 +145,7 @@ def best_times(works, rounds):
     best = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):
         for name, work in works.items():
-            best[name] = min(best[name], td.timed(work))
+            best[name] = min(best[name], devices.timed(work))
     return best
 
 
@@ -153,7 +155,7 @@ def in_a_process(name, quick):
     command = [sys.executable, "-m", "benchmarks.speed", "--alone", name] + ["--quick"] * quick
     result = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)
     if result.returncode:
-        raise td.RunError(f"measuring {name} failed: {result.stderr.strip().splitlines()[-1]}")
+        raise RunError(f"measuring {name} failed: {result.stderr.strip().splitlines()[-1]}")
     end, memory = result.stdout.split()[-2:]
     return float(end) - start, float(memory) / 1e9
 
@@ -161,10 +163,10 @@ def in_a_process(name, quick):
 def alone(name, quick):
     """What in_a_process runs: a training and a sampling step; prints the time after the first, and the peak bytes."""
     subject = SUBJECTS[name](constants(quick), None, quick)
-    td.timed(subject.train)
+    devices.timed(subject.train)
     end = time.time()
-    td.timed(subject.draw)
-    print(end, td.peak_memory() or float("nan"))
+    devices.timed(subject.draw)
+    print(end, devices.peak_memory() or float("nan"))
 
 
 def plan(photo, c, side):
@@ -188,7 +190,7 @@ def seconds_per_megapixel(subjects, times, c):
     """{subject: [(seconds a megapixel, whether measured) for each of MEGAPIXELS]}; peers draw as many gaps as ours."""
     context, first = subjects["ours"].context, c.MEGAPIXELS[0]
     sides = {size: round((2**20 * size)**0.5) // c.TILE_SIZE for size in c.MEGAPIXELS}
-    planning = td.timed(lambda: plan(context["photo"], c, sides[first])) / first  # grows with the number of tiles
+    planning = devices.timed(lambda: plan(context["photo"], c, sides[first])) / first  # grows with the number of tiles
     rows = {name: [] for name in subjects}
     for name, row in rows.items():
         for size, side in sides.items():
@@ -196,15 +198,15 @@ def seconds_per_megapixel(subjects, times, c):
             seconds = batches * c.SAMPLE_STEPS * times[name, "draw"] + (planning * size if name == "ours" else 0)
             measured = name == "ours" and (size == first or seconds < LIMIT)
             if measured:
-                seconds = td.timed(functools.partial(draw_square, context, c, side))
+                seconds = devices.timed(functools.partial(draw_square, context, c, side))
             row.append((seconds / size, measured))
     return rows
 
 
 def measure(quick):
     """All figures: the peak's name, and {figure: {subject: (value, whether it was measured)}}."""
-    c, device, rounds = constants(quick), td.pick_device(), 1 if quick else ROUNDS
-    precision = td.pick_precision(device)
+    c, device, rounds = constants(quick), devices.pick_device(), 1 if quick else ROUNDS
+    precision = devices.pick_precision(device)
     processes = {name: in_a_process(name, quick) for name in SUBJECTS}
     subjects = {name: make(c, precision, quick) for name, make in SUBJECTS.items()}
     works, cost = convolutions(device, precision, c.BATCH_SIZE, quick)
@@ -266,5 +268,5 @@ def main(argv=None):
 if __name__ == "__main__":
     try:
         main()
-    except (td.UserError, td.RunError) as error:
+    except (UserError, RunError) as error:
         sys.exit(f"benchmarks.speed: {error}")

@@ -11,8 +11,8 @@ import sys
 
 import numpy as np
 
-import texture_diffusion as td
 from benchmarks.scores import LOW
+from texture_tools import photos
 
 
 def line_figures(pixels):
@@ -43,7 +43,7 @@ def main():
         sys.exit(__doc__.split("\n\n")[1].strip())
     print("| picture | direction | figure | where it wraps | 5th to 95th percentile |\n|---|---|---|---|---|")
     for path in sys.argv[1:]:
-        pixels = np.asarray(td.open_image(path)[0].convert("RGB"))
+        pixels = np.asarray(photos.open_image(path)[0].convert("RGB"))
         for direction, name, value, low, high in judge(pixels):
             print(f"| {path} | {direction} | {name} | {value:.2f} {'' if value <= high else '**seam**'} | "
                   f"{low:.2f} to {high:.2f} |")

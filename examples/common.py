@@ -15,12 +15,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
 from benchmarks.peers import need  # one sentence for a missing package, as for the peers
+from texture_tools import checkpoints, devices, seeds
+from texture_tools.errors import UserError
+from texture_tools.pictures import draw_loss, picture_grid, save_curve
+from texture_tools.signals import StopSignals
 
 __all__ = ["need", "td"]
 
 
 class PictureDataset:
-    """What td.Trainer needs of a dataset: normalised pictures x [N, C, T, T] and what is said of them, [N, K] or None.
+    """What td.Trainer needs of a dataset: normalised pictures x [N, C, T, T] and their context, [N, K] or None.
 
     flips: half of the pictures are shown mirrored. Neighbour dropout becomes dropout of the context, so that one
     network learns pictures of a kind and of any kind (classifier-free guidance, arXiv 2207.12598).
@@ -29,7 +33,7 @@ class PictureDataset:
     halo = 0
 
     def __init__(self, x, context=None, flips=False):
-        device = td.pick_device()
+        device = devices.pick_device()
         self.x, self.context = x.to(device), None if context is None else context.to(device)
         self.flips, self.tile = flips, x.shape[-1]
 
@@ -43,11 +47,11 @@ class PictureDataset:
     def batch(self, count, dropout, generator):
         """Pictures [B, C, T, T], which neighbours they have (none), bool [B, 8], and their context [B, K], if any."""
         index = torch.randint(len(self.x), (count,), generator=generator, device=self.x.device)
-        x, (mirrored, told) = self.x[index], torch.rand(2, count, 1, generator=generator, device=self.x.device)
+        x, (flip, keep) = self.x[index], torch.rand(2, count, 1, generator=generator, device=self.x.device)
         if self.flips:
-            x = torch.where(mirrored[..., None, None] < 0.5, x.flip(-1), x)
-        said = () if self.context is None else (self.context[index] * (told >= dropout),)
-        return x, alone(x), *said
+            x = torch.where(flip[..., None, None] < 0.5, x.flip(-1), x)
+        context = () if self.context is None else (self.context[index] * (keep >= dropout),)
+        return x, alone(x), *context
 
     def tiles_of(self, windows):
         """A picture is all tile."""
@@ -73,22 +77,22 @@ def normalise(pictures, name):
 def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **options):
     """A td.Trainer for a dataset, new or as the checkpoint left it.
 
-    context: length of what the network is told; facts: what else the model depends on, such as a vocabulary;
-    change(net) alters a new network; options: of td.UNet. UserError if the checkpoint was made from other data or
-    constants.
+    context: length of the vector that the network is conditioned on; facts: what else the model depends on, such as a
+    vocabulary; change(net) alters a new network; options: of td.UNet. UserError if the checkpoint was made from other
+    data or constants.
     """
-    device = td.pick_device()
+    device = devices.pick_device()
     net = td.build_net(photo, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
     net.signal.copy_(dataset.powers())
     if change is not None:
         change(net)
     made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),
                "constants": {"WIDTHS": c.WIDTHS, "TIMESTEPS": c.TIMESTEPS}}
-    state = checked(td.load_checkpoint(checkpoint), checkpoint, made_of) if td.saved(checkpoint) else {}
+    state = checked(checkpoints.load(checkpoint), checkpoint, made_of) if checkpoints.exists(checkpoint) else {}
     if not state and c.EPOCHS == 0:
-        raise td.UserError(f"there is no model at {checkpoint} to draw with; run without EPOCHS=0 first")
-    net.precision = td.pick_precision(device, state.get("precision"))
-    dropout = getattr(c, "DROPOUT", 0.0)  # of what the network is told; some are told nothing
+        raise UserError(f"there is no model at {checkpoint} to draw with; run without EPOCHS=0 first")
+    net.precision = devices.pick_precision(device, state.get("precision"))
+    dropout = getattr(c, "DROPOUT", 0.0)  # of the context, where there is one
     trainer = td.Trainer(net, dataset, td.cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                          dropout, c.SEED)
     trainer.made_of = made_of
@@ -99,25 +103,25 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **o
 
 def checked(state, checkpoint, made_of):
     """The state of a checkpoint, if it was made of the same data and constants; else UserError."""
-    wrong = td.differences(state["constants"], made_of["constants"], made_of["constants"])
+    wrong = checkpoints.differences(state["constants"], made_of["constants"], made_of["constants"])
     if state["digest"] != made_of["digest"]:
         wrong.append("the pictures are others")
     if wrong:
-        raise td.UserError(f"{checkpoint} does not fit: {'; '.join(wrong)}. Move it and the one before it, "
-                           f"{td.generations(checkpoint)[1].name}, away to start anew")
+        raise UserError(f"{checkpoint} does not fit: {'; '.join(wrong)}. Move it and the one before it, "
+                        f"{checkpoints.generations(checkpoint)[1].name}, away to start anew")
     return state
 
 
 def fit(trainer, c, folder, checkpoint, report=None):
-    """Train to c.EPOCHS with a progress bar, checkpoints and a loss curve; a stop signal saves, then td.Stopped."""
+    """Train to c.EPOCHS with a progress bar, checkpoints and a loss curve; a stop signal saves, then Stopped."""
     def save():
-        td.save_checkpoint(checkpoint, {**trainer.made_of, **trainer.state()})
+        checkpoints.save(checkpoint, {**trainer.made_of, **trainer.state()})
 
     def note(epoch):
         if epoch % 10 == 0:
             save()
-        td.save_curve(folder / "loss.csv", trainer.curve, c.BATCH_SIZE)
-        td.draw_loss(folder / "loss.png", trainer.curve, c.BATCH_SIZE)
+        save_curve(folder / "loss.csv", trainer.curve, c.BATCH_SIZE)
+        draw_loss(folder / "loss.png", trainer.curve, c.BATCH_SIZE)
         if report is not None:
             report(epoch)
 
@@ -127,7 +131,7 @@ def fit(trainer, c, folder, checkpoint, report=None):
         return
     step, _ = td.trial(trainer)
     print(f"expected: training {(c.EPOCHS * steps - trainer.step) * step / 60:.1f} min for {c.EPOCHS * steps} steps")
-    with td.StopSignals() as stop:
+    with StopSignals() as stop:
         td.train(trainer, c.EPOCHS, steps, stop, save, note)
 
 
@@ -151,7 +155,7 @@ def estimator(trainer, context, guidance=1.0, around=None):
 def draw(trainer, photo, estimate, count, seed, sampler="ddim", steps=20, trail=False):
     """count pictures [count, C, T, T] by an estimate; with trail all x_t on the way, [steps, count, C, T, T]."""
     device = trainer.alphas_cumprod.device
-    generators = [td.torch_generator(seed, td.DRAWING, k) for k in range(count)]
+    generators = [seeds.torch_generator(seed, seeds.DRAWING, k) for k in range(count)]
     bounds = [bound.to(device) for bound in photo.bounds()]
     shape = trainer.dataset.x.shape[1:]
     steps = td.sample(estimate, shape, generators, trainer.alphas_cumprod, bounds, sampler, steps)
@@ -161,4 +165,4 @@ def draw(trainer, photo, estimate, count, seed, sampler="ddim", steps=20, trail=
 
 def grid(photo, x, columns, scale=4):
     """Normalised pictures [N, C, T, T] enlarged pixel by pixel, in a grid with white lines, uint8 [H, W, 3]."""
-    return td.picture_grid(photo, F.interpolate(x.float(), scale_factor=scale), columns)
+    return picture_grid(photo, F.interpolate(x.float(), scale_factor=scale), columns)

@@ -19,6 +19,9 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
+from texture_tools import constants, exit_codes, files, pictures, png, seeds
+from texture_tools.errors import UserError
+
 SIDE = 32
 FAINT = 0.35  # contrast of alpha as it is learned: at its own it would drown the colours in the same noise
 
@@ -97,21 +100,21 @@ def read_icons(folder):
     """The .png files of a folder, uint8 [N, 32, 32, 4], and how many pixels of the files make one of theirs; UserError
     unless there are two or more, all of one size, which is 32 x 32 or the same enlarged pixel by pixel."""
     if not Path(folder).is_dir():
-        raise td.UserError(f"{folder} is no folder; give one that holds .png files")
+        raise UserError(f"{folder} is no folder; give one that holds .png files")
     icons = {path.name: read_icon(path) for path in sorted(Path(folder).glob("*.png"))}
     sizes = {icon.shape[1::-1]: name for name, icon in icons.items()}
     if len(icons) < 2:
-        raise td.UserError(f"{folder} holds {len(icons)} .png files; it takes 2 or more to learn from")
+        raise UserError(f"{folder} holds {len(icons)} .png files; it takes 2 or more to learn from")
     if len(sizes) > 1:
         first, second = list(sizes.items())[:2]
-        raise td.UserError(f"the icons differ in size: {first[1]} has {first[0][0]} x {first[0][1]} pixels and "
-                           f"{second[1]} has {second[0][0]} x {second[0][1]}")
+        raise UserError(f"the icons differ in size: {first[1]} has {first[0][0]} x {first[0][1]} pixels and "
+                        f"{second[1]} has {second[0][0]} x {second[0][1]}")
     (width, height), stack = next(iter(sizes)), np.stack(list(icons.values()))
     scale = width // SIDE
     small = stack[:, scale // 2::scale, scale // 2::scale] if scale else stack
     if width != height or width % SIDE or not (small.repeat(scale, 1).repeat(scale, 2) == stack).all():
-        raise td.UserError(f"the icons have {width} x {height} pixels; they must have {SIDE} x {SIDE}, or be enlarged "
-                           "from that by a whole number without smoothing")
+        raise UserError(f"the icons have {width} x {height} pixels; they must have {SIDE} x {SIDE}, or be enlarged "
+                        "from that by a whole number without smoothing")
     return small, scale
 
 
@@ -120,7 +123,7 @@ def read_icon(path):
     try:
         return np.asarray(Image.open(path, formats=("PNG",)).convert("RGBA"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise td.UserError(f"{path} is not a picture that can be read ({error})") from None
+        raise UserError(f"{path} is not a picture that can be read ({error})") from None
 
 
 def hide(icons):
@@ -217,7 +220,7 @@ def draw_samples(path, icons, data, columns=8):
         for axis, icon, title in zip(axes[row:, column], (icons[k], twins[k]), ("drawn", f"nearest: {distance:.0f}")):
             axis.imshow(icon, interpolation="nearest")
             axis.set_title(title, fontsize=8)
-    td.save_figure(path, figure)
+    pictures.save_figure(path, figure)
     return distances
 
 
@@ -225,7 +228,7 @@ def draw_forward(path, photo, trainer, x0):
     """forward.png: rows of clean, noise, noisy at t and predicted, for several t; x0 [4, C, T, T]."""
     steps = len(trainer.alphas_cumprod)
     t = torch.tensor([round(steps * part) - 1 for part in (0.2, 0.4, 0.6, 0.8)], device=x0.device)
-    eps = torch.randn(x0.shape, generator=td.torch_generator(trainer.seed, td.SHOWING)).to(x0.device)
+    eps = torch.randn(x0.shape, generator=seeds.torch_generator(trainer.seed, seeds.SHOWING)).to(x0.device)
     x_t = td.q_sample(x0, t, eps, trainer.alphas_cumprod)
     with torch.inference_mode():
         predicted = td.predict_x0(trainer.ema, x_t, t, x_t, alone(x_t), trainer.alphas_cumprod)
@@ -237,7 +240,7 @@ def draw_forward(path, photo, trainer, x0):
             axis.set_title(title if row else f"{title}\n", fontsize=9)
             axis.set(xticks=[], yticks=[])
         axes[0].set_ylabel(f"t = {int(t[row]) + 1} of {steps}", fontsize=9)
-    td.save_figure(path, figure)
+    pictures.save_figure(path, figure)
 
 
 def generate(trainer, photo, c, data):
@@ -264,9 +267,9 @@ def main(argv=None):
     OUTPUT_DIR     = "samples"       # pictures go to pixel_art/ in here
     CHECKPOINT_DIR = "checkpoints"   # the model goes here, as pixel_art.pt
     # fmt: on
-    c = td.settings(main, locals(), sys.argv[1:] if argv is None else argv)
+    c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
     data, scale = read_icons(c.DATA) if c.DATA else (draw_icons(400), 1)
-    folder, checkpoint = td.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "pixel_art")
+    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "pixel_art")
     photo, x = normalise(hide(data), "pixel_art")
     trainer = prepare(photo, PictureDataset(x, flips=True), c, checkpoint, unshuffle=2, change=attend_in_the_middle)
     fit(trainer, c, folder, checkpoint)
@@ -274,13 +277,13 @@ def main(argv=None):
     icons = generate(trainer, photo, c, data)
     (folder / "icons").mkdir(exist_ok=True)
     for k, icon in enumerate(icons):
-        td.save_png(folder / "icons" / f"{k:03}.png", icon.repeat(scale, 0).repeat(scale, 1))
+        png.save_png(folder / "icons" / f"{k:03}.png", icon.repeat(scale, 0).repeat(scale, 1))
     distances = draw_samples(folder / "samples.png", icons, data)
-    apart = np.median(np.sort([nearest(data[k:k + 1], np.delete(data, k, 0))[1][0] for k in range(0, len(data), 4)]))
+    in_data = np.median([nearest(data[k:k + 1], np.delete(data, k, 0))[1][0] for k in range(0, len(data), 4)])
     draw_forward(folder / "forward.png", photo, trainer, trainer.dataset.x[:4])
-    print(f"output: {folder}\nnearest_distance: {np.median(distances):.1f}\nnearest_distance_in_data: {apart:.1f}\n"
+    print(f"output: {folder}\nnearest_distance: {np.median(distances):.1f}\nnearest_distance_in_data: {in_data:.1f}\n"
           f"copies: {(distances < 1).sum()} of {len(icons)}")
 
 
 if __name__ == "__main__":
-    sys.exit(td.run(main))
+    sys.exit(exit_codes.run(main))

@@ -22,6 +22,10 @@ from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
 from torch.nn import functional as F
 
+from texture_tools import constants, devices, exit_codes, files, photos, png
+from texture_tools.errors import UserError
+from texture_tools.pictures import save_figure
+
 TILE = 64
 KEEP = 8  # pixels; what is coarser than this stays as it is in the photo
 STRENGTHS = (0.3, 0.6, 0.9)  # of the table by which a strength is chosen
@@ -45,15 +49,15 @@ def read_folder(path, wanted):
     elif path.is_dir():
         files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
     else:
-        raise td.UserError(f"there is no photo or folder at {path}")
+        raise UserError(f"there is no photo or folder at {path}")
     if not files:
-        raise td.UserError(f"{path} holds no pictures; it needs {wanted}")
+        raise UserError(f"{path} holds no pictures; it needs {wanted}")
     pictures = {}
     for file in files:
-        image = td.open_image(file)[0].convert("RGB")
+        image = photos.open_image(file)[0].convert("RGB")
         image.thumbnail((1024, 1024), Image.LANCZOS)
         if min(image.size) < TILE:
-            raise td.UserError(f"{file} has {image.width} x {image.height} pixels; it needs {TILE} x {TILE} or more")
+            raise UserError(f"{file} has {image.width} x {image.height} pixels; it needs {TILE} x {TILE} or more")
         pictures[file.stem] = np.asarray(image)
     return pictures
 
@@ -64,10 +68,10 @@ def read_folder(path, wanted):
 
 
 class StyleDataset:
-    """Tiles of all styles with their neighbours, told which style it is; see td.NeighbourDataset."""
+    """Tiles of all styles with their neighbours and the style as context; see td.NeighbourDataset."""
 
     def __init__(self, photos, epoch_tiles):
-        device = td.pick_device()
+        device = devices.pick_device()
         self.parts = [td.NeighbourDataset(photo, TILE, 0, device) for photo in photos]
         self.tile, self.halo, self.epoch_tiles = TILE, td.HALO, epoch_tiles
         self.labels = torch.eye(len(photos), device=device)
@@ -82,14 +86,14 @@ class StyleDataset:
     def batch(self, count, dropout, generator):
         """Canvases [B, C, S, S], the neighbours that are shown, bool [B, 8], and the style, one-hot [B, K].
 
-        Half of the tiles are alone, as in the first pass of a drawing; the style of one in ten is not told.
+        Half of the tiles are alone, as in the first pass of a drawing; one in ten has no style.
         """
         which = torch.randint(len(self.parts), (count,), generator=generator, device=generator.device)
         batches = [part.batch(count, dropout, generator) for part in self.parts]
         index = torch.arange(count, device=which.device)
         windows, present = (torch.stack(x)[which, index] for x in zip(*batches))
-        alone, told = torch.rand(2, count, 1, generator=generator, device=which.device)
-        return windows, present & (alone < 0.5), self.labels[which] * (told < 0.9)
+        alone, keep = torch.rand(2, count, 1, generator=generator, device=which.device)
+        return windows, present & (alone < 0.5), self.labels[which] * (keep < 0.9)
 
     def tiles_of(self, windows):
         return td.crop_middle(windows, TILE)
@@ -115,8 +119,8 @@ def restyle(trainer, colours, pixels, label, c, strength):
     bounds = [bound.to(abar.device) for bound in colours.bounds()]
 
     def draw(net, rings, present, generators, sketch):
-        told = trainer.dataset.labels[label].expand(len(rings), -1)
-        free, kept = estimator(trainer, told, c.GUIDANCE, (rings, present)), coarse(sketch)
+        context = trainer.dataset.labels[label].expand(len(rings), -1)
+        free, kept = estimator(trainer, context, c.GUIDANCE, (rings, present)), coarse(sketch)
 
         def estimate(x_t, t):
             x0 = free(x_t, t)
@@ -204,7 +208,7 @@ def draw_scores(path, answers, baseline):
     bars.set(xticks=range(len(answers)), xticklabels=list(answers), ylim=(0, 1.05), title="yes (grey: untouched)")
     running.set(xlabel="photos", ylim=(-0.05, 1.05), title="running mean of the answers")
     running.legend(fontsize=8)
-    td.save_figure(path, figure)
+    save_figure(path, figure)
 
 
 def strength_rows(trainer, colours, judge, pixels, styles, c):
@@ -222,7 +226,7 @@ def write_table(path, rows):
     """strength.csv, also printed: a row for each strength."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["strength", "similarity", "style_score"], *rows])
-    td.write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    files.write_atomically(path, lambda file: file.write(text.getvalue().encode()))
     print(text.getvalue(), end="")
 
 
@@ -231,7 +235,7 @@ def choose_backend(argv):
     place = argv.index("--backend")
     name, rest = " ".join(argv[place + 1:place + 2]), argv[:place] + argv[place + 2:]
     if name not in ("light", "diffusers"):
-        raise td.UserError(f"--backend is light or diffusers, not {name or 'nothing'}")
+        raise UserError(f"--backend is light or diffusers, not {name or 'nothing'}")
     if name == "light":
         return main(rest)
     import restyle_diffusers
@@ -261,10 +265,10 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     if "--backend" in argv:
         return choose_backend(argv)
-    c = td.settings(main, locals(), argv)
+    c = constants.settings(main, locals(), argv)
     styles = read_folder(c.STYLES, "one picture for each style") if c.STYLES else draw_styles()
     photos = read_photos(c.PHOTO)
-    folder, checkpoint = td.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "restyle")
+    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "restyle")
     colours = td.normalise(np.concatenate([style.reshape(-1, 1, 3) for style in styles.values()]), "styles")
     parts = [colours._replace(x=part.view(3, *style.shape[:2])) for style, part in zip(
         styles.values(), colours.x.split([style.shape[0] * style.shape[1] for style in styles.values()], 1))]
@@ -275,7 +279,7 @@ def main(argv=None):
     for photo, pixels in photos.items():
         for label, style in enumerate(styles):
             picture = restyle(trainer, colours, pixels, label, c, c.STRENGTH)
-            td.save_png(folder / f"{photo}_{style}.png", picture)
+            png.save_png(folder / f"{photo}_{style}.png", picture)
             answers[style].append(judge.says_yes(picture, label))
             baseline[style].append(judge.says_yes(pixels, label))
     draw_scores(folder / "scores.png", answers, baseline)
@@ -288,4 +292,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(td.run(main))
+    sys.exit(exit_codes.run(main))

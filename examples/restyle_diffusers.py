@@ -15,8 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import restyle
 import torch
-from common import need, td
+from common import need
 from PIL import Image
+
+from texture_tools import constants, devices, files, png
+from texture_tools.errors import UserError
 
 WISHES = {  # what is no style, and how it enters the prompt
     "a background": "{caption}, in front of a bright beach", "joy": "{caption}, full of joy",
@@ -39,7 +42,7 @@ class Models(NamedTuple):
 def load_models(c):
     """The Models that the constants name, on the best device; UserError if a package or the weights are missing."""
     diffusers, transformers = (need(name, name) for name in ("diffusers", "transformers"))
-    device = td.pick_device()
+    device = devices.pick_device()
     kind = torch.float16 if device.type == "cuda" else torch.float32
     try:
         from_photo = diffusers.StableDiffusionImg2ImgPipeline.from_pretrained(c.MODEL, torch_dtype=kind).to(device)
@@ -47,8 +50,8 @@ def load_models(c):
         judge = transformers.BlipForQuestionAnswering.from_pretrained(c.JUDGE).to(device)
         processors = [transformers.BlipProcessor.from_pretrained(name) for name in (c.CAPTIONER, c.JUDGE)]
     except (OSError, ValueError) as error:
-        raise td.UserError(f"the weights cannot be loaded ({str(error).splitlines()[0]}); they are fetched on first "
-                           "use, or give MODEL, CAPTIONER and JUDGE as folders that hold them") from None
+        raise UserError(f"the weights cannot be loaded ({str(error).splitlines()[0]}); they are fetched on first "
+                        "use, or give MODEL, CAPTIONER and JUDGE as folders that hold them") from None
     from_text = diffusers.StableDiffusionPipeline.from_pipe(from_photo)
     return Models(from_photo, from_text, captioner, processors[0], judge, processors[1])
 
@@ -102,7 +105,7 @@ def styles_of(text):
     """The styles in a list with commas; UserError if there are none."""
     styles = [style.strip() for style in text.split(",") if style.strip()]
     if not styles:
-        raise td.UserError("STYLES is empty; name one or more, such as: Hokusai, a woodcut")
+        raise UserError("STYLES is empty; name one or more, such as: Hokusai, a woodcut")
     return styles
 
 
@@ -116,7 +119,7 @@ def run(models, photos, styles, c, folder):
         for style in styles:
             label = re.sub(r"\W+", "_", style)
             for kind, picture in zip(("photo", "text"), paint(models, photo, prompt_of(caption, style), c, c.STRENGTH)):
-                td.save_png(folder / f"{name}_{label}_from_{kind}.png", np.asarray(picture.convert("RGB")))
+                png.save_png(folder / f"{name}_{label}_from_{kind}.png", np.asarray(picture.convert("RGB")))
                 answers[kind][style].append(says_yes(models, picture, style))
             answers["untouched"][style].append(says_yes(models, photo, style))
     restyle.draw_scores(folder / "scores.png", answers["photo"], answers["untouched"])
@@ -150,9 +153,9 @@ def main(argv=None):
     JUDGE        = "Salesforce/blip-vqa-base"               # the same, answers whether a style took
     OUTPUT_DIR   = "samples"                                # pictures go to restyle_diffusers/ in here
     # fmt: on
-    c = td.settings(main, locals(), sys.argv[1:] if argv is None else argv)
+    c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
     styles, photos = styles_of(c.STYLES), restyle.read_photos(c.PHOTO)
-    folder, _ = td.prepare_folders(c.OUTPUT_DIR, c.OUTPUT_DIR, "restyle_diffusers")
+    folder, _ = files.prepare_folders(c.OUTPUT_DIR, c.OUTPUT_DIR, "restyle_diffusers")
     models = load_models(c)
     answers = run(models, photos, styles, c, folder)
     rows = strength_rows(models, next(iter(photos.values())), styles, c)

@@ -1,4 +1,4 @@
-"""Sprites of a wanted kind: 16 x 16 pixels, DDPM and DDIM, told a class label.
+"""Sprites of a wanted kind: 16 x 16 pixels, DDPM and DDIM, conditioned on a class label.
 
     python examples/sprites.py                 draw 1,500 sprites of 5 kinds, train on them, draw new ones
     python examples/sprites.py FOLDER          the same for yours: an .npy file of uint8 images [N, 16, 16, 3]
@@ -15,8 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import PictureDataset, draw, estimator, fit, grid, need, normalise, prepare, td
+from common import PictureDataset, draw, estimator, fit, grid, need, normalise, prepare
 from PIL import Image, ImageDraw
+
+from texture_tools import constants, exit_codes, files, png
+from texture_tools.errors import UserError
 
 # ---------------------------------------------------------------------------------------------
 # Data
@@ -99,18 +102,18 @@ PAINTERS = dict(zip(KINDS, (paint_potion, paint_sword, paint_mushroom, paint_sli
 def read_sprites(folder):
     """Images [N, 16, 16, 3] and one-hot labels [N, K] from the two .npy files in a folder; else UserError."""
     if not Path(folder).is_dir():
-        raise td.UserError(f"{folder} is no folder; give one with an .npy file of images and one of labels")
+        raise UserError(f"{folder} is no folder; give one with an .npy file of images and one of labels")
     try:
         arrays = [np.load(path, allow_pickle=False) for path in sorted(Path(folder).glob("*.npy"))]
     except (OSError, ValueError) as error:
-        raise td.UserError(f"an .npy file in {folder} cannot be read ({error})") from None
+        raise UserError(f"an .npy file in {folder} cannot be read ({error})") from None
     images = next((a for a in arrays if a.ndim == 4 and a.shape[1:] == (16, 16, 3) and a.dtype == np.uint8), None)
     labels = next((a for a in arrays if a.ndim == 2), None)
     if images is None or labels is None:
-        raise td.UserError(f"{folder} needs an .npy file of uint8 images [N, 16, 16, 3] and one of labels [N, K]; "
-                           f"it has {', '.join(str(a.shape) for a in arrays) or 'none'}")
+        raise UserError(f"{folder} needs an .npy file of uint8 images [N, 16, 16, 3] and one of labels [N, K]; "
+                        f"it has {', '.join(str(a.shape) for a in arrays) or 'none'}")
     if len(images) != len(labels) or len(images) < 2:
-        raise td.UserError(f"{folder} has {len(images)} images and {len(labels)} labels; it takes as many, 2 or more")
+        raise UserError(f"{folder} has {len(images)} images and {len(labels)} labels; it takes as many, 2 or more")
     return images, labels.astype(np.float32)
 
 
@@ -129,7 +132,7 @@ def draw_grids(folder, trainer, photo, c, names):
         drawn.append(draw(trainer, photo, estimate, len(labels), c.SEED, sampler, steps))
         seconds.append(time.perf_counter() - start)
     for name, rows in zip(kinds, torch.cat([x.unflatten(0, (-1, 20)) for x in drawn], 1)):
-        td.save_png(folder / f"grid_{name}.png", grid(photo, rows, 10))
+        png.save_png(folder / f"grid_{name}.png", grid(photo, rows, 10))
     return seconds
 
 
@@ -141,7 +144,7 @@ def draw_gif(folder, trainer, photo, c, names):
     picked = trail[torch.linspace(0, len(trail) - 1, min(40, len(trail))).long()]
     frames = [Image.fromarray(grid(photo, x_t, len(names))) for x_t in picked]
     wait = [60] * (len(frames) - 1) + [1500]  # milliseconds
-    td.write_atomically(folder / "denoising.gif", lambda file: frames[0].save(
+    files.write_atomically(folder / "denoising.gif", lambda file: frames[0].save(
         file, "GIF", save_all=True, append_images=frames[1:], duration=wait, loop=0))
 
 
@@ -156,7 +159,7 @@ def draw_inpainting(folder, trainer, photo, c, x, labels):
         return torch.where(known, x, free(x_t, t))
 
     rows += [draw(trainer, photo, estimate, len(x), c.SEED + k, "ddpm", c.TIMESTEPS) for k in range(2)]
-    td.save_png(folder / "inpainting.png", grid(photo, torch.cat(rows), len(x)))
+    png.save_png(folder / "inpainting.png", grid(photo, torch.cat(rows), len(x)))
 
 
 def agreement(images, labels, drawn, wanted):
@@ -177,7 +180,7 @@ def main(argv=None):
     EPOCHS         = 40             # times that every sprite is seen; 0: only draw
     BATCH_SIZE     = 32             # sprites in one step
     LEARNING_RATE  = 1.2e-3         # peak, after the warm-up
-    DROPOUT        = 0.1            # share of training sprites whose label is not told
+    DROPOUT        = 0.1            # share of training sprites whose label is left out
     WIDTHS         = (64, 128)      # channels of the network at 1/2 and 1/4 of the resolution
     TIMESTEPS      = 250            # length of the diffusion chain
     GUIDANCE       = 1.5            # how far to go in the direction that the label gives; 1: as trained
@@ -185,10 +188,10 @@ def main(argv=None):
     OUTPUT_DIR     = "samples"      # pictures go to sprites/ in here
     CHECKPOINT_DIR = "checkpoints"  # the model goes here, as sprites.pt
     # fmt: on
-    c = td.settings(main, locals(), sys.argv[1:] if argv is None else argv)
+    c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
     images, labels = read_sprites(c.DATA) if c.DATA else draw_sprites(1500)
     names = KINDS if not c.DATA else [str(k) for k in range(labels.shape[1])]
-    folder, checkpoint = td.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "sprites")
+    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "sprites")
     photo, x = normalise(images, "sprites")
     dataset = PictureDataset(x, torch.from_numpy(labels))
     trainer = prepare(photo, dataset, c, checkpoint, labels.shape[1], unshuffle=2)
@@ -206,4 +209,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(td.run(main))
+    sys.exit(exit_codes.run(main))

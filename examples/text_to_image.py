@@ -19,8 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import PictureDataset, draw, estimator, fit, grid, need, normalise, prepare, td
+from common import PictureDataset, draw, estimator, fit, grid, need, normalise, prepare
 from PIL import Image, ImageDraw, ImageOps
+
+from texture_tools import constants, exit_codes, files, photos, png
+from texture_tools.errors import RunError, UserError
 
 SIDE = 64  # pixels
 COUNT = 8  # pictures for a prompt
@@ -111,20 +114,20 @@ def read_pictures(folder):
     captions.csv (columns file, caption) or else from the files' names; UserError if there are fewer than two."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise td.UserError(f"{folder} is no folder; give one that holds pictures")
+        raise UserError(f"{folder} is no folder; give one that holds pictures")
     listed, pictures, captions = read_captions(folder / "captions.csv"), [], []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in (".png", ".jpg", ".jpeg") or listed and path.name not in listed:
             continue
         try:
-            image, _ = td.open_image(path)
-        except td.UserError as error:
+            image, _ = photos.open_image(path)
+        except UserError as error:
             print(f"note: {error}; it is left out")
             continue
         pictures.append(np.asarray(ImageOps.fit(image.convert("RGB"), (SIDE, SIDE), Image.LANCZOS)))
         captions.append(listed.get(path.name) or re.sub(r"[\W\d_]+", " ", path.stem).strip().lower())
     if len(pictures) < 2:
-        raise td.UserError(f"{folder} holds {len(pictures)} pictures that can be read; it takes 2 or more")
+        raise UserError(f"{folder} holds {len(pictures)} pictures that can be read; it takes 2 or more")
     return np.stack(pictures), captions
 
 
@@ -135,7 +138,7 @@ def read_captions(path):
     with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = list(csv.DictReader(file))
     if not rows or not {"file", "caption"} <= rows[0].keys():
-        raise td.UserError(f"{path} needs the columns file and caption")
+        raise UserError(f"{path} needs the columns file and caption")
     return {row["file"]: (row["caption"] or "").lower() for row in rows}
 
 
@@ -143,7 +146,7 @@ def download(query, folder, count=60):
     """Pictures of a search in a folder with a captions.csv (file, caption, source, width, height); those that cannot be
     fetched or read are named and left out. Returns how many there are."""
     if not query.strip():
-        raise td.UserError("the search is empty; say what to look for")
+        raise UserError("the search is empty; say what to look for")
     folder, rows = Path(folder), []
     folder.mkdir(parents=True, exist_ok=True)
     for found in search(query, count):
@@ -154,11 +157,11 @@ def download(query, folder, count=60):
             print(f"note: {found.get('image')} is left out ({error})")
             continue
         suffix = ".jpg" if image.format == "JPEG" else ".png"
-        td.write_atomically(folder / (name + suffix), lambda file, image=image: image.save(file, image.format))
+        files.write_atomically(folder / (name + suffix), lambda file, image=image: image.save(file, image.format))
         rows.append([name + suffix, query.lower(), found["image"], image.width, image.height])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["file", "caption", "source", "width", "height"], *rows])
-    td.write_atomically(folder / "captions.csv", lambda file: file.write(text.getvalue().encode()))
+    files.write_atomically(folder / "captions.csv", lambda file: file.write(text.getvalue().encode()))
     return len(rows)
 
 
@@ -168,7 +171,7 @@ def search(query, count):
     try:
         return list(engine.images(query, max_results=count))
     except Exception as error:  # the package has its own kinds, and those of the network below it
-        raise td.RunError(f"the search for {query} failed ({error}); try again later") from None
+        raise RunError(f"the search for {query} failed ({error}); try again later") from None
 
 
 def fetch(address):
@@ -202,8 +205,8 @@ class Painter:
         try:
             context = self.vectorizer.fit_transform(captions).toarray()
         except ValueError:
-            raise td.UserError("the captions have no words; name the files after what they show") from None
-        self.folder, self.checkpoint = td.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "text_to_image")
+            raise UserError("the captions have no words; name the files after what they show") from None
+        self.folder, self.checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "text_to_image")
         self.photo, x = normalise(pictures, "pictures")
         dataset = PictureDataset(x, torch.from_numpy(context).float())
         self.trainer = prepare(self.photo, dataset, c, self.checkpoint, context.shape[1], captions)
@@ -216,11 +219,11 @@ class Painter:
         """The vector of a prompt, [K], and the words in it that the captions never used; UserError if none is known."""
         words = re.findall(r"\w+", prompt.lower())
         if not words:
-            raise td.UserError("the prompt is empty; say what to draw, such as: red brick wall")
+            raise UserError("the prompt is empty; say what to draw, such as: red brick wall")
         unknown = [word for word in words if word not in self.vectorizer.vocabulary_]
         if len(unknown) == len(words):
             known = sorted(word for word in self.vectorizer.vocabulary_ if " " not in word)
-            raise td.UserError(f"no word of the prompt is known; the captions use {', '.join(known[:40])}")
+            raise UserError(f"no word of the prompt is known; the captions use {', '.join(known[:40])}")
         return torch.from_numpy(self.vectorizer.transform([prompt]).toarray()[0]).float(), unknown
 
     def paint(self, prompt, count, steps, guidance, seed, report=None):
@@ -246,7 +249,7 @@ def free_path(folder, prompt):
 def save_picture(folder, prompt, pixels):
     """Save uint8 [H, W, 3] under a free name after the prompt and return the path."""
     path = free_path(folder, prompt)
-    td.save_png(path, pixels, {"prompt": prompt})
+    png.save_png(path, pixels, {"prompt": prompt})
     return path
 
 
@@ -258,7 +261,7 @@ def main(argv=None):
     EPOCHS         = 32                # times that every picture is seen; 0: only draw
     BATCH_SIZE     = 16                # pictures in one step
     LEARNING_RATE  = 1.2e-3            # peak, after the warm-up
-    DROPOUT        = 0.15              # share of training pictures whose caption is not told
+    DROPOUT        = 0.15              # share of training pictures whose caption is left out
     WIDTHS         = (64, 128, 256)    # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS      = 1000              # length of the diffusion chain
     SAMPLE_STEPS   = 30                # network evaluations a picture
@@ -273,7 +276,7 @@ def main(argv=None):
         print(f"{download(' '.join(argv[1:2]), folder)} pictures in {folder}")
         return
     window = "--window" in argv
-    painter = Painter(td.settings(main, locals(), [word for word in argv if word != "--window"]))
+    painter = Painter(constants.settings(main, locals(), [word for word in argv if word != "--window"]))
     if window:
         import text_window
 
@@ -288,4 +291,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(td.run(main))
+    sys.exit(exit_codes.run(main))

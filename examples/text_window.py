@@ -4,9 +4,11 @@ import queue
 import threading
 
 import numpy as np
-from common import need, td
+from common import need
 from PIL import Image
 from text_to_image import save_picture
+
+from texture_tools.errors import UserError
 
 
 class Window:
@@ -74,7 +76,7 @@ class Window:
             unknown = self.painter.context(self.prompt.get())[1]
         except ValueError:
             return self.says.configure(text=f"the seed is a whole number, not {self.seed.get()}")
-        except td.UserError as error:
+        except UserError as error:
             return self.says.configure(text=str(error)[:70])
         self.says.configure(text=f"not known: {', '.join(unknown)}" if unknown else "drawing")
         self.work(self.painter.paint, self.prompt.get(), 1, round(self.steps.get()), self.guidance.get(), max(0, seed),

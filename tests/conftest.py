@@ -18,6 +18,7 @@ SCRIPT = ROOT / "texture_diffusion.py"
 sys.path.insert(0, str(ROOT))
 
 import texture_diffusion as td  # noqa: E402
+from texture_tools import constants, devices, exit_codes, files, pictures  # noqa: E402
 
 TILE = 16
 WIDTHS = (8, 16)
@@ -74,15 +75,18 @@ def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, 
 MADE_OF = {"digest": "0" * 64, "constants": {"WIDTHS": WIDTHS}}  # what a checkpoint says beside the trainer's state
 
 
-def constants(*argv):
+def constants_of(*argv):
     """main()'s constants with overrides applied, without running anything."""
-    def stop(*args):
-        raise StopIteration(td.check_constants(settings(*args)))
+    class Read(Exception):
+        pass
 
-    settings = td.settings
-    with mock.patch.object(td, "settings", stop), pytest.raises(StopIteration) as stopped:
+    def stop(*args):
+        raise Read(check_rules(*args))
+
+    check_rules = constants.check_rules
+    with mock.patch.object(constants, "check_rules", stop), pytest.raises(Read) as read:
         td.main(list(argv))
-    return stopped.value.args[0]
+    return read.value.args[0]
 
 
 def mutated(content, random_, place_of_sizes):
@@ -141,14 +145,14 @@ def tool(tmp_path, monkeypatch, capsys):
     """Runs the tool in this process, in an empty folder with photo.png: tool("EPOCHS=0") -> code, out, err."""
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(td, "pick_precision", lambda *args: torch.float32)
+    monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(devices, "pick_precision", lambda *args: torch.float32)
 
     def call(*args):
         monkeypatch.setattr(sys, "argv", ["texture_diffusion.py", *map(str, args)])
         capsys.readouterr()
         try:
-            code = td.run()
+            code = exit_codes.run(td.main)
         except SystemExit as end:
             code = end.code
         out, err = capsys.readouterr()
@@ -161,9 +165,9 @@ def tool(tmp_path, monkeypatch, capsys):
 def plain_figures(monkeypatch):
     """matplotlib takes two thirds of a tiny run: figures are written without their content."""
     def save_figure(path, figure):
-        td.write_atomically(path, lambda file: file.write(b"-"))
+        files.write_atomically(path, lambda file: file.write(b"-"))
 
-    monkeypatch.setattr(td, "save_figure", save_figure)
+    monkeypatch.setattr(pictures, "save_figure", save_figure)
 
 
 @pytest.fixture(scope="session")

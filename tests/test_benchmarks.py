@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
 from benchmarks import quality, scores, wrap
+from texture_tools.errors import UserError
 
 TILE = 32
 SIDE, CELLS = 160, 12  # of the photo in px, of the texture in tiles
@@ -256,7 +257,7 @@ def test_a_contact_sheet_shows_every_picture(tmp_path, measured):
 
 def test_a_peer_that_is_not_there_is_left_out(tmp_path, monkeypatch, measured):
     def missing(*_):
-        raise td.UserError("pip install it")
+        raise UserError("pip install it")
 
     Image.fromarray(measured.photo).save(tmp_path / "a.png")
     monkeypatch.setattr(quality, "make_peer", missing)

@@ -3,6 +3,7 @@
 import ast
 import io
 import lzma
+import os
 import pickle
 import random
 import re
@@ -20,7 +21,7 @@ from conftest import (
     MADE_OF,
     ROOT,
     checkpoint_in,
-    constants,
+    constants_of,
     draw_photo,
     environment,
     files_in,
@@ -31,6 +32,8 @@ from conftest import (
 from test_training import assert_same
 
 import texture_diffusion as td
+from texture_tools import checkpoints, devices
+from texture_tools.errors import RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -44,26 +47,26 @@ def trained(photo, steps=3):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def saved_files(tmp_path_factory):
     """What two saves leave, of steps 2 and 3."""
     path = tmp_path_factory.mktemp("models") / "model.pt"
     for steps in (2, 3):
-        td.save_checkpoint(path, {**MADE_OF, **trained(draw_photo(54, 70), steps).state()})
+        checkpoints.save(path, {**MADE_OF, **trained(draw_photo(54, 70), steps).state()})
     return files_in(path.parent)
 
 
 @pytest.fixture
-def path(tmp_path, files):
+def path(tmp_path, saved_files):
     """A checkpoint of two generations, of steps 2 (before) and 3."""
     folder = tmp_path / "models"
     folder.mkdir()
-    for name, content in files.items():
+    for name, content in saved_files.items():
         (folder / name).write_bytes(content)
     return folder / "model.pt"
 
 
 def previous_of(path):
-    return td.generations(path)[1]
+    return checkpoints.generations(path)[1]
 
 
 # What is written
@@ -71,32 +74,32 @@ def previous_of(path):
 
 def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path, photo):
     saved = {**MADE_OF, **trained(photo).state()}
-    td.save_checkpoint(tmp_path / "model.pt", saved)
-    state = td.load_checkpoint(tmp_path / "model.pt")
+    checkpoints.save(tmp_path / "model.pt", saved)
+    state = checkpoints.load(tmp_path / "model.pt")
     assert {"program", "format", "version"} == state.keys() - saved.keys()
     assert_same({name: state[name] for name in saved}, saved)
 
 
 def test_two_generations_are_kept(path):
     assert {file.name for file in path.parent.iterdir()} == {"model.pt", "model.previous.pt"}
-    assert td.load_checkpoint(path)["step"] == 3
-    assert td.load_checkpoint(previous_of(path))["step"] == 2
+    assert checkpoints.load(path)["step"] == 3
+    assert checkpoints.load(previous_of(path))["step"] == 2
 
 
 def test_a_disk_without_links_keeps_two_generations_too(path, photo, monkeypatch):
     def refuse(*args):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(td.os, "link", refuse)
-    td.save_checkpoint(path, {**MADE_OF, **trained(photo, 4).state()})
-    assert [td.load_checkpoint(file)["step"] for file in td.generations(path)] == [4, 3]
+    monkeypatch.setattr(os, "link", refuse)
+    checkpoints.save(path, {**MADE_OF, **trained(photo, 4).state()})
+    assert [checkpoints.load(file)["step"] for file in checkpoints.generations(path)] == [4, 3]
     assert len(list(path.parent.iterdir())) == 2
 
 
 def test_a_damaged_file_does_not_become_the_generation_before(path, photo):
     path.write_bytes(path.read_bytes()[:-100])
-    td.save_checkpoint(path, {**MADE_OF, **trained(photo, 4).state()})
-    assert [td.load_checkpoint(file)["step"] for file in td.generations(path)] == [4, 2]
+    checkpoints.save(path, {**MADE_OF, **trained(photo, 4).state()})
+    assert [checkpoints.load(file)["step"] for file in checkpoints.generations(path)] == [4, 2]
 
 
 KILLED = """
@@ -104,33 +107,33 @@ import os, random, signal, sys, time
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
 import torch
-import texture_diffusion as td
+from texture_tools import checkpoints, files
 from conftest import MADE_OF, draw_photo, make_trainer
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 path, state = folder / "model.pt", {{**MADE_OF, **make_trainer(draw_photo(54, 70)).state()}}
 state["filling"] = torch.zeros(1_000_000)  # so that writing takes most of the time
-td.save_checkpoint(path, state)
+checkpoints.save(path, state)
 for number in range({rounds}):
-    step = td.load_checkpoint(path)["step"]
+    step = checkpoints.load(path)["step"]
     child = os.fork()
     if not child:
         while True:
             step += 1
-            td.save_checkpoint(path, {{**state, "step": step, "end": step}})
+            checkpoints.save(path, {{**state, "step": step, "end": step}})
     time.sleep(random.Random(number).uniform(0.01, 0.15))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    found = td.load_checkpoint(path)
+    found = checkpoints.load(path)
     assert found["step"] >= step, (found["step"], step)
-    td.sweep(folder, r"model(\\.\\w+)?\\.pt")
+    files.sweep(folder, r"model(\\.\\w+)?\\.pt")
     assert {{file.name for file in folder.iterdir()}} <= {{"model.pt", "model.previous.pt"}}, list(folder.iterdir())
-print("survived {rounds}, steps saved:", td.load_checkpoint(path)["step"])
+print("survived {rounds}, steps saved:", checkpoints.load(path)["step"])
 """
 
 
-@pytest.mark.skipif(not hasattr(td.os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_25_kills_while_saving_leave_25_whole_checkpoints(tmp_path):
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), rounds=25)
     result = subprocess.run([sys.executable, "-c", code, tmp_path], env=environment(), capture_output=True, text=True,
@@ -145,12 +148,13 @@ import sys
 sys.path.insert(0, {root!r})
 import torch
 import texture_diffusion as td
+from texture_tools import devices, exit_codes, files, pictures
 
 torch.set_num_threads(1)
-td.pick_device = lambda: torch.device("cpu")
-td.pick_precision = lambda *args: torch.float32
-td.save_figure = lambda path, figure: td.write_atomically(path, lambda file: file.write(b"-"))
-sys.exit(td.run())
+devices.pick_device = lambda: torch.device("cpu")
+devices.pick_precision = lambda *args: torch.float32
+pictures.save_figure = lambda path, figure: files.write_atomically(path, lambda file: file.write(b"-"))
+sys.exit(exit_codes.run(td.main))
 """
 
 
@@ -161,14 +165,14 @@ def test_a_run_that_is_killed_and_interrupted_ends_as_if_it_had_not_been(tool, t
         process = subprocess.Popen([sys.executable, "-c", MAIN.format(root=str(ROOT)), *arguments], cwd=tmp_path,
                                    env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         end = time.monotonic() + 60
-        while not (model.exists() and td.load_checkpoint(model)["step"] > step):
+        while not (model.exists() and checkpoints.load(model)["step"] > step):
             assert time.monotonic() < end and process.poll() is None
             time.sleep(0.01)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == code and "Traceback" not in err
         assert ("same command" in err) == (code == 130)
-        step = td.load_checkpoint(model)["step"]
+        step = checkpoints.load(model)["step"]
     assert 0 < step < 160
     assert tool(*arguments).code == 0
     broken = checkpoint_in(tmp_path), files_in(tmp_path / "samples")
@@ -247,7 +251,7 @@ DAMAGE = {
 def test_a_damaged_newest_one_falls_back_to_the_one_before_and_both_are_named(path, capsys, kind):
     DAMAGE[kind](path)
     content = path.read_bytes()
-    assert td.load_checkpoint(path)["step"] == 2
+    assert checkpoints.load(path)["step"] == 2
     warning = capsys.readouterr().err
     assert len(warning.splitlines()) == 1 and re.match("warning: .*model.pt .*model.previous.pt", warning)
     assert path.read_bytes() == content
@@ -256,18 +260,18 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before_and_both_are_named(pa
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_two_damaged_ones_are_a_failed_run_and_stay_as_they_are(path, kind):
-    for file in td.generations(path):
+    for file in checkpoints.generations(path):
         DAMAGE[kind](file)
     before = files_in(path.parent)
-    with pytest.raises(td.RunError, match="model.pt.*model.previous.pt.*FRESH") as failure:
-        td.load_checkpoint(path)
+    with pytest.raises(RunError, match="model.pt.*model.previous.pt.*FRESH") as failure:
+        checkpoints.load(path)
     assert "\n" not in str(failure.value)
     assert files_in(path.parent) == before
 
 
 def test_a_missing_newest_one_is_said_too(path, capsys):
     path.unlink()
-    assert td.load_checkpoint(path)["step"] == 2
+    assert checkpoints.load(path)["step"] == 2
     assert "is missing" in capsys.readouterr().err
 
 
@@ -298,8 +302,8 @@ OTHER = {"another format": changed(format=999), "another program": changed(progr
 @pytest.mark.parametrize("kind", OTHER)
 def test_a_checkpoint_of_another_format_is_the_user_s_to_put_right(path, kind):
     OTHER[kind](path)
-    with pytest.raises(td.UserError, match="model.pt.*format 1.*FRESH"):
-        td.load_checkpoint(path)
+    with pytest.raises(UserError, match="model.pt.*format 1.*FRESH"):
+        checkpoints.load(path)
 
 
 def resized(name, shape):
@@ -334,20 +338,20 @@ def test_weights_that_do_not_fit_fail_the_run_in_one_line(tool, tmp_path, change
 
 
 def test_of_300_mutations_each_loads_as_it_was_saved_or_is_refused_in_one_line(path, photo):
-    content, whole, random_ = path.read_bytes(), td.load_checkpoint(path), random.Random(0)
-    target, outcomes, memory, slowest = path.with_name("mutated.pt"), [], td.peak_memory(), 0
+    content, whole, random_ = path.read_bytes(), checkpoints.load(path), random.Random(0)
+    target, outcomes, memory, slowest = path.with_name("mutated.pt"), [], devices.peak_memory(), 0
     for number in range(300):
         target.write_bytes(mutated(content, random_, near_an_end))
         start = time.monotonic()
         try:
-            assert_same(td.load_checkpoint(target), whole)
+            assert_same(checkpoints.load(target), whole)
             outcomes.append("as it was")
-        except (td.RunError, td.UserError) as error:
+        except (RunError, UserError) as error:
             assert "\n" not in str(error), number
             outcomes.append("refused")
         slowest = max(slowest, time.monotonic() - start)
     assert outcomes.count("refused") > 200
-    assert slowest < 5 and td.peak_memory() - memory < 5e8
+    assert slowest < 5 and devices.peak_memory() - memory < 5e8
     print(f"\n{outcomes.count('refused')} refused, slowest {slowest:.2f} s")
 
 
@@ -392,7 +396,7 @@ def laughing(path, sprung):
 def bomb(path, sprung):
     """400 MB of zeros in a deflated member."""
     buffer = io.BytesIO()
-    torch.save({"program": td.PROGRAM, "format": 1, "filling": torch.zeros(100_000_000)}, buffer)
+    torch.save({"program": checkpoints.PROGRAM, "format": 1, "filling": torch.zeros(100_000_000)}, buffer)
     with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name in source.namelist():
             file.writestr(name, source.read(name))
@@ -412,16 +416,17 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
-import texture_diffusion as td
-td.load_checkpoint(Path(sys.argv[1]))  # the first load imports what it needs
+from texture_tools import checkpoints
+from texture_tools.errors import RunError, UserError
+checkpoints.load(Path(sys.argv[1]))  # the first load imports what it needs
 for path in map(Path, sys.argv[2:]):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     def memory(name): return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) * 1024
     before, start = memory("VmRSS"), time.monotonic()
     try:
-        td.load_checkpoint(path)
+        checkpoints.load(path)
         outcome = "loaded"
-    except (td.UserError, td.RunError) as error:
+    except (UserError, RunError) as error:
         outcome = "refused"
     print(outcome, time.monotonic() - start, memory("VmHWM") - before, path.stem)
 """
@@ -432,7 +437,7 @@ def test_malicious_files_are_refused_in_2_s_and_500_mb_and_nothing_in_them_runs(
     paths = [tmp_path / f"{name}.pt" for name in MALICE]
     whole = tmp_path / "whole.pt"
     for path in [whole, *paths]:
-        td.save_checkpoint(path, {**MADE_OF, **make_trainer(photo).state()})
+        checkpoints.save(path, {**MADE_OF, **make_trainer(photo).state()})
     for path, make in zip(paths, MALICE.values()):
         make(path, tmp_path / "sprung")
     result = subprocess.run([sys.executable, "-c", LOADED.format(root=str(ROOT)), whole, *paths], env=environment(),
@@ -452,7 +457,8 @@ def test_malicious_files_are_refused_in_2_s_and_500_mb_and_nothing_in_them_runs(
 def test_no_code_is_ever_loaded():
     """No file of the tool calls what would run what it reads."""
     forbidden, checked = {"pickle", "marshal", "shelve", "dill", "joblib"}, 0
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("examples/*.py"), *ROOT.glob("benchmarks/**/*.py")]:
+    for path in [*ROOT.glob("*.py"), *(path for folder in ("texture_tools", "examples", "benchmarks")
+                                     for path in ROOT.glob(f"{folder}/**/*.py"))]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names = {alias.name.split(".")[0] for alias in node.names} | {(getattr(node, "module", "") or "")}
@@ -497,15 +503,16 @@ def test_a_checkpoint_of_format_1_loads_for_ever(tool, tmp_path):
 
 
 def test_a_checkpoint_from_before_augment_was_trained_without_it_and_one_without_a_tile_size_fits_nothing():
-    photo, now = draw_photo(54, 70), vars(constants("TILE_SIZE=16", "WIDTHS=(8,16)"))
+    photo, now = draw_photo(54, 70), vars(constants_of("TILE_SIZE=16", "WIDTHS=(8,16)"))
     old = {name: now[name] for name in td.NETWORK_CONSTANTS + td.TRAINING_CONSTANTS if name != "AUGMENT"}
     state = {"digest": photo.digest, "size": (54, 70), "constants": old}
-    assert td.check_checkpoint("a.pt", state, now, photo, training=True) == []
-    with pytest.raises(td.UserError, match="AUGMENT is flips here and none"):
-        td.check_checkpoint("a.pt", state, {**now, "AUGMENT": "flips"}, photo, training=True)
+    names = td.NETWORK_CONSTANTS, td.TRAINING_CONSTANTS
+    assert checkpoints.check_fit("a.pt", state, photo, now, *names, goes_on=True) == []
+    with pytest.raises(UserError, match="AUGMENT is flips here and none"):
+        checkpoints.check_fit("a.pt", state, photo, {**now, "AUGMENT": "flips"}, *names, goes_on=True)
     del old["TILE_SIZE"]
-    with pytest.raises(td.UserError, match="TILE_SIZE is 16 here and None"):
-        td.check_checkpoint("a.pt", state, now, photo, training=False)
+    with pytest.raises(UserError, match="TILE_SIZE is 16 here and None"):
+        checkpoints.check_fit("a.pt", state, photo, now, *names, goes_on=False)
 
 
 def test_a_checkpoint_of_another_photo_that_does_not_say_its_size_is_refused_too(tool, tmp_path):
@@ -530,10 +537,10 @@ def test_checkpoints_put_aside_never_meet(path, tmp_path):
     photo = tmp_path / "photo.png"
     photo.touch()
     for content in (b"second", b"third"):
-        td.put_aside(path, photo)
+        checkpoints.put_aside(path, photo)
         path.write_bytes(content)
         everything.add(content)
-    td.put_aside(path, photo)
+    checkpoints.put_aside(path, photo)
     assert not path.exists()
     assert set(files_in(path.parent).values()) == everything and len(list(path.parent.iterdir())) == 4
 
@@ -541,13 +548,13 @@ def test_checkpoints_put_aside_never_meet(path, tmp_path):
 def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
     """However the timing turns out by chance; another kind of machine may choose anew."""
     seconds = {torch.float32: 1.0, torch.bfloat16: 1.0}
-    monkeypatch.setattr(td, "timed", lambda work: seconds[work.__closure__[1].cell_contents.dtype])
+    monkeypatch.setattr(devices, "timed", lambda work: seconds[work.__closure__[1].cell_contents.dtype])
     device = torch.device("cpu")
     for ratio, fresh, float32, bfloat16 in ((1.2, "float32", "float32", "bfloat16"),
                                             (1.3, "bfloat16", "float32", "bfloat16"),
                                             (0.5, "float32", "float32", "float32"),
                                             (3.0, "bfloat16", "bfloat16", "bfloat16")):
         seconds[torch.bfloat16] = 1 / ratio
-        found = [str(td.pick_precision(device, before)).removeprefix("torch.")
+        found = [str(devices.pick_precision(device, before)).removeprefix("torch.")
                  for before in (None, "float32", "bfloat16")]
         assert found == [fresh, float32, bfloat16], ratio

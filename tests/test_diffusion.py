@@ -1,11 +1,10 @@
 """Schedule, forward process, and the DDPM and DDIM steps; diffusers serves as an oracle only."""
 
-from types import SimpleNamespace
 
 import diffusers
 import pytest
 import torch
-from conftest import constants, draw_photo, random_net
+from conftest import draw_photo, random_net
 
 import texture_diffusion as td
 
@@ -211,7 +210,7 @@ def test_guidance_takes_the_estimate_so_much_further_from_what_the_filter_alone_
 
 def test_samples_are_drawn_with_guidance(monkeypatch):
     net, photo, tiles = random_net(), draw_photo(48, 48), []
-    draw = td.sampler_of(photo, SimpleNamespace(alphas_cumprod=td.cosine_schedule(20)), constants("SAMPLE_STEPS=4"))
+    draw = td.make_sampler(photo, td.cosine_schedule(20), "mixed", 4, 0.75)
     ring, present = torch.zeros(1, 3, 48, 48), torch.zeros(1, 8, dtype=torch.bool)
     for share in (0, 0.5):
         monkeypatch.setattr(td, "GUIDANCE", share)

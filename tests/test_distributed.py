@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT, draw_pixels, environment, tiny
 from PIL import Image
 
-import texture_diffusion as td
+from texture_tools import checkpoints
 
 STEPS = 5
 RUN = f"""
@@ -20,7 +20,8 @@ import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 import torch
 import texture_diffusion as td
-td.pick_precision = lambda *args: torch.float32
+from texture_tools import devices, exit_codes
+devices.pick_precision = lambda *args: torch.float32
 torch.set_num_threads(1)
 die, train_step = int(os.environ.get("DIE_AT", -1)), td.Trainer.train_step
 def mortal(self):
@@ -28,7 +29,7 @@ def mortal(self):
         os.kill(os.getpid(), signal.SIGKILL)
     return train_step(self)
 td.Trainer.train_step = mortal
-sys.exit(td.run())
+sys.exit(exit_codes.run(td.main))
 """
 
 
@@ -57,7 +58,7 @@ def launch(tmp_path):
 
 
 def checkpoint(folder):
-    return td.load_checkpoint(folder / "checkpoints/photo.pt")
+    return checkpoints.load(folder / "checkpoints/photo.pt")
 
 
 def texture(folder):

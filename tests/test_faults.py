@@ -31,6 +31,8 @@ from PIL import Image
 from test_training import assert_same
 
 import texture_diffusion as td
+from texture_tools import bands, checkpoints, files, measures, pictures, png
+from texture_tools.errors import DiskError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -53,10 +55,10 @@ def largest_file(size):
 def test_a_checkpoint_that_finds_no_room_leaves_both_generations_as_they_were(tmp_path, photo, size):
     path, state = tmp_path / "model.pt", {**MADE_OF, **make_trainer(photo).state()}
     for _ in range(2):
-        td.save_checkpoint(path, state)
+        checkpoints.save(path, state)
     before = files_in(tmp_path)
-    with largest_file(size), pytest.raises(td.DiskError, match="model.pt cannot be written: File too large"):
-        td.save_checkpoint(path, state)
+    with largest_file(size), pytest.raises(DiskError, match="model.pt cannot be written: File too large"):
+        checkpoints.save(path, state)
     assert files_in(tmp_path) == before
 
 
@@ -65,15 +67,15 @@ def test_a_checkpoint_that_finds_no_room_leaves_both_generations_as_they_were(tm
                                    lambda file: Image.new("RGB", (999, 999)).save(file, "PNG")])
 def test_a_device_that_is_full_is_named(tmp_path, monkeypatch, write):
     real = open
-    monkeypatch.setattr(td, "open", lambda path, mode: real("/dev/full", mode), raising=False)
-    with pytest.raises(td.DiskError, match="file.pt cannot be written: No space left"):
-        td.write_atomically(tmp_path / "file.pt", write)
+    monkeypatch.setattr(files, "open", lambda path, mode: real("/dev/full", mode), raising=False)
+    with pytest.raises(DiskError, match="file.pt cannot be written: No space left"):
+        files.write_atomically(tmp_path / "file.pt", write)
     assert files_in(tmp_path) == {}
 
 
 def full_from(monkeypatch, step, until=10**6):
     """No checkpoint can be written while the trainer is at these steps."""
-    writes, save = [], td.torch.save
+    writes, save = [], torch.save
 
     def fail(state, file):
         if step <= state.get("step", 0) < until:
@@ -81,7 +83,7 @@ def full_from(monkeypatch, step, until=10**6):
             raise OSError(28, "No space left on device")
         save(state, file)
 
-    monkeypatch.setattr(td.torch, "save", fail)
+    monkeypatch.setattr(torch, "save", fail)
     return writes
 
 
@@ -105,14 +107,14 @@ def test_a_last_save_that_fails_fails_the_run_and_what_was_good_is_still_good(tr
 
 @pytest.mark.parametrize("name", ["preview.png", "loss.csv", "loss.png"])
 def test_a_report_that_finds_no_room_does_not_end_the_training(trained, tmp_path, monkeypatch, name):
-    write = td.write_atomically
+    write = files.write_atomically
 
     def fail(path, *args):
         if path.name == name:
-            raise td.DiskError(f"{path} cannot be written: No space left on device")
+            raise DiskError(f"{path} cannot be written: No space left on device")
         write(path, *args)
 
-    monkeypatch.setattr(td, "write_atomically", fail)
+    monkeypatch.setattr(files, "write_atomically", fail)
     result = trained(EPOCHS=4)
     assert result.code == 0
     assert f"{name} cannot be written" in result.err
@@ -138,27 +140,28 @@ sys.path[:0] = [{root!r}, {tests!r}]
 import torch
 for name in ("matplotlib", "matplotlib.figure"):  # importing them crashes beside libfiu; not needed here
     sys.modules[name] = types.SimpleNamespace(Figure=None)
-import texture_diffusion as td
+from texture_tools import checkpoints
+from texture_tools.errors import DiskError
 from conftest import MADE_OF, draw_photo, make_trainer
 
 fiu = ctypes.CDLL("libfiu.so.0")
 path, state = Path(sys.argv[1]) / "model.pt", {{**MADE_OF, **make_trainer(draw_photo(54, 70)).state()}}
-td.save_checkpoint(path, state)
+checkpoints.save(path, state)
 outcomes = {{"saved": 0, "refused": 0}}
 for number in range(1, 41):
-    step = td.load_checkpoint(path)["step"]
+    step = checkpoints.load(path)["step"]
     for name in (b"posix/io/rw/write", b"posix/io/oc/open", b"posix/io/sync/fsync", b"posix/io/dir/rename"):
         fiu.fiu_enable_random(name, ctypes.c_int(28), None, ctypes.c_uint(0), ctypes.c_float(0.02))
     try:
-        td.save_checkpoint(path, {{**state, "step": number, "end": number}})
+        checkpoints.save(path, {{**state, "step": number, "end": number}})
         outcome, expected = "saved", number
-    except td.DiskError:
+    except DiskError:
         outcome, expected = "refused", step
     finally:
         for name in (b"posix/io/rw/write", b"posix/io/oc/open", b"posix/io/sync/fsync", b"posix/io/dir/rename"):
             fiu.fiu_disable(name)
     outcomes[outcome] += 1
-    assert td.load_checkpoint(path)["step"] in (expected, number)
+    assert checkpoints.load(path)["step"] in (expected, number)
 print(outcomes)
 """
 
@@ -202,10 +205,10 @@ def test_a_file_that_windows_has_open_is_waited_for(tmp_path, monkeypatch):
             raise PermissionError(13, "The process cannot access the file")
         replace(*paths)
 
-    monkeypatch.setattr(td, "WINDOWS", True)
-    monkeypatch.setattr(td.os, "replace", busy)
-    monkeypatch.setattr(td.time, "sleep", lambda seconds: None)
-    td.replace(tmp_path / "new", tmp_path / "old")
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(os, "replace", busy)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    files.replace(tmp_path / "new", tmp_path / "old")
     assert (tmp_path / "old").read_bytes() == b"new" and len(attempts) == 3
 
 
@@ -215,22 +218,22 @@ def test_a_file_that_stays_open_is_waited_for_no_longer_than_a_bounded_time(tmp_
     def busy(*paths):
         raise PermissionError(13, "The process cannot access the file")
 
-    monkeypatch.setattr(td, "WINDOWS", True)
-    monkeypatch.setattr(td.os, "replace", busy)
-    monkeypatch.setattr(td.time, "sleep", waits.append)
-    with pytest.raises(td.DiskError, match="file.txt cannot be written: The process cannot"):
-        td.write_atomically(tmp_path / "file.txt", lambda file: file.write(b"x"))
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(os, "replace", busy)
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with pytest.raises(DiskError, match="file.txt cannot be written: The process cannot"):
+        files.write_atomically(tmp_path / "file.txt", lambda file: file.write(b"x"))
     assert 1 < sum(waits) < 10
     assert files_in(tmp_path) == {}
 
 def test_a_file_is_written_to_the_disk_before_its_name_is_and_then_the_folder(tmp_path, monkeypatch):
     calls, fsync, replace = [], os.fsync, os.replace
-    monkeypatch.setattr(td.os, "fsync", lambda number: calls.append(
+    monkeypatch.setattr(os, "fsync", lambda number: calls.append(
         "folder" if os.path.isdir(f"/proc/self/fd/{number}") else "file") or fsync(number))
-    monkeypatch.setattr(td.os, "replace", lambda *paths: calls.append("name") or replace(*paths))
+    monkeypatch.setattr(os, "replace", lambda *paths: calls.append("name") or replace(*paths))
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc")
-    td.write_atomically(tmp_path / "a", lambda file: file.write(b"a"))
+    files.write_atomically(tmp_path / "a", lambda file: file.write(b"a"))
     assert calls == ["file", "name", "folder"]
 
 
@@ -268,7 +271,8 @@ def test_a_signal_while_packages_are_imported_ends_the_run_without_a_traceback(t
 @pytest.fixture
 def signalled(tool, monkeypatch):
     """Runs the tool with a signal that arrives when a function of the script is called for the n-th time."""
-    def call(name, number, *arguments, nth=1, owner=td):
+    def call(function, number, *arguments, nth=1):
+        owner, name = function
         calls, function = [], getattr(owner, name)
 
         def interrupted(*args, **kwargs):
@@ -287,10 +291,12 @@ def signalled(tool, monkeypatch):
 
 
 PLACES = {  # where the signal arrives -> a function, and which call of it
-    "the photo is read": ("normalise", 1), "the network is built": ("build_net", 1),
-    "the first step": ("predict_x0", 1), "a later step": ("learning_rate_at", 4), "the last preview": ("ddim_step", 5),
-    "a save": ("keep_generation", 2), "the curve": ("save_curve", 1), "the predictions": ("draw_steps", 1),
-    "the layout": ("lay_out", 1), "outpainting": ("outpaint", 1), "the figures": ("seam_ratios", 1)}
+    "the photo is read": ((td, "normalise"), 1), "the network is built": ((td, "build_net"), 1),
+    "the first step": ((td, "predict_x0"), 1), "a later step": ((td, "learning_rate_at"), 4),
+    "the last preview": ((td, "ddim_step"), 5), "a save": ((checkpoints, "keep_generation"), 2),
+    "the curve": ((pictures, "save_curve"), 1), "the predictions": ((td, "draw_steps"), 1),
+    "the layout": ((td, "lay_out"), 1), "outpainting": ((td, "outpaint"), 1),
+    "the figures": ((measures, "seam_ratios"), 1)}
 STOPS = [(place, signal.SIGINT, 130) for place in PLACES] + [("a later step", signal.SIGTERM, 143),
                                                             ("outpainting", signal.SIGTERM, 143)]
 UNBROKEN = []  # what a run without a signal leaves: its pictures and its checkpoint
@@ -299,7 +305,7 @@ UNBROKEN = []  # what a run without a signal leaves: its pictures and its checkp
 @pytest.mark.parametrize("place, number, code", STOPS)
 def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_had_been_none(
         signalled, tool, tmp_path, place, number, code):
-    name, nth = PLACES[place]
+    function, nth = PLACES[place]
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     arguments = tiny(EPOCHS=3, SAMPLER="ddim")
     if not UNBROKEN:
@@ -307,7 +313,7 @@ def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_ha
         UNBROKEN.extend([files_in(tmp_path / "samples"), checkpoint_in(tmp_path)])
         shutil.rmtree(tmp_path / "samples")
         shutil.rmtree(tmp_path / "checkpoints")
-    stopped = signalled(name, number, *arguments, nth=nth)
+    stopped = signalled(function, number, *arguments, nth=nth)
     assert stopped.code == code, stopped.err
     last = stopped.err.strip().splitlines()[-1]
     assert "stopped" in last and "Traceback" not in stopped.err
@@ -321,13 +327,13 @@ def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_ha
 def test_a_stop_does_not_wait_for_the_rest_of_a_preview(signalled, tmp_path, monkeypatch):
     drawn, ddim_step = [], td.ddim_step
     monkeypatch.setattr(td, "ddim_step", lambda *args: drawn.append(1) or ddim_step(*args))
-    result = signalled("ddim_step", signal.SIGINT, *tiny(SAMPLER="ddim", SAMPLE_STEPS=15), nth=4)
+    result = signalled((td, "ddim_step"), signal.SIGINT, *tiny(SAMPLER="ddim", SAMPLE_STEPS=15), nth=4)
     assert result.code == 130 and len(drawn) == 3
     assert checkpoint_in(tmp_path)["step"] == 2
 
 
 def test_a_stop_between_steps_saves_them(signalled, tmp_path):
-    assert signalled("learning_rate_at", signal.SIGINT, *tiny(EPOCHS=3, SAVE_EVERY=100), nth=4).code == 130
+    assert signalled((td, "learning_rate_at"), signal.SIGINT, *tiny(EPOCHS=3, SAVE_EVERY=100), nth=4).code == 130
     assert checkpoint_in(tmp_path)["step"] == 2  # two steps are a trial, to tell how long it will take
 
 
@@ -335,7 +341,7 @@ def test_the_tiles_that_were_drawn_before_a_stop_are_not_drawn_again(signalled, 
     drawn, place = [], td.Canvas.place
     monkeypatch.setattr(td.Canvas, "place", lambda self, cells, tiles: drawn.extend(cells) or place(self, cells, tiles))
     arguments = tiny(BATCH_SIZE=2, EPOCH_TILES=4)
-    assert signalled("place", signal.SIGTERM, *arguments, nth=5, owner=td.Canvas).code == 143
+    assert signalled((td.Canvas, "place"), signal.SIGTERM, *arguments, nth=5).code == 143
     assert 8 <= len(drawn) <= 12
     assert tool("photo.png", *arguments).code == 0
     assert len(drawn) - len(set(drawn)) <= 2  # a batch was under way
@@ -350,8 +356,8 @@ def test_a_second_interrupt_does_not_wait_for_the_save(signalled, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         saves.append("ended")
 
-    monkeypatch.setattr(td.torch, "save", slow)
-    result = signalled("learning_rate_at", signal.SIGINT, *tiny(EPOCHS=3, SAVE_EVERY=100), nth=4)
+    monkeypatch.setattr(torch, "save", slow)
+    result = signalled((td, "learning_rate_at"), signal.SIGINT, *tiny(EPOCHS=3, SAVE_EVERY=100), nth=4)
     assert result.code == 130 and saves == ["begun"]
 
 
@@ -382,7 +388,7 @@ def test_main_can_be_called_twice_and_from_another_thread(tool, tmp_path):
 
 def test_a_second_run_on_the_same_photo_says_so_and_stops(trained, tmp_path):
     before = files_in(tmp_path)
-    with td.locked(tmp_path / "checkpoints" / ".photo.lock", "photo"):
+    with files.locked(tmp_path / "checkpoints" / ".photo.lock", "photo"):
         result = trained(EPOCHS=3)
         assert result.code == 2
         assert len(result.err.splitlines()) == 1 and "another run" in result.err and str(os.getpid()) in result.err
@@ -391,7 +397,7 @@ def test_a_second_run_on_the_same_photo_says_so_and_stops(trained, tmp_path):
 
 
 def test_runs_that_share_only_the_pictures_folder_are_two_at_a_time_as_well(trained, tmp_path):
-    with td.locked(tmp_path / "samples/photo/.lock", "photo"):
+    with files.locked(tmp_path / "samples/photo/.lock", "photo"):
         assert trained(EPOCHS=0).code == 2
 
 
@@ -415,10 +421,11 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(trained, tmp_path):
 
 
 def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):
-    code = (f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\nimport texture_diffusion as td\n"
-            f"lock = td.locked(td.Path('lock'), 'photo'); lock.__enter__()\nos.kill(os.getpid(), 9)")
+    code = (f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+            "from pathlib import Path\nfrom texture_tools import files\n"
+            "lock = files.locked(Path('lock'), 'photo'); lock.__enter__()\nos.kill(os.getpid(), 9)")
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment()).returncode == -9
-    with td.locked(tmp_path / "lock", "photo"):
+    with files.locked(tmp_path / "lock", "photo"):
         assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
 
 
@@ -514,21 +521,19 @@ def test_a_checkpoint_never_supplies_a_path(trained, tmp_path):
     assert {path for path in tmp_path.parent.iterdir()} == before and not list(tmp_path.rglob("*evil*"))
 
 
-def test_drawing_goes_on_only_from_what_is_whole_and_fits(tmp_path, photo):
+def test_drawing_goes_on_only_from_what_is_whole_and_fits(tmp_path):
     """A file beside the texture, made by others, draws nothing."""
-    grid = td.make_grid(96, 96, 16)
-    canvas = td.Canvas(td.lay_out(photo, "matched", grid, 0), 3, "cpu")
-    path, writer = tmp_path / ".x.unfinished.pt", td.Picture(tmp_path / "x.png", {})
+    writer = png.WholePng(tmp_path / "x.png", {})
+    drawing, shape = bands.Drawing(writer, "k"), (3, 16, 16)
     good = {"key": "k", "done": 0, "writer": {}, "drawn": {(0, 1): torch.zeros(3, 16, 16)}}
     bad = [{"key": "other"}, {"drawn": {(0, 1): torch.zeros(3, 8, 8)}}, {"done": -1}, {"drawn": [1]},
            {"writer": {"rows": 1}}, {"drawn": {(0, 1): torch.zeros(1).expand(3, 16, 16)}},
            {"drawn": {(0, 1): torch.full((3, 16, 16), float("nan"))}}]
     for change in bad:
-        torch.save({**good, **change}, path)
-        assert td.resume_drawing(path, "k", canvas, writer) == 0 and canvas.drawn == {}, change
-    torch.save(good, path)
-    td.resume_drawing(path, "k", canvas, writer)
-    assert canvas.drawn.keys() == {(0, 1)}
+        torch.save({**good, **change}, drawing.path)
+        assert drawing.resume(shape) == (0, {}), change
+    torch.save(good, drawing.path)
+    assert drawing.resume(shape)[1].keys() == {(0, 1)}
 
 
 def test_results_go_where_the_constants_say_and_nowhere_else(tool, tmp_path):

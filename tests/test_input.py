@@ -14,6 +14,8 @@ from conftest import draw_pixels, files_in, mutated, tiny
 from PIL import Image, ImageCms, ImageFilter
 
 import texture_diffusion as td
+from texture_tools import devices, photos
+from texture_tools.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 HEIGHT, WIDTH = 54, 70
@@ -211,7 +213,7 @@ def run(tool, path):
     ("tab\t*?.png", "tab___"), (".png", ".png"), ("IMAGE=3.png", "IMAGE=3"), ("rock. .png", "rock"),
     ("C:\\rock.png", "C__rock"), ("../../rock.png", "rock")])
 def test_results_are_named_after_the_stem_of_the_photo_s_file(name, expected):
-    assert td.name_of(name) == expected
+    assert photos.name_of(name) == expected
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -220,8 +222,8 @@ def test_a_photo_of_any_name_can_be_used(tool, tmp_path, name):
     (tmp_path / "photo.png").rename(tmp_path / name)
     result = run(tool, name)
     assert result.code == 0, result.err
-    assert [path.name for path in (tmp_path / "samples").iterdir()] == [td.name_of(name)]
-    assert (tmp_path / "checkpoints" / f"{td.name_of(name)}.pt").exists()
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == [photos.name_of(name)]
+    assert (tmp_path / "checkpoints" / f"{photos.name_of(name)}.pt").exists()
     assert all(line.isprintable() for line in result.out.splitlines())
 
 
@@ -235,7 +237,7 @@ def test_a_name_that_is_no_text_is_a_name(tool, tmp_path):
 
 
 def test_photos_with_long_names_that_differ_at_the_end_have_folders_of_their_own():
-    one, other = (td.name_of("ü" * 100 + end + ".png") for end in "ab")
+    one, other = (photos.name_of("ü" * 100 + end + ".png") for end in "ab")
     assert one != other and max(len(name.encode()) for name in (one, other)) <= 120
 
 
@@ -308,7 +310,7 @@ def outcome(path):
     """"photo" or "refused" in one sentence; anything else is raised."""
     try:
         photo = td.load_photo(path)
-    except td.UserError as error:
+    except UserError as error:
         assert len(str(error).splitlines()) == 1, str(error)
         return "refused"
     assert photo.x.isfinite().all() and max(photo.x.shape[1:]) <= 1024
@@ -317,13 +319,13 @@ def outcome(path):
 
 def try_all(paths, capfd):
     """Outcomes of loading files, each in time, in bounded memory and without a word on the screen."""
-    outcomes, memory, slowest = [], td.peak_memory(), 0
+    outcomes, memory, slowest = [], devices.peak_memory(), 0
     for path in paths:
         start = time.monotonic()
         outcomes.append(outcome(path))
         slowest = max(slowest, time.monotonic() - start)
     err = capfd.readouterr().err
-    growth = (td.peak_memory() - memory) / 1e9
+    growth = (devices.peak_memory() - memory) / 1e9
     print(f"\n{len(outcomes)} files, {outcomes.count('photo')} photos, slowest {slowest:.1f} s, {growth:.2f} GB more")
     assert "Traceback" not in err
     return outcomes, slowest, growth
@@ -355,7 +357,7 @@ def test_a_photo_is_refused_by_its_header_before_it_is_decoded(tmp_path, monkeyp
     """A file of 100 KB can claim any size."""
     Image.new("1", (12_000, 9000)).save(tmp_path / "large.png")
     monkeypatch.setattr(Image.Image, "load", None)
-    with pytest.raises(td.UserError, match="100 megapixels"):
+    with pytest.raises(UserError, match="100 megapixels"):
         td.load_photo(tmp_path / "large.png")
 
 

@@ -1,15 +1,19 @@
 """Tileable textures, sizes and regions of one's own, redrawn originals, turned photos, and drawing in bands."""
 
+import math
+import shutil
+import signal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, constants, draw_photo, draw_pixels, random_net, tiny
+from conftest import TILE, draw_photo, draw_pixels, random_net, tiny
 from PIL import Image
 
-import png_bands
 import texture_diffusion as td
+from texture_tools import bands, png
+from texture_tools.errors import UserError
 
 S = TILE
 
@@ -25,8 +29,7 @@ def plan(photo, height, width, tileable="none", kind="matched", **options):
 
 def whole(net, photo, layout, batch_size=4, window=None):
     """A window of the texture, or all of it, normalised."""
-    c = constants("SAMPLER=ddim", "SAMPLE_STEPS=2", "START=0.7")
-    draw = td.sampler_of(photo, SimpleNamespace(alphas_cumprod=td.cosine_schedule(20)), c)
+    draw = td.make_sampler(photo, td.cosine_schedule(20), "ddim", 2, 0.7)
     corner, size = window or ((0, 0), layout.grid.size)
     canvas = td.Canvas(layout, len(photo.x), "cpu")
     for _ in td.outpaint(net, canvas, td.needed(layout, corner, size), batch_size, draw, 0,
@@ -35,7 +38,7 @@ def whole(net, photo, layout, batch_size=4, window=None):
     return canvas.cut(corner, size)
 
 
-SIDES = [td.math.ceil(2.5 * S), 3 * S - 1, 4 * S - 3, 4 * S, 4 * S + 1, 5 * S + 5, 6 * S, 7 * S + 1, 11 * S - 2]
+SIDES = [math.ceil(2.5 * S), 3 * S - 1, 4 * S - 3, 4 * S, 4 * S + 1, 5 * S + 5, 6 * S, 7 * S + 1, 11 * S - 2]
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -49,8 +52,8 @@ def test_a_ring_of_tiles_is_even_and_fills_the_side_exactly(side):
 
 @pytest.mark.parametrize("tileable", ["x", "y", "xy"])
 def test_a_texture_too_small_for_a_ring_is_refused_with_the_smallest_size(tileable):
-    smallest = td.math.ceil(2.5 * S)
-    with pytest.raises(td.UserError, match=str(smallest)):
+    smallest = math.ceil(2.5 * S)
+    with pytest.raises(UserError, match=str(smallest)):
         td.make_grid(smallest - 1, smallest - 1, S, tileable)
     td.make_grid(smallest, smallest, S, tileable)
 
@@ -58,7 +61,7 @@ def test_a_texture_too_small_for_a_ring_is_refused_with_the_smallest_size(tileab
 @pytest.mark.parametrize("height, width", [(64, 96), (53, 75), (47, 41)])
 def test_only_real_tiles_are_trimmed_and_every_pixel_has_an_owner(photo, height, width):
     layout = plan(photo, height, width, "xy")
-    shown, columns = layout.owners((0, 0), (height, width)), layout.grid.shape()[1]
+    (shown, _), columns = layout.seen_at((0, 0), (height, width)), layout.grid.shape()[1]
     assert shown.min() >= 0
     over = [np.zeros((height, width), bool) for _ in layout.passes]
     for made, cells in zip(over, layout.passes):
@@ -90,7 +93,7 @@ def test_every_drawn_tile_sees_what_will_lie_beside_it_also_across_the_edge(phot
     middle = slice(h, -h)
     for cell, (ring, present) in seen.items():
         corner, size = [line[k] - h for line, k in zip(layout.grid.lines, cell)], (S + 2 * h, S + 2 * h)
-        final, owner = canvas.cut(corner, size), layout.owners(corner, size)
+        final, (owner, _) = canvas.cut(corner, size), layout.seen_at(corner, size)
         when = np.where(owner < 0, -9, order.ravel()[owner])  # in which pass each pixel became what it is
         lines = {"N": (h - 1, middle), "S": (h + S, middle), "W": (middle, h - 1), "E": (middle, h + S)}
         for name, line in lines.items():
@@ -168,19 +171,19 @@ def test_redrawn_originals_leave_nothing_of_the_photo(net, photo, height, width,
 def test_real_tiles_come_from_the_photo_turned_in_the_ways_that_are_allowed(augment, kind):
     photo = draw_photo(54, 70)
     layout = plan(photo, 160, 160, kind=kind, augment=augment)
-    turned = [td.turned(photo.x, *way) for way in td.AUGMENTS[augment]]
+    turned = [td.oriented(photo.x, *way) for way in td.AUGMENTS[augment]]
     used = set()
     for cell in np.argwhere(layout.real()):
-        (y, x), view = layout.source[tuple(cell)], layout.view[tuple(cell)]
-        assert torch.equal(layout.cut(tuple(cell)), turned[view][:, y:y + S, x:x + S])
-        used.add(int(view))
+        (y, x), orientation = layout.source[tuple(cell)], layout.orientation[tuple(cell)]
+        assert torch.equal(layout.cut(tuple(cell)), turned[orientation][:, y:y + S, x:x + S])
+        used.add(int(orientation))
     assert len(used) == (len(turned) if kind != "ordered" else 1)
 
 
 def test_the_ways_to_turn_are_all_different():
     x = torch.arange(12.0).view(1, 3, 4)
     for ways in td.AUGMENTS.values():
-        assert ways[0] == (0, False) and len({str(td.turned(x, *way).tolist()) for way in ways}) == len(ways)
+        assert ways[0] == (0, False) and len({str(td.oriented(x, *way).tolist()) for way in ways}) == len(ways)
 
 
 @pytest.mark.parametrize("augment", ["flip_x", "flips", "rotations"])
@@ -189,12 +192,12 @@ def test_training_windows_are_turned_with_their_neighbours(augment):
     dataset = td.NeighbourDataset(photo, TILE, augment=augment)
     offsets = dataset.table[:64]
     windows, exists = dataset.windows(offsets), dataset.available(offsets)
-    made, present = dataset.turn(windows, exists, torch.Generator().manual_seed(0))
+    made, present = dataset.augment(windows, exists, torch.Generator().manual_seed(0))
     used = set()
     for k in range(len(offsets)):
-        way = next(way for way in td.AUGMENTS[augment] if torch.equal(td.turned(windows[k], *way), made[k]))
+        way = next(way for way in td.AUGMENTS[augment] if torch.equal(td.oriented(windows[k], *way), made[k]))
         around = td.with_tile(exists[k:k + 1]).view(3, 3)
-        assert torch.equal(td.turned(around, *way).flatten()[[0, 1, 2, 3, 5, 6, 7, 8]], present[k])
+        assert torch.equal(td.oriented(around, *way).flatten()[[0, 1, 2, 3, 5, 6, 7, 8]], present[k])
         used.add(way)
     assert used == set(td.AUGMENTS[augment])
     assert torch.equal(windows, dataset.windows(offsets))
@@ -207,7 +210,7 @@ def test_training_windows_are_turned_with_their_neighbours(augment):
 @pytest.mark.parametrize("cuts", [(), (1,), (1, 2)])
 def test_a_png_in_bands_holds_the_pixels_and_the_text(tmp_path, size, cuts):
     pixels = draw_pixels(*size)
-    writer = png_bands.PngBands(tmp_path / "a.png", size, {"constants": "Mörtel – 石", "seed": "3"})
+    writer = png.PngBands(tmp_path / "a.png", size, {"constants": "Mörtel – 石", "seed": "3"})
     for band in np.split(pixels, cuts):
         writer.write(band)
     image = Image.open(tmp_path / "a.png")
@@ -217,28 +220,28 @@ def test_a_png_in_bands_holds_the_pixels_and_the_text(tmp_path, size, cuts):
 
 
 def test_a_png_in_bands_is_sound_by_another_reader(tmp_path):
-    png = pytest.importorskip("png")
+    other = pytest.importorskip("png")
     pixels = draw_pixels(40, 50)
-    writer = png_bands.PngBands(tmp_path / "a.png", (40, 50), {})
+    writer = png.PngBands(tmp_path / "a.png", (40, 50), {})
     for band in np.split(pixels, (7, 30)):
         writer.write(band)
-    _, _, rows, _ = png.Reader(filename=tmp_path / "a.png").read()
+    _, _, rows, _ = other.Reader(filename=tmp_path / "a.png").read()
     assert np.array_equal(np.stack([np.array(row) for row in rows]).reshape(40, 50, 3), pixels)
 
 
 def test_a_png_in_bands_goes_on_where_it_stopped(tmp_path):
     pixels = draw_pixels(40, 50)
-    first = png_bands.PngBands(tmp_path / "a.png", (40, 50), {})
+    first = png.PngBands(tmp_path / "a.png", (40, 50), {})
     first.write(pixels[:10])
     state = first.state()
     first.write(pixels[10:20])  # the run ended before this was noted
-    again = png_bands.PngBands(tmp_path / "a.png", (40, 50), {})
+    again = png.PngBands(tmp_path / "a.png", (40, 50), {})
     again.resume(**state)
     for band in (pixels[10:25], pixels[25:]):
         again.write(band)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
     with pytest.raises((OSError, ValueError)):
-        png_bands.PngBands(tmp_path / "b.png", (40, 50), {}).resume(**state)
+        png.PngBands(tmp_path / "b.png", (40, 50), {}).resume(**state)
 
 
 @pytest.fixture
@@ -257,8 +260,8 @@ def test_bands_are_the_texture_in_one_piece(drawing, tmp_path, monkeypatch, chan
     path = min((tmp_path / "samples/photo").glob("output_texture_130x140*.png"), key=lambda path: len(path.name))
     at_once = np.asarray(Image.open(path))
     path.unlink()
-    monkeypatch.setattr(td, "BAND_PIXELS", 1)
-    monkeypatch.setattr(td, "WHOLE_PIXELS", 1)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 1)
+    monkeypatch.setattr(bands, "WHOLE_PIXELS", 1)
     assert drawing(OUTPUT_SIZE="(130,140)", **changes).code == 0
     assert at_once.shape == (140, 130, 3) and np.array_equal(np.asarray(Image.open(path)), at_once)
     assert [p.name for p in path.parent.iterdir() if p.name.startswith(".")] == [".made.json"]
@@ -267,8 +270,8 @@ def test_bands_are_the_texture_in_one_piece(drawing, tmp_path, monkeypatch, chan
 @pytest.mark.parametrize("band_pixels", [1, 1e7])
 @pytest.mark.parametrize("after", [1, 5, 11])
 def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_path, monkeypatch, band_pixels, after):
-    monkeypatch.setattr(td, "BAND_PIXELS", band_pixels)
-    monkeypatch.setattr(td, "WHOLE_PIXELS", band_pixels)
+    monkeypatch.setattr(bands, "BAND_PIXELS", band_pixels)
+    monkeypatch.setattr(bands, "WHOLE_PIXELS", band_pixels)
     place, count = td.Canvas.place, []
     monkeypatch.setattr(td.Canvas, "place", lambda *args: count.append(1) or place(*args))
     assert drawing(OUTPUT_SIZE="(130,140)", TILEABLE="y").code == 0
@@ -281,7 +284,7 @@ def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_
         count.append(1)
         place(self, *args)
         if len(count) == after:
-            td.signal.raise_signal(td.signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(td.Canvas, "place", stopped)
     result = drawing(OUTPUT_SIZE="(130,140)", TILEABLE="y")
@@ -293,16 +296,9 @@ def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_
 
 
 def test_a_disk_too_small_is_named_before_anything_is_done(drawing, monkeypatch):
-    monkeypatch.setattr(td.shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
     result = drawing(OUTPUT_SIZE="(32768,32768)", EPOCHS=2)
     assert result.code == 2 and "3.23 GB" in result.err and "2.00 GB" in result.err and "training" not in result.err
-
-
-def test_without_the_writer_of_bands_only_large_textures_are_refused(drawing, monkeypatch):
-    monkeypatch.setitem(td.sys.modules, "png_bands", None)
-    assert drawing().code == 0
-    result = drawing(OUTPUT_SIZE="(4000,4000)")
-    assert result.code == 2 and "png_bands.py" in result.err
 
 
 def test_a_region_of_the_command_is_that_part_of_its_texture(drawing, tmp_path):

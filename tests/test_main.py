@@ -17,7 +17,7 @@ from conftest import (
     ROOT,
     SCRIPT,
     checkpoint_in,
-    constants,
+    constants_of,
     draw_pixels,
     environment,
     figures,
@@ -28,6 +28,7 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
+from texture_tools.errors import UserError
 
 REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 50, "BATCH_SIZE": 8, "SCALE": 3, "LAYOUT": "matched",
             "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}
@@ -49,7 +50,7 @@ def pixels_in(path):
 
 
 def test_the_constants_are_those_of_the_manual():
-    defaults = vars(constants())
+    defaults = vars(constants_of())
     assert {name: defaults[name] for name in REQUIRED} == REQUIRED
     assert {"IMAGE", "LEARNING_RATE", "TIMESTEPS", "SAMPLE_STEPS", "NEIGHBOUR_DROPOUT", "VALIDATION"} <= defaults.keys()
 
@@ -61,33 +62,33 @@ def test_the_constants_are_those_of_the_manual():
     ("CROP=(1, 2, 30, 40)", (1, 2, 30, 40)), ("CROP=1,2,30,40", (1, 2, 30, 40)),
     ("CROP=None", None), ("WIDTHS=(8,16)", (8, 16)), ("VALIDATION=2", 2), ("VALIDATION=None", None)])
 def test_an_override_has_the_constant_s_type(word, value):
-    found = getattr(constants(word), word.partition("=")[0])
+    found = getattr(constants_of(word), word.partition("=")[0])
     assert found == value and type(found) is type(value)
 
 
 def test_overrides_leave_the_other_constants_alone():
-    before, after = vars(constants()), vars(constants("EPOCHS=3", "SEED=4"))
+    before, after = vars(constants_of()), vars(constants_of("EPOCHS=3", "SEED=4"))
     changed = {name for name in before if after[name] != before[name]}
     assert changed == {"EPOCHS", "SEED"}
 
 
 def test_a_first_argument_is_the_photo():
-    c = constants("rock.jpg", "EPOCHS=0")
+    c = constants_of("rock.jpg", "EPOCHS=0")
     assert (c.IMAGE, c.EPOCHS) == ("rock.jpg", 0)
 
 
 def test_a_first_argument_that_is_an_existing_file_is_the_photo_whatever_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "SEED=3.png").touch()
-    assert constants("SEED=3.png").IMAGE == "SEED=3.png"
+    assert constants_of("SEED=3.png").IMAGE == "SEED=3.png"
 
 
 @pytest.mark.parametrize("word, nearest", [
     ("EPOCH=1", "EPOCHS"), ("epochs=1", "EPOCHS"), ("--EPOCHS=1", "EPOCHS"), ("TILESIZE=16", "TILE_SIZE"),
     ("LEARNING=1", "LEARNING_RATE"), ("SAMPLE_STEP=3", "SAMPLE_STEPS"), ("zzz=1", "")])
 def test_an_unknown_name_is_refused_with_the_nearest(word, nearest):
-    with pytest.raises(td.UserError, match=re.escape(word)) as refusal:
-        constants("EPOCHS=1", word)
+    with pytest.raises(UserError, match=re.escape(word)) as refusal:
+        constants_of("EPOCHS=1", word)
     assert re.search(rf"nearest is {nearest}", str(refusal.value))
 
 
@@ -97,15 +98,15 @@ def test_an_unknown_name_is_refused_with_the_nearest(word, nearest):
     "LEARNING_RATE=-1", "NEIGHBOUR_DROPOUT=2", "EPOCHS=-1", "SEED=-1", "BATCH_SIZE=0", "SCALE=0", "SAMPLES=0",
     "SAMPLE_STEPS=0", "TIMESTEPS=0", "VALIDATION=1.5", "LEARNING_RATE=nan", "EPOCHS=__import__('os')"])
 def test_a_value_of_the_wrong_type_or_range_is_refused_by_name(word):
-    with pytest.raises(td.UserError, match=word.partition("=")[0]):
-        constants(word)
+    with pytest.raises(UserError, match=word.partition("=")[0]):
+        constants_of(word)
 
 
 def test_help_prints_every_constant_with_its_comment_and_value(tool):
     result = tool("--help")
     assert result.code == 0
     source = SCRIPT.read_text(encoding="utf-8")
-    for name, value in vars(constants()).items():
+    for name, value in vars(constants_of()).items():
         line = next(line for line in result.out.splitlines() if re.match(rf"\s*{name}\b", line))
         meaning = line.partition(repr(value))[2].strip()
         assert len(meaning) > 10
@@ -183,7 +184,7 @@ def test_the_command_that_makes_a_model_can_be_pasted(tool, tmp_path):
     result = tool("my photo.png", "EPOCHS=0", "TILE_SIZE=16", "WIDTHS=(8,16)")
     assert_refused(result, "no model")
     command = shlex.split(result.err.partition("python texture_diffusion.py ")[2].strip())
-    assert constants(*command).IMAGE == "my photo.png"
+    assert constants_of(*command).IMAGE == "my photo.png"
 
 
 def test_a_model_can_draw_at_another_batch_size_and_says_what_differs(trained):
@@ -389,8 +390,8 @@ def test_a_bad_photo_is_refused_in_one_line_and_nothing_is_overwritten(tool, tmp
     ({"VALIDATION": -1}, ("VALIDATION",)),
     ({"CROP": "(0,0,999,20)"}, ("CROP", "70 x 54")),
     ({"EPOCH_TILES": 9}, ("EPOCH_TILES is 9", "BATCH_SIZE")),
-    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "START", "TIMESTEPS", "15")), ({"START": 0.0}, ("START", "0")),
-    ({"START": 1.5}, ("START", "1")),
+    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "STRENGTH", "TIMESTEPS", "15")), ({"STRENGTH": 0.0}, ("STRENGTH", "0")),
+    ({"STRENGTH": 1.5}, ("STRENGTH", "1")),
     ({"OUTPUT_DIR": "blocked/pictures"}, ("blocked", "OUTPUT_DIR")),
     ({"CHECKPOINT_DIR": "blocked/models"}, ("blocked", "CHECKPOINT_DIR")),
     ({"OUTPUT_DIR": "blocked"}, ("blocked",))])

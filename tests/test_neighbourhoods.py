@@ -8,6 +8,7 @@ import torch
 from conftest import TILE, draw_photo, random_net
 
 import texture_diffusion as td
+from texture_tools.errors import UserError
 
 HALO = td.HALO
 BEFORE, ALONG, AFTER = (-HALO, 0), (0, TILE), (TILE, TILE + HALO)  # first and last pixel, seen from the tile's corner
@@ -127,7 +128,7 @@ def test_no_batch_shows_a_held_out_pixel():
 
 
 def test_too_many_held_out_tiles_are_refused_with_the_most_that_fit():
-    with pytest.raises(td.UserError, match="VALIDATION = 5.*at most 2"):
+    with pytest.raises(UserError, match="VALIDATION = 5.*at most 2"):
         td.NeighbourDataset(draw_photo(54, 70), TILE, 5)
     td.NeighbourDataset(draw_photo(54, 70), TILE, 2)
 

@@ -137,7 +137,7 @@ def test_a_finer_pattern_has_its_power_in_finer_bands():
     assert [int(power.argmax()) for power in powers] == [0, 1, 2, 3]
 
 
-# Pictures without neighbours, and what else the network can be told
+# Pictures without neighbours, and context
 
 
 def picture_net(unshuffle, context=0, channels=3, tile=16):
@@ -156,10 +156,10 @@ def test_a_network_without_neighbours_draws_pictures_of_any_number_of_channels(u
     assert (out - net(x + 0.1, x, present, time)).abs().max() > 1e-3
 
 
-def test_what_the_network_is_told_matters_and_nothing_said_is_the_same_as_zeros():
+def test_the_context_matters_and_none_is_the_same_as_zeros():
     net, x, present = picture_net(2, context=5), torch.randn(1, 3, 16, 16), torch.zeros(1, 8, dtype=torch.bool)
     contexts = (None, torch.zeros(1, 5), *torch.eye(5)[:, None])
-    told = [net(x, x, present, torch.tensor([0.5]), context) for context in contexts]
-    assert torch.equal(told[0], told[1])
-    for one, other in combinations(told[1:], 2):
+    drawn = [net(x, x, present, torch.tensor([0.5]), context) for context in contexts]
+    assert torch.equal(drawn[0], drawn[1])
+    for one, other in combinations(drawn[1:], 2):
         assert (one - other).abs().max() > 1e-4

@@ -1,13 +1,13 @@
 """Layouts of the real tiles, and the drawing of the gaps."""
 
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, constants, draw_photo, draw_pixels, random_net, spread
+from conftest import TILE, draw_photo, draw_pixels, random_net, spread
 
 import texture_diffusion as td
+from texture_tools import matching
 
 SIZES = [(48, 64), (54, 70)]
 
@@ -22,8 +22,7 @@ def plan(photo, kind, scale=2, seed=0):
 
 
 def draw_with(photo, sampler="ddim", steps=3):
-    c = constants(f"SAMPLER={sampler}", f"SAMPLE_STEPS={steps}", "START=0.7")
-    return td.sampler_of(photo, SimpleNamespace(alphas_cumprod=td.cosine_schedule(20)), c)
+    return td.make_sampler(photo, td.cosine_schedule(20), sampler, steps, 0.7)
 
 
 def outpaint(net, photo, layout, batch_size=16, seed=0, passes=None, sketch=None, **options):
@@ -205,7 +204,7 @@ def test_matched_tiles_are_not_cut_at_the_photo_s_edge_unless_it_is_small(height
     tile = 32
     layout = td.lay_out(draw_photo(height, width), "matched", td.make_grid(160, 160, tile), 0, augment)
     for i, j in np.argwhere(layout.real()):
-        sides, source = np.array(layout.views[layout.view[i, j]].shape[1:]) - 2 * tile, layout.source[i, j]
+        sides, source = np.array(layout.extended[layout.orientation[i, j]].shape[1:]) - 2 * tile, layout.source[i, j]
         margin = np.array(margins if tuple(sides) == (height, width) else margins[::-1])
         assert (source >= margin).all() and (source + tile + margin <= sides).all()
 
@@ -222,6 +221,11 @@ def test_many_parts_of_the_photo_are_used(kind):
     kept = source[source[..., 0] >= 0]
     assert len({tuple(offset) for offset in kept.tolist()}) > 0.8 * len(kept)
     assert np.ptp(kept, 0).min() > 40
+
+
+def extend(photo):
+    """The photo [C, H, W] with a border of one tile, continued."""
+    return matching.extend_photo(photo.x, TILE, [td.grid_offsets(side, TILE) for side in photo.x.shape[1:]])
 
 
 STRIPE = 24  # rows of one dark and one bright stripe
@@ -252,22 +256,22 @@ def test_stripes_continue_across_gaps_in_the_matched_layout(seed):
 
 
 @pytest.mark.parametrize("height, width", [(48, 48), *SIZES])
-def test_the_continued_photo_holds_the_photo_and_is_made_of_it(height, width):
+def test_the_extended_photo_holds_the_photo_and_is_made_of_it(height, width):
     photo = draw_photo(height, width)
-    wide = td.continue_photo(photo.x, TILE)
-    assert wide.shape == (3, height + 2 * TILE, width + 2 * TILE)
-    assert torch.equal(wide[:, TILE:-TILE, TILE:-TILE], photo.x)
+    extended = extend(photo)
+    assert extended.shape == (3, height + 2 * TILE, width + 2 * TILE)
+    assert torch.equal(extended[:, TILE:-TILE, TILE:-TILE], photo.x)
     colours = {tuple(colour) for colour in photo.x.flatten(1).T.tolist()}
-    assert {tuple(colour) for colour in wide.flatten(1).T.tolist()} <= colours
-    assert wide[:, :TILE].std() > 0.5
+    assert {tuple(colour) for colour in extended.flatten(1).T.tolist()} <= colours
+    assert extended[:, :TILE].std() > 0.5
 
 
 def test_stripes_run_on_beyond_the_photo_s_edges():
     photo = striped_photo()
-    wide = td.continue_photo(photo.x, TILE).mean(0)
-    wave = torch.sin(2 * np.pi * (torch.arange(len(wide)) - TILE) / STRIPE)
+    extended = extend(photo).mean(0)
+    wave = torch.sin(2 * np.pi * (torch.arange(len(extended)) - TILE) / STRIPE)
     for ends in (slice(None, TILE), slice(-TILE, None)):
-        strip = wide[ends]
+        strip = extended[ends]
         truth = wave[ends, None].expand_as(strip)
         assert torch.corrcoef(torch.stack([strip.flatten(), truth.flatten()]))[0, 1] > 0.7
 
@@ -284,13 +288,13 @@ def border(x, name):
 @pytest.mark.parametrize("kind", ["matched", "ordered", "random"])
 def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
     layout = plan(photo, kind, 3)
-    wide, middle = td.continue_photo(photo.x, TILE), slice(4, -4)
+    extended, middle = extend(photo), slice(4, -4)
     for i, j in layout.passes[0]:
         sketch = td.draw_sketch(layout, (i, j))
-        for name, (di, dj) in td.OFFSETS.items():
+        for name, (di, dj) in matching.SIDES.items():
             if 0 <= i + di < len(layout.source) and 0 <= j + dj < layout.source.shape[1]:
                 y, x = layout.source[i + di, j + dj] + TILE - np.array([di, dj]) * TILE
-                truth = border(wide[:, y:y + TILE, x:x + TILE], name)[:, middle]
+                truth = border(extended[:, y:y + TILE, x:x + TILE], name)[:, middle]
                 assert torch.allclose(border(sketch, name)[:, middle], truth, atol=0.02), name
 
 
@@ -299,16 +303,15 @@ def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure
     rings, present = td.Canvas(layout, len(photo.x), "cpu").neighbours(layout.passes[0][:2])
     sketch = sketches_of(layout)[:2]
 
-    def draw(sketch, start):
+    def draw(sketch, strength):
         generators = [torch.Generator().manual_seed(k) for k in range(2)]
-        c = constants("SAMPLER=ddim", "SAMPLE_STEPS=5", f"START={start}")
-        draw = td.sampler_of(photo, SimpleNamespace(alphas_cumprod=alphas_cumprod), c)
+        draw = td.make_sampler(photo, alphas_cumprod, "ddim", 5, strength)
         return list(draw(net, rings, present, generators, sketch))
 
     assert draw(sketch, 0.6)[0][0] == 59
     assert torch.allclose(draw(sketch, 1.0)[-1][1], draw(None, 0.6)[-1][1], atol=1e-5)
     monkeypatch.setattr(td, "predict_x0", lambda net, x_t, t, *args: td.per_sample(alphas_cumprod, t).sqrt() * x_t)
-    near, far = ((draw(sketch, start)[-1][1] - sketch).square().mean() for start in (0.1, 1.0))
+    near, far = ((draw(sketch, strength)[-1][1] - sketch).square().mean() for strength in (0.1, 1.0))
     assert near < 0.1 * far
 
 
@@ -340,5 +343,5 @@ def test_a_matched_layout_has_the_photo_s_mean_colour(seed, monkeypatch):
         return [float(tiles.mean((0, 2, 3)).abs().max()) for tiles in (real, sketches_of(layout))]
 
     balanced = max(shifts())
-    monkeypatch.setattr(td, "BALANCE_COST", 0.0)
+    monkeypatch.setattr(matching, "BALANCE_COST", 0.0)
     assert balanced < 0.1 < min(shifts())

@@ -12,6 +12,8 @@ import benchmarks
 import texture_diffusion as td
 from benchmarks import peers, speed
 from benchmarks.peers import lucidrains, quilting, stacked
+from texture_tools import devices, matching
+from texture_tools.errors import UserError
 
 TILE = 16
 ROWS, COLUMNS = 3, 4
@@ -21,8 +23,8 @@ TRAINED = ["stacked", "lucidrains"]
 
 @pytest.fixture(autouse=True)
 def plain_cpu(monkeypatch):
-    monkeypatch.setattr(td, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(td, "pick_precision", lambda *args: torch.float32)
+    monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(devices, "pick_precision", lambda *args: torch.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +114,7 @@ def test_a_missing_package_is_one_sentence_with_the_command(monkeypatch, photo):
         return real(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(td.UserError, match="pip install denoising-diffusion-pytorch") as caught:
+    with pytest.raises(UserError, match="pip install denoising-diffusion-pytorch") as caught:
         lucidrains.make(photo, layout_of(photo), TILE, 0, 0)
     assert "\n" not in str(caught.value)
 
@@ -153,7 +155,7 @@ def test_neighbours_are_the_photo_s_own_and_absent_ones_are_zero():
     tiles, neighbours = stacked.windows(padded, TILE, 0.0, torch.Generator().manual_seed(0))
     neighbours = neighbours.view(len(tiles), 8, 2, TILE, TILE)
     for name, place in (("N", 1), ("W", 3), ("E", 4), ("S", 6)):
-        way = torch.tensor(td.OFFSETS[name]).view(1, 2, 1, 1) * TILE
+        way = torch.tensor(matching.SIDES[name]).view(1, 2, 1, 1) * TILE
         corner = tiles[:, :, 0, 0] + way[:, :, 0, 0]
         whole = (corner >= 1).all(1) & (corner[:, 0] <= 54 - TILE + 1) & (corner[:, 1] <= 70 - TILE + 1)
         expected = (tiles + way) * whole.view(-1, 1, 1, 1)
@@ -173,10 +175,10 @@ def test_the_cross_fade_changes_the_border_of_gaps_alone():
     assert (tiles[1, 0] == 10).all()
 
 
-@pytest.mark.parametrize("way", td.OFFSETS)
+@pytest.mark.parametrize("way", matching.SIDES)
 def test_the_cross_fade_mirrors_what_lies_beyond_each_border(way):
     tiles, exists = np.random.default_rng(0).random((3, 3, 32, 32, 3)), np.zeros((3, 3), bool)
-    di, dj = td.OFFSETS[way]
+    di, dj = matching.SIDES[way]
     exists[1, 1] = exists[1 + di, 1 + dj] = True
     old = tiles.copy()
     stacked.cross_fade(tiles, [(1, 1)], exists)

@@ -10,6 +10,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 import texture_diffusion as td
+from texture_tools import measures, pictures, png
 
 PICTURES = ("train_predictions.png", "val_predictions.png", "diffusion_steps.png", "output_texture_3x3.png",
             "layout.png", "loss.png")
@@ -68,8 +69,8 @@ def test_the_loss_curve_is_a_table_of_the_epochs(finished):
 
 def test_without_held_out_tiles_the_curve_leaves_them_out(tmp_path):
     curve = [[2, 1.5, None], [4, 0.5, None]]
-    td.save_curve(tmp_path / "loss.csv", curve, 4)
-    td.draw_loss(tmp_path / "loss.png", curve, 4)
+    pictures.save_curve(tmp_path / "loss.csv", curve, 4)
+    pictures.draw_loss(tmp_path / "loss.png", curve, 4)
     rows = list(csv.DictReader((tmp_path / "loss.csv").open()))
     assert [row["validation_loss"] for row in rows] == ["", ""]
     Image.open(tmp_path / "loss.png").load()
@@ -78,7 +79,7 @@ def test_without_held_out_tiles_the_curve_leaves_them_out(tmp_path):
 def test_the_layout_picture_marks_the_drawn_tiles_alone(tmp_path):
     layout = checkerboard()
     pixels = np.full((6 * TILE, 8 * TILE, 3), 120, np.uint8)
-    td.draw_layout(tmp_path / "layout.png", pixels, layout)
+    pictures.draw_layout(tmp_path / "layout.png", pixels, layout)
     small = np.asarray(Image.open(tmp_path / "layout.png").convert("RGB").resize((8, 6), Image.BOX)).astype(int)
     unchanged = (np.abs(small - 120) <= 1).all(-1)
     assert np.array_equal(unchanged, layout.real())
@@ -86,7 +87,7 @@ def test_the_layout_picture_marks_the_drawn_tiles_alone(tmp_path):
 
 def test_metadata_survives_any_letters(tmp_path):
     pixels = draw_pixels(20, 30)
-    td.save_png(tmp_path / "a.png", pixels, {"constants": "{'IMAGE': 'Mörtel – 石.png'}"})
+    png.save_png(tmp_path / "a.png", pixels, {"constants": "{'IMAGE': 'Mörtel – 石.png'}"})
     image = Image.open(tmp_path / "a.png")
     assert "Mörtel – 石" in image.text["constants"]
     assert np.array_equal(np.asarray(image), pixels)
@@ -94,12 +95,12 @@ def test_metadata_survives_any_letters(tmp_path):
 
 def test_seams_of_white_noise_are_invisible():
     layout = checkerboard()
-    assert td.seam_ratios(noise(layout), layout) == pytest.approx((1, 1), abs=0.08)
+    assert measures.seam_ratios(noise(layout), layout) == pytest.approx((1, 1), abs=0.08)
 
 
 def test_drawn_tiles_of_another_brightness_have_seams():
     layout = checkerboard()
-    first, second = td.seam_ratios(change_drawn(noise(layout), layout, lambda tile: tile + 60), layout)
+    first, second = measures.seam_ratios(change_drawn(noise(layout), layout, lambda tile: tile + 60), layout)
     assert first > 1.5 and second > 1.3
 
 
@@ -107,24 +108,24 @@ def test_detail_inside_the_tiles_is_no_seam():
     layout = checkerboard()
     sharp = noise(layout)
     sharp[TILE // 2::TILE] = 255
-    first, second = td.seam_ratios(sharp, layout)
+    first, second = measures.seam_ratios(sharp, layout)
     assert first <= 1.05 and second <= 1.05
 
 
 def test_a_plain_picture_has_finite_seam_ratios():
     layout = checkerboard()
-    assert np.isfinite(td.seam_ratios(np.full((6 * TILE, 8 * TILE, 3), 90, np.uint8), layout)).all()
+    assert np.isfinite(measures.seam_ratios(np.full((6 * TILE, 8 * TILE, 3), 90, np.uint8), layout)).all()
 
 
 def test_a_seam_ratio_is_defined_for_a_texture_that_ends_inside_a_tile():
     layout = checkerboard()
-    assert td.seam_ratios(noise(layout)[:-5, :-7], layout) == pytest.approx((1, 1), abs=0.08)
+    assert measures.seam_ratios(noise(layout)[:-5, :-7], layout) == pytest.approx((1, 1), abs=0.08)
 
 
 def test_lab_is_that_of_scikit_image():
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
     pixels[0, :2] = [[0, 0, 0], [255, 255, 255]]
-    assert np.abs(td.to_lab(pixels) - rgb2lab(pixels)).max() < 0.05
+    assert np.abs(measures.to_lab(pixels) - rgb2lab(pixels)).max() < 0.05
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -133,13 +134,13 @@ def test_colours_that_are_the_photo_s_differ_by_nothing(channels):
     pixels = np.tile(tile, (3, 4, 1) if channels == 3 else (3, 4))
     photo, layout = td.normalise(pixels, "tiled"), checkerboard()
     texture = np.tile(photo.pixels(photo.x), (2, 2, 1))
-    assert td.colour_difference(texture, layout, photo) == pytest.approx(0, abs=1e-6)
+    assert measures.colour_difference(texture, layout, photo) == pytest.approx(0, abs=1e-6)
     other = change_drawn(texture, layout, lambda tile: tile + 20)
-    assert td.colour_difference(other, layout, photo) > 3
+    assert measures.colour_difference(other, layout, photo) > 3
 
 
 def test_the_colour_of_real_tiles_does_not_count():
     photo, layout = draw_photo(48, 64), checkerboard()
     pixels = noise(layout)
     brighter = change_drawn(pixels + 60, layout, lambda tile: tile - 60)
-    assert td.colour_difference(brighter, layout, photo) == td.colour_difference(pixels, layout, photo)
+    assert measures.colour_difference(brighter, layout, photo) == measures.colour_difference(pixels, layout, photo)

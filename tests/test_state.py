@@ -6,7 +6,8 @@ from itertools import product
 import pytest
 import torch
 
-import texture_diffusion as td
+from texture_tools import files, seeds, signals
+from texture_tools.errors import RunError
 
 
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -18,7 +19,7 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError("disk on fire")
 
     with pytest.raises(RuntimeError, match="fire"):
-        td.write_atomically(path, fail)
+        files.write_atomically(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -27,29 +28,29 @@ def test_a_full_disk_is_a_failed_run_that_names_the_file(tmp_path):
     def fail(file):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(td.RunError, match="model.pt.*No space left"):
-        td.write_atomically(tmp_path / "model.pt", fail)
+    with pytest.raises(RunError, match="model.pt.*No space left"):
+        files.write_atomically(tmp_path / "model.pt", fail)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_atomic_write_replaces_the_old_file(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(b"old")
-    td.write_atomically(path, lambda file: file.write(b"new"))
+    files.write_atomically(path, lambda file: file.write(b"new"))
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_random_numbers_are_keyed_by_purpose_and_place():
-    keys = list(product((0, 1, 7), (td.TRAINING, td.DRAWING), (0, 1), (0, 1, 2)))
-    first = {key: torch.randn(4, generator=td.torch_generator(*key)) for key in keys}
+    keys = list(product((0, 1, 7), (seeds.TRAINING, seeds.DRAWING), (0, 1), (0, 1, 2)))
+    first = {key: torch.randn(4, generator=seeds.torch_generator(*key)) for key in keys}
     assert len({tuple(numbers.tolist()) for numbers in first.values()}) == len(keys)
     for key, numbers in first.items():
-        assert torch.equal(torch.randn(4, generator=td.torch_generator(*key)), numbers)
+        assert torch.equal(torch.randn(4, generator=seeds.torch_generator(*key)), numbers)
 
 
 def test_every_purpose_has_a_number_of_its_own():
-    purposes = [td.INITIAL, td.TRAINING, td.VALIDATING, td.LAYOUT_CHOICE, td.DRAWING, td.SHOWING]
+    purposes = [seeds.INITIAL, seeds.TRAINING, seeds.VALIDATING, seeds.LAYOUT_CHOICE, seeds.DRAWING, seeds.SHOWING]
     assert len(set(purposes)) == len(purposes)
     assert min(purposes) >= 1
 
@@ -57,7 +58,7 @@ def test_every_purpose_has_a_number_of_its_own():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_only_noted_and_the_handler_given_back(number):
     before = signal.getsignal(number)
-    with td.StopSignals() as stop:
+    with signals.StopSignals() as stop:
         assert stop.received is None
         signal.raise_signal(number)
         assert stop.received == number
@@ -67,7 +68,7 @@ def test_the_first_signal_is_only_noted_and_the_handler_given_back(number):
 
 def test_without_a_signal_the_handlers_are_given_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ValueError), td.StopSignals():
+    with pytest.raises(ValueError), signals.StopSignals():
         assert signal.getsignal(signal.SIGINT) != before[0]
         raise ValueError
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
@@ -76,7 +77,7 @@ def test_without_a_signal_the_handlers_are_given_back():
 def test_a_second_interrupt_stops_at_once():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
-        with pytest.raises(KeyboardInterrupt), td.StopSignals():
+        with pytest.raises(KeyboardInterrupt), signals.StopSignals():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
     finally:

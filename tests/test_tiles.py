@@ -7,6 +7,7 @@ from conftest import draw_photo, draw_pixels
 from PIL import Image
 
 import texture_diffusion as td
+from texture_tools.errors import UserError
 
 
 def loaded_pixels(path, **options):
@@ -160,7 +161,7 @@ def test_crop_selects_a_part(tmp_path):
 @pytest.mark.parametrize("crop", [(-1, 0, 10, 10), (0, 0, 51, 10), (0, 35, 10, 6), (0, 0, 0, 5)])
 def test_a_crop_outside_the_photo_is_refused_with_the_photo_s_size(tmp_path, crop):
     path = save(draw_pixels(40, 50), tmp_path / "photo.png")
-    with pytest.raises(td.UserError, match="50 x 40"):
+    with pytest.raises(UserError, match="50 x 40"):
         td.load_photo(path, crop=crop)
 
 
@@ -187,7 +188,7 @@ def test_of_several_pages_the_first_is_used_and_that_is_said(tmp_path, suffix):
 
 
 def test_a_single_colour_is_refused(tmp_path):
-    with pytest.raises(td.UserError, match="single colour"):
+    with pytest.raises(UserError, match="single colour"):
         td.load_photo(save(np.full((40, 50, 3), 90, np.uint8), tmp_path / "plain.png"))
 
 
@@ -200,16 +201,16 @@ def test_the_digest_stands_for_the_pixels(tmp_path):
 
 @pytest.mark.parametrize("height, width", [(95, 200), (150, 100), (64, 48)])
 def test_the_tile_size_named_for_a_small_photo_is_the_largest_that_fits(height, width):
-    with pytest.raises(td.UserError, match=f"{width} x {height}.*TILE_SIZE") as refusal:
+    with pytest.raises(UserError, match=f"{width} x {height}.*TILE_SIZE") as refusal:
         td.check_sizes(height, width, 128, 16)
     named = int(str(refusal.value).split("TILE_SIZE=")[1].split()[0])
     td.check_sizes(height, width, named, 16)
-    with pytest.raises(td.UserError):
+    with pytest.raises(UserError):
         td.check_sizes(height, width, named + 16, 16)
 
 
 @pytest.mark.parametrize("tile", [0, 1, 20, 100, -16])
 def test_a_tile_that_cannot_be_halved_is_refused_with_one_that_can(tile):
-    with pytest.raises(td.UserError, match="halve") as refusal:
+    with pytest.raises(UserError, match="halve") as refusal:
         td.check_sizes(1000, 1000, tile, 16)
     td.check_sizes(1000, 1000, int(str(refusal.value).split("such as ")[1].split()[0]), 16)

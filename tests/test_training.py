@@ -6,6 +6,8 @@ import torch
 from conftest import MADE_OF, draw_photo, make_trainer
 
 import texture_diffusion as td
+from texture_tools import checkpoints, muon
+from texture_tools.errors import RunError, Stopped
 
 EPOCH_STEPS = 3
 
@@ -52,11 +54,11 @@ class StopAt:
 def train(trainer, epochs, path, stop_at=None):
     """td.train that saves to path; returns False if it was stopped."""
     def save():
-        td.save_checkpoint(path, {**MADE_OF, **trainer.state()})
+        checkpoints.save(path, {**MADE_OF, **trainer.state()})
 
     try:
         td.train(trainer, epochs, EPOCH_STEPS, StopAt(trainer, stop_at), save, lambda epoch: None)
-    except td.Stopped:
+    except Stopped:
         return False
     return True
 
@@ -102,13 +104,13 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, photo, stop_
     unbroken = make_trainer(photo, validation=1, precision=precision)
     assert train(unbroken, 3, tmp_path / "unbroken.pt")
     assert not train(make_trainer(photo, validation=1, precision=precision), 3, tmp_path / "model.pt", stop_at)
-    state = td.load_checkpoint(tmp_path / "model.pt")
+    state = checkpoints.load(tmp_path / "model.pt")
     assert state["step"] == stop_at
     resumed = make_trainer(photo, validation=1, net_seed=5, precision=precision)
     resumed.load(state)
     assert train(resumed, 3, tmp_path / "model.pt")
     assert_same(resumed.state(), unbroken.state())
-    assert_same(td.load_checkpoint(tmp_path / "model.pt"), td.load_checkpoint(tmp_path / "unbroken.pt"))
+    assert_same(checkpoints.load(tmp_path / "model.pt"), checkpoints.load(tmp_path / "unbroken.pt"))
 
 
 def test_the_curve_has_one_entry_an_epoch(tmp_path, photo):
@@ -133,7 +135,7 @@ def test_losses_that_are_not_finite_end_the_run_before_any_change(tmp_path, phot
     before, content = weights_of(trainer.net), path.read_bytes()
     average, moments = weights_of(trainer.ema), [str(opt.state_dict()["state"]) for opt in trainer.opts]
     break_it(trainer)
-    with pytest.raises(td.RunError, match="10 steps in a row, up to step 13.*LEARNING_RATE"):
+    with pytest.raises(RunError, match="10 steps in a row, up to step 13.*LEARNING_RATE"):
         train(trainer, 9, path)
     assert torch.equal(weights_of(trainer.net), before)
     assert torch.equal(weights_of(trainer.ema), average)
@@ -157,7 +159,7 @@ def test_a_single_loss_that_is_not_finite_costs_its_step_alone(tmp_path, photo, 
     changed = [bool((one != other).any()) for one, other in zip(weights, weights[1:])]
     assert changed == [True, False, True, False, True]
     assert trainer.step == 6 and trainer.skipped == 2 and trainer.in_a_row == 0
-    assert len(trainer.losses) == 4 and td.finite(trainer.state())
+    assert len(trainer.losses) == 4 and checkpoints.finite(trainer.state())
 
 
 def test_an_epoch_without_a_finite_loss_has_no_entry_and_can_be_resumed(tmp_path, photo, monkeypatch):
@@ -167,7 +169,7 @@ def test_an_epoch_without_a_finite_loss_has_no_entry_and_can_be_resumed(tmp_path
     assert [entry[0] for entry in unbroken.curve] == [3, 9] and unbroken.skipped == 3
     assert not train(make_trainer(photo, validation=1), 3, path, stop_at=5)
     resumed = make_trainer(photo, validation=1)
-    resumed.load(td.load_checkpoint(path))
+    resumed.load(checkpoints.load(path))
     assert resumed.in_a_row == 2
     assert train(resumed, 3, path)
     assert_same(resumed.state(), unbroken.state())
@@ -178,10 +180,10 @@ def test_an_average_that_is_not_finite_ends_the_run_and_is_not_saved(tmp_path, p
     train(trainer, 1, path)
     content = path.read_bytes()
     next(trainer.ema.parameters()).data.fill_(float("inf"))
-    with pytest.raises(td.RunError, match="not finite at step 6.*LEARNING_RATE"):
+    with pytest.raises(RunError, match="not finite at step 6.*LEARNING_RATE"):
         train(trainer, 2, path)
-    with pytest.raises(td.RunError, match="no longer finite and was not saved"):
-        td.save_checkpoint(path, {**MADE_OF, **trainer.state()})
+    with pytest.raises(RunError, match="no longer finite and was not saved"):
+        checkpoints.save(path, {**MADE_OF, **trainer.state()})
     assert path.read_bytes() == content and len(list(tmp_path.iterdir())) == 1
 
 
@@ -299,7 +301,7 @@ def test_gradients_are_clipped(photo):
 def test_orthogonalise_keeps_the_directions_and_equals_their_sizes(shape):
     u, _, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
     sizes = torch.logspace(0, -1.5, min(shape))
-    made = td.orthogonalise(u * sizes @ v)
+    made = muon.orthogonalise(u * sizes @ v)
     inside = u.T @ made @ v.T
     assert (made - u @ inside @ v).norm() < 1e-3 * made.norm()  # nothing beside the span
     assert (inside - inside.diag().diag()).norm() < 1e-3 * made.norm()
@@ -311,7 +313,7 @@ def test_kernels_learn_rare_directions_as_fast_as_common_ones(photo):
     kernel = make_trainer(photo).net.down[0].conv2.weight
     before, kernel.grad = kernel.detach().clone(), torch.zeros_like(kernel)
     kernel.grad[0, 0, 1, 1], kernel.grad[1, 2, 0, 0] = 3.0, -0.1
-    td.Muon([kernel], 1e-3, torch.float32).step()
+    muon.Muon([kernel], 1e-3, torch.float32).step()
     moved = kernel.detach() - before
     assert moved[0, 0, 1, 1] < 0 < moved[1, 2, 0, 0]
     assert 0.5 < -moved[0, 0, 1, 1] / moved[1, 2, 0, 0] < 2
@@ -328,7 +330,7 @@ def test_all_weights_are_trained(photo):
 
 def test_an_interrupt_says_how_to_go_on(tmp_path, photo):
     trainer = make_trainer(photo)
-    with pytest.raises(td.Stopped, match="4 of 9.*same command"):
+    with pytest.raises(Stopped, match="4 of 9.*same command"):
         td.train(trainer, 3, EPOCH_STEPS, StopAt(trainer, 4), lambda: None, lambda epoch: None)
 
 

@@ -20,6 +20,8 @@ import torch
 import torch.nn as nn
 
 import texture_diffusion as td
+from texture_tools import seeds
+from texture_tools.errors import UserError
 
 BATCH = 8  # tiles in one step of training or of drawing, as in the tool
 
@@ -37,7 +39,7 @@ def need(module, package):
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise td.UserError(f"{package} is missing or broken ({error}): pip install {package}") from None
+        raise UserError(f"{package} is missing or broken ({error}): pip install {package}") from None
 
 
 def plain(photo):
@@ -48,7 +50,7 @@ def plain(photo):
 def build(make_net, seed, device):
     """make_net() with reproducible initial weights, channels_last, on the device."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(td.seed_sequence(seed, td.INITIAL).generate_state(1)[0]))
+        torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
         return make_net().to(device, memory_format=torch.channels_last)
 
 
@@ -67,7 +69,7 @@ def train(net, loss, rate, seconds, seed, steps=None):
     ema = copy.deepcopy(net).eval().requires_grad_(False)
     step, start = 0, time.perf_counter()
     while step < steps if steps is not None else time.perf_counter() - start < seconds:
-        error = loss(td.torch_generator(seed, td.TRAINING, step, device=device))
+        error = loss(seeds.torch_generator(seed, seeds.TRAINING, step, device=device))
         opt.zero_grad()
         error.backward()
         nn.utils.clip_grad_norm_(net.parameters(), td.GRADIENT_CLIP)

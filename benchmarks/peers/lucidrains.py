@@ -10,6 +10,7 @@ import torch
 
 import texture_diffusion as td
 from benchmarks import peers
+from texture_tools import devices, seeds
 
 PACKAGE = "denoising-diffusion-pytorch"
 DIM = 64  # the package's examples use this width
@@ -60,9 +61,9 @@ def draw(diffusion, rings, known, generators, precision):
 
 def make(photo, layout, tile, seconds, seed, steps=None):
     """The texture, uint8 [H, W, 3]; see benchmarks/peers/__init__.py."""
-    layout = layout._replace(views=tuple(view * photo.std + photo.mean for view in layout.views))  # as peers.plain
-    photo, device = peers.plain(photo), td.pick_device()
-    precision = td.pick_precision(device)
+    layout = layout._replace(extended=tuple(x * photo.std + photo.mean for x in layout.extended))  # as peers.plain
+    photo, device = peers.plain(photo), devices.pick_device()
+    precision = devices.pick_precision(device)
     diffusion = fit(photo, tile + 2 * td.HALO, seconds, seed, steps, device, precision)
     canvas = td.Canvas(layout, len(photo.x), device)
     region = td.region_map(tile, td.HALO).to(device)
@@ -70,7 +71,7 @@ def make(photo, layout, tile, seconds, seed, steps=None):
         rings, present = canvas.neighbours(cells)
         known = td.with_tile(present)[:, region] & (region != 4)  # bool [N, S, S]
         for part in torch.arange(len(cells)).split(peers.BATCH):
-            generators = [td.torch_generator(seed, td.DRAWING, *cells[k]) for k in part]
+            generators = [seeds.torch_generator(seed, seeds.DRAWING, *cells[k]) for k in part]
             drawn = draw(diffusion, rings[part], known[part][:, None], generators, precision)
             canvas.place([cells[k] for k in part], td.crop_middle(drawn, tile))
     return photo.pixels(canvas.cut((0, 0), [side * tile for side in layout.grid.shape()]))

@@ -8,7 +8,7 @@ would be a plain copy of the photo; it is left out.
 import numpy as np
 import torch
 
-import texture_diffusion as td
+from texture_tools import seeds
 
 TOLERANCE = 0.1  # places whose error exceeds the smallest by no more than this share are equally good (the paper's)
 
@@ -91,6 +91,6 @@ def quilt(x, height, width, block, rng):
 def make(photo, layout, tile, seconds, seed, steps=None):
     """The texture, uint8 [H, W, 3]; see benchmarks/peers/__init__.py. Only the size of the layout is used."""
     height, width = (side * tile for side in layout.source.shape[:2])
-    rng = np.random.default_rng(td.seed_sequence(seed, td.DRAWING))
+    rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.DRAWING))
     numbers = quilt(photo.x.cpu(), height, width, tile // 2, rng)
     return photo.pixels(photo.x).reshape(-1, 3)[numbers]

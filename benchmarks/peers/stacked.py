@@ -21,6 +21,7 @@ import torch.nn.functional as F
 
 import texture_diffusion as td
 from benchmarks import peers
+from texture_tools import devices, png, seeds
 
 BETAS = torch.linspace(1e-4, 0.02, 100)
 ALPHAS_CUMPROD = (1 - BETAS).cumprod(0)
@@ -142,8 +143,8 @@ def cross_fade(tiles, gaps, exists):
 
 def make(photo, layout, tile, seconds, seed, steps=None, force=True):
     """The texture, uint8 [H, W, 3]; see benchmarks/peers/__init__.py. force=False leaves the forcing out."""
-    photo, device = peers.plain(photo), td.pick_device()
-    precision = td.pick_precision(device)
+    photo, device = peers.plain(photo), devices.pick_device()
+    precision = devices.pick_precision(device)
     net = fit(photo, tile, seconds, seed, steps, device, precision)
     grid = torch.zeros(*(side + 2 for side in layout.source.shape[:2]), len(photo.x), tile, tile)
     for i, j in np.argwhere(layout.real()):
@@ -152,7 +153,7 @@ def make(photo, layout, tile, seconds, seed, steps=None, force=True):
     for cells in layout.passes:
         for part in (cells[k:k + peers.BATCH] for k in range(0, len(cells), peers.BATCH)):
             around = torch.stack([grid[i:i + 3, j:j + 3].flatten(0, 1)[[0, 1, 2, 3, 5, 6, 7, 8]] for i, j in part])
-            generators = [td.torch_generator(seed, td.DRAWING, *cell) for cell in part]
+            generators = [seeds.torch_generator(seed, seeds.DRAWING, *cell) for cell in part]
             tiles = draw(net, around.to(device), generators, precision).cpu()
             tiles = force_statistics(tiles, photo.x) if force else tiles
             for (i, j), one in zip(part, tiles):
@@ -175,7 +176,7 @@ def main():
     pixels = make(photo, layout, c.TILE_SIZE, seconds, c.SEED, force=False)[:grid.size[0], :grid.size[1]]
     folder = Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    td.save_png(folder / "output_texture_3x3_bad.png", np.ascontiguousarray(pixels))
+    png.save_png(folder / "output_texture_3x3_bad.png", np.ascontiguousarray(pixels))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A PNG file written band by band, so that memory does not grow with the picture; for texture_diffusion.py.
+"""PNG files: written in one piece, or band by band, so that memory does not grow with the picture.
 
-The rows go into one zlib stream (RFC 1950) whose blocks end with each band: a file that was left unfinished can be gone
-on with, from its length and the checksum so far. Rows are filtered as the PNG specification (W3C, third edition,
-section 12.7) advises: for each row the filter with the smallest sum of absolute differences.
+In bands the rows go into one zlib stream (RFC 1950) whose blocks end with each band: a file that was left unfinished
+can be gone on with, from its length and the checksum so far. Rows are filtered as the PNG specification (W3C, third
+edition, section 12.7) advises: for each row the filter with the smallest sum of absolute differences.
 """
 
 import os
@@ -10,8 +10,36 @@ import struct
 import zlib
 
 import numpy as np
+from PIL import Image, PngImagePlugin
 
-import texture_diffusion as td
+from . import files
+from .errors import DiskError
+
+
+def save_png(path, pixels, text=None):
+    """Write uint8 [H, W, 3] as a PNG with text entries {key: value} in its metadata."""
+    info = PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, value)
+    files.write_atomically(path, lambda file: Image.fromarray(pixels).save(file, format="PNG", pnginfo=info))
+
+
+class WholePng:
+    """A texture that is written in one piece."""
+
+    def __init__(self, path, text):
+        self.path, self.text = path, text
+
+    def write(self, pixels):
+        """Write uint8 [H, W, 3]."""
+        save_png(self.path, pixels, self.text)
+
+    def state(self):
+        """Nothing is written before the end."""
+        return {}
+
+    def resume(self):
+        """Nothing was written."""
 
 
 class PngBands:
@@ -32,9 +60,7 @@ class PngBands:
         self.rows, self.adler, self.length = rows, adler, length
 
     def write(self, pixels):
-        """Add uint8 [h, W, 3]; the last row ends the file. Of several processes the first writes."""
-        if td.team.rank:
-            return
+        """Add uint8 [h, W, 3]; the last row ends the file."""
         rows = filtered(pixels)
         packer = zlib.compressobj(6, zlib.DEFLATED, -15)
         self.adler, last = zlib.adler32(rows, self.adler), self.rows + len(pixels) == self.size[0]
@@ -56,8 +82,8 @@ class PngBands:
             if last:
                 os.replace(self.part, self.path)
         except OSError as error:
-            raise td.DiskError(f"{self.path} cannot be written: {error.strerror}; make room, and the same command "
-                              "goes on from there") from error
+            raise DiskError(f"{self.path} cannot be written: {error.strerror}; make room, and the same command "
+                            "goes on from there") from error
 
     def head(self):
         """What comes before the pixels."""

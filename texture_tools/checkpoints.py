@@ -1,0 +1,233 @@
+"""Checkpoints: written whole, two generations of them; what is read is looked at before it is believed."""
+
+import io
+import math
+import os
+import re
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+
+from . import __version__, files
+from .errors import RunError, UserError, first_line, printable
+
+PROGRAM = "texture_diffusion"  # who wrote a file: a part of the format
+FORMAT = 1  # of those that are promised to be read for ever
+
+
+def generations(path):
+    """The paths of a checkpoint, the newest first, and of the one before it."""
+    return path, path.with_name(f"{path.stem}.previous.pt")
+
+
+def exists(path):
+    """Whether there is any generation of a checkpoint."""
+    return any(map(Path.exists, generations(path)))
+
+
+def save(path, state):
+    """Write a dict of tensors, numbers, strings, lists and dicts; the file that was there becomes the generation
+    before it. RunError, and nothing is changed, if a value is not finite; DiskError if the disk refuses."""
+    if not finite(state):
+        raise RunError(f"the model is no longer finite and was not saved: {printable(path)} is as it was; "
+                       "try a lower LEARNING_RATE with FRESH=True")
+    state = {"program": PROGRAM, "format": FORMAT, "version": __version__, **state}
+    files.write_atomically(path, lambda file: torch.save(state, file), lambda: keep_generation(path))
+
+
+def keep_generation(path):
+    """Make the file at path the generation before it, if it is whole; it stays at path, too, where that can be."""
+    previous, link = generations(path)[1], path.with_name(f".{path.name}.{os.getpid()}.link")
+    if not is_whole(path):
+        return
+    try:
+        link.unlink(missing_ok=True)
+        os.link(path, link)
+        files.replace(link, previous)
+    except OSError:  # a disk without links: for a moment there is only the previous one, which is read then
+        files.replace(path, previous)
+    finally:
+        link.unlink(missing_ok=True)
+
+
+def put_aside(path, photo):
+    """Rename a checkpoint, and the generation before it, to the first free <name>.old<n>.pt; returns the new path.
+    UserError if it is the photo at another path."""
+    aside = (path.with_name(f"{path.stem}.old{n}.pt") for n in range(1, 10**6))
+    free = next(place for place in aside if not any(map(os.path.lexists, generations(place))))
+    there = [(source, target) for source, target in zip(generations(path), generations(free)) if source.exists()]
+    for source, _ in there:
+        if source.samefile(photo):
+            raise UserError(f"the photo lies at {printable(source)}, where its model goes; give it another name")
+    for source, target in there:
+        files.replace(source, target)
+    return free
+
+
+def finite(value):
+    """Whether all numbers in a nest of dicts, lists, tuples and tensors are finite."""
+    if isinstance(value, torch.Tensor):
+        return not value.is_floating_point() or bool(value.isfinite().all())
+    if isinstance(value, (dict, list, tuple)):
+        return all(map(finite, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def load(path):
+    """The newest generation of a checkpoint that is whole; RunError if none is, UserError on another format."""
+    faults = []
+    for place in filter(Path.exists, generations(path)):
+        try:
+            state = check_values(read_state(place))
+            if place != path:
+                fault = faults[0] if faults else f"{printable(path)} is missing"
+                print(f"warning: {fault}; going on from {printable(place)}, which was saved before it", file=sys.stderr)
+            return state
+        except UserError as error:
+            raise UserError(f"{printable(place)} {error}") from None
+        except Exception as error:  # torch.load raises almost anything, too
+            faults.append(f"{printable(place)} is damaged or no checkpoint of this script ({first_line(error)})")
+    raise RunError(f"{'; '.join(faults)}. Nothing was changed: put a copy in its place, or move "
+                   f"{'both' if len(faults) > 1 else 'it'} away to start anew ({PROGRAM}.py does with FRESH=True)")
+
+
+def read_state(path):
+    """Read what torch.save wrote, onto the CPU, without running code from it; an exception if it is anything else, or
+    not a dict of finite numbers and of tensors that are as large as they say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other kinds of files, which are refused
+        state = torch.load(checked_file(path), map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or not plain(state):
+        raise ValueError("it holds something else than a model")
+    return state
+
+
+def checked_file(path):
+    """What torch.save wrote to path, in memory, with all checksums compared; ValueError or an error of zipfile if they
+    differ. torch.load compares none, unpacks a small file to any size, and trusts a damaged list of contents."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(buffer, "w") as target:
+        members = source.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members) \
+                or sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("it is packed")
+        if len({member.filename for member in members}) < len(members):
+            raise ValueError("two parts of it have one name")
+        for member in members:
+            target.writestr(member.filename, source.read(member))
+    buffer.seek(0)
+    return buffer
+
+
+def is_whole(path):
+    """Whether there is a file at path, and its checksums are right."""
+    try:
+        return bool(checked_file(path))
+    except Exception:  # zipfile raises almost anything on a damaged file
+        return False
+
+
+def plain(state):
+    """Whether a nest of dicts, lists and tuples holds only strings, None, finite numbers and finite tensors that lie
+    whole in memory."""
+    left, seen = [state], set()
+    while left:
+        value = left.pop()
+        if id(value) in seen:  # a small file can name one list very often
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            whole = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized \
+                and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+            if not (whole and finite(value)):
+                return False
+        elif isinstance(value, dict):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple)):
+            left += value
+        elif not (value is None or isinstance(value, (str, bool, int, float)) and finite(value)):
+            return False
+    return True
+
+
+def is_count(value):
+    """Whether a value is a whole number of 0 or more, and no longer than one can be to be shown."""
+    return type(value) is int and 0 <= value < 2**128
+
+
+def is_number(value):
+    """Whether a value is a number."""
+    return type(value) in (int, float)
+
+
+def is_constant(value):
+    """Whether a value is one that a constant can have."""
+    return is_count(value) or type(value) in (float, bool, type(None)) or type(value) is str and len(value) < 300 \
+        or type(value) is tuple and len(value) < 10 and all(map(is_count, value))
+
+
+VALUES = {  # what each value has to be; those of an older version may lack some
+    "version": lambda value: type(value) is str,
+    "constants": lambda value: all(type(name) is str and is_constant(value[name]) for name in value),
+    "digest": lambda value: re.fullmatch("[0-9a-f]{64}", value),
+    "size": lambda value: len(value) == 2 and all(map(is_count, value)),
+    **dict.fromkeys(("step", "start", "end", "seed", "reported", "skipped", "in_a_row"), is_count),
+    "curve": lambda value: all(is_count(step) and is_number(loss) and (held is None or is_number(held))
+                               for step, loss, held in value),
+    "losses": lambda value: all(map(is_number, value)),
+    "precision": lambda value: value in ("float32", "bfloat16"),
+    "ema": lambda value: all(isinstance(weights, torch.Tensor) for weights in value.values()),
+}
+LACKED = ("version", "size", "reported", "skipped", "in_a_row", "precision")
+
+
+def check_values(state):
+    """The state of a checkpoint, if all values are of their types and in their ranges; UserError on another format,
+    else ValueError, with the rest of a sentence."""
+    if state.get("program") != PROGRAM or state.get("format") != FORMAT:
+        raise UserError(f"is no checkpoint of {PROGRAM} in format {FORMAT}, which this version reads; "
+                        f"move it away to start anew ({PROGRAM}.py does with FRESH=True)")
+    for name, holds in VALUES.items():
+        if not (name in state and holds(state[name]) or name in LACKED and name not in state):
+            raise ValueError(f"{name} in it has an impossible value")
+    if not state["start"] <= state["step"] <= state["end"]:
+        raise ValueError("its steps are not in order")
+    return state
+
+
+def check_fit(path, state, photo, constants, network, training, goes_on):
+    """UserError unless a checkpoint fits the photo and the constants {name: value}; notes on harmless differences.
+
+    network: names of the constants that always have to be the same; training: of those that have to be if its training
+    goes on.
+    """
+    advice = "Set it back, or start anew with FRESH=True (the old checkpoint is put aside)"
+    if state["digest"] != photo.digest:
+        size, here = state.get("size", "??"), tuple(photo.x.shape[1:])
+        raise UserError(f"{printable(path)} was trained on another photo or part of it ({size[1]} x {size[0]} pixels "
+                        f"there, {here[1]} x {here[0]} here; the file, CROP or MAX_SIDE differ). {advice}")
+    there = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant
+    wrong, other = (differences(there, constants, names) for names in (network, training))
+    if wrong or (goes_on and other):
+        raise UserError(f"{printable(path)} does not fit: {'; '.join(wrong + other)}. {advice}")
+    return [f"{printable(path)}: {difference}; it only matters for training" for difference in other]
+
+
+def differences(there, here, names):
+    """Sentences such as "TILE_SIZE is 64 here and 128 in the checkpoint", one for each name that differs."""
+    return [f"{name} is {here[name]} here and {there.get(name)} in the checkpoint"
+            for name in names if there.get(name) != here[name]]
+
+
+def load_optimizer(opt, kept):
+    """Give an optimizer the state of each weight, {number: {name: tensor}}; ValueError if it does not fit."""
+    weights = opt.param_groups[0]["params"]
+    for number, state in kept.items():
+        known = state.keys() <= {"momentum", "step", "exp_avg", "exp_avg_sq"}
+        shapes = (weights[number].shape, ())
+        if not known or any(x.dtype != torch.float32 or x.shape not in shapes for x in state.values()):
+            raise ValueError("the optimizer's numbers are of another network")
+    opt.load_state_dict({"state": kept, "param_groups": opt.state_dict()["param_groups"]})

@@ -1,0 +1,108 @@
+"""The constants of a main(): overrides from the command line, --help, the types of their values and their rules."""
+
+import ast
+import difflib
+import inspect
+import os
+import re
+import sys
+from types import SimpleNamespace
+
+from .errors import UserError
+
+OLD_NAMES = {"START": "STRENGTH"}  # they still work
+OPTIONAL = {"CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple, "VALIDATION": int}  # types of what can be None
+
+
+def settings(function, values, argv):
+    """The UPPER_CASE values of function's constants with overrides NAME=value applied, as a namespace.
+
+    --help prints the constants with their comments and ends the run. A first argument without "=" is
+    the first constant. UserError on unknown names and on values of another type.
+    """
+    constants = {name: value for name, value in values.items() if name.isupper()}
+    if "--help" in argv or "-h" in argv:
+        print_help(function, constants)
+        sys.exit(0)
+    for place, word in enumerate(argv):
+        name, equals, text = word.partition("=")
+        name = name if name in constants else OLD_NAMES.get(name, name)
+        if place == 0 and (os.path.isfile(word) or not equals and not word.startswith("-")):
+            name, text = next(iter(constants)), word
+        elif not equals or name not in constants:
+            nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
+            raise UserError(f"{word} is not understood: there is no constant {name}; the nearest is {nearest}, "
+                            f"to be set as {nearest}=value (--help lists all)")
+        constants[name] = parse_value(name, text, constants[name])
+    return SimpleNamespace(**constants)
+
+
+def print_help(function, constants):
+    """Print the head of the manual and each constant with its value and its comment."""
+    print(inspect.getmodule(function).__doc__.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
+    for name, comment in re.findall(r"^    ([A-Z_]+) += .*?  # (.*)$", inspect.getsource(function), re.M):
+        print(f"  {name:<18} {constants[name]!r:<22} {comment}")
+
+
+def parse_value(name, text, default):
+    """The value of an override, of the type of the constant's default; UserError otherwise."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = text
+    if isinstance(default, str):
+        return value if isinstance(value, str) else text
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    types = (OPTIONAL[name], type(None)) if name in OPTIONAL else (type(default),)
+    if type(value) not in types:
+        wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
+        raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
+    return value
+
+
+def check_rules(c, choices, world_size=1):
+    """The same namespace, if its values keep all rules; else UserError.
+
+    choices: {name: the values that a constant may have}; world_size: the number of processes.
+    """
+    chosen = [(name, values.__contains__, f"must be one of {', '.join(values)}") for name, values in choices.items()]
+    for names, holds, rule in [*RULES, *chosen, *rules_among(c, world_size)]:
+        for name in names.split():
+            if not holds(getattr(c, name)):
+                raise UserError(f"{name} is {getattr(c, name)!r}; it {rule}")
+    return c
+
+
+def are_whole(values, count):
+    """Whether values are so many whole numbers."""
+    return len(values) == count and all(type(value) is int for value in values)
+
+
+RULES = (  # names, what holds of their values, and that in words
+    ("MAX_SIDE EPOCH_TILES BATCH_SIZE TIMESTEPS SAMPLE_STEPS SCALE SAMPLES SAVE_EVERY PREVIEW_EVERY",
+     lambda value: value >= 1, "must be at least 1"),
+    ("EPOCHS SEED", lambda value: value >= 0, "must be at least 0"),
+    ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH", lambda value: 0 <= value <= 1, "must lie between 0 and 1"),
+    ("LEARNING_RATE STRENGTH", lambda value: value > 0, "must be above 0"),
+    ("CROP REGION", lambda value: value is None or are_whole(value, 4),
+     "must be four whole numbers (x, y, width, height)"),
+    ("OUTPUT_SIZE", lambda value: value is None or are_whole(value, 2) and min(value) > 0,
+     "must be two whole numbers (width, height) above 0"),
+    ("WIDTHS", lambda value: len(value) in range(1, 5) and are_whole(value, len(value))
+     and all(n > 0 and n % 8 == 0 for n in value), "must be one to four multiples of 8, such as (64, 128, 256)"),
+)
+
+
+def rules_among(c, world_size):
+    """The same for what has to hold of a value beside those of other constants."""
+    return (
+        ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS,
+         "must be matched, ordered or random with TILEABLE and REDRAW_ORIGINALS"),
+        ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,
+         f"must be at most STRENGTH * TIMESTEPS = {c.STRENGTH * c.TIMESTEPS:g}"),
+        ("BATCH_SIZE", lambda value: value % world_size == 0,
+         f"must be a multiple of the number of processes, {world_size}"),
+        ("EPOCH_TILES", lambda value: value % c.BATCH_SIZE == 0, f"must be a multiple of BATCH_SIZE = {c.BATCH_SIZE}"),
+        ("EPOCHS", lambda value: value or not c.FRESH, "needs a model to draw with, and FRESH = True puts it aside"),
+    )

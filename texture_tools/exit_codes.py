@@ -1,0 +1,28 @@
+"""How a run ends: with an exit code, and where something went wrong with one sentence instead of a traceback."""
+
+import inspect
+import sys
+from pathlib import Path
+
+from . import devices
+from .errors import RunError, Stopped, UserError
+from .signals import StopAtOnce
+
+
+def run(main):
+    """Call main() and return the exit code: 0, 2 for the user's mistake, 1 for a failed run, 128 + n for signal n."""
+    name = Path(inspect.getfile(main)).stem
+    try:
+        with StopAtOnce():
+            main()
+        return 0
+    except (UserError, RunError, Stopped) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except (RuntimeError, MemoryError) as error:
+        if not devices.is_out_of_memory(error):
+            raise
+        print(f"{name}: the memory is full; try a smaller BATCH_SIZE or TILE_SIZE", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

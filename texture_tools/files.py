@@ -1,0 +1,210 @@
+"""Files of the user's and of ours: what is written takes its place in one step, whole; what the tool did not make is
+left alone; two runs do not meet. docs/RELIABILITY.md lists what is promised, with the tests.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+from .errors import DiskError, UserError, printable
+
+WINDOWS = os.name == "nt"
+
+
+def write_atomically(path, write, before=None):
+    """Call write(file) on a temporary binary file beside path, then put it in path's place in one step, before which it
+    calls before(). DiskError if the disk refuses: path is as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if before is not None:
+            before()
+        replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # torch hides it behind a RuntimeError
+        if not isinstance(cause, OSError) and "inline_container" not in str(error):
+            raise
+        reason = getattr(cause, "strerror", None) or "the disk refuses, it may be full"
+        raise DiskError(f"{printable(path)} cannot be written: {reason}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace(source, target):
+    """os.replace that outlasts a crash of the machine; on Windows another program may have the target open for a
+    moment, which is waited for."""
+    for wait in (0.1, 0.2, 0.4, 0.8, 1.6, None):
+        try:
+            os.replace(source, target)
+            break
+        except PermissionError:
+            if not WINDOWS or wait is None:
+                raise
+            time.sleep(wait)
+    with contextlib.suppress(OSError):  # a name is safe when its folder is on the disk, too; not every system can
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def sweep(folder, pattern):
+    """Delete the temporary files that a killed run left, of files whose names match a regular expression."""
+    for path in folder.iterdir():
+        if re.fullmatch(rf"\.({pattern})\.\d+\.(tmp|link)", path.name):
+            path.unlink(missing_ok=True)
+
+
+def prepare_folders(output_dir, checkpoint_dir, name):
+    """Make and try the folders; returns the pictures' folder and the checkpoint's path. UserError if not writable."""
+    folder, models = Path(output_dir) / name, Path(checkpoint_dir)
+    for place in (folder, models):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            probe = place / f".{os.getpid()}.tmp"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"the folder {place} cannot be written to ({error.strerror}); "
+                            "choose another OUTPUT_DIR and CHECKPOINT_DIR") from None
+    return folder, models / f"{name}.pt"
+
+
+def check_room(folder, size, what):
+    """UserError if a file of so many bytes may find no room on a folder's disk; what: what it is, for the sentence."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise UserError(f"{what} can take {size / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left; "
+                        "choose another OUTPUT_DIR or a smaller OUTPUT_SIZE or SCALE")
+
+
+@contextlib.contextmanager
+def locked(path, name):
+    """While entered, no other run can lock path; UserError if one does. The lock ends with its process, however that
+    ends."""
+    file = open(path, "a+")
+    while True:
+        if not lock(file):
+            file.seek(0)
+            other = file.read().strip() or "unknown"
+            raise UserError(f"another run works on {name} (process {other}, {printable(path)}); "
+                            "wait until it ends, or stop it")
+        if is_at(file, path):
+            break
+        file.close()  # the run before has just deleted it
+        file = open(path, "a+")
+    try:
+        file.truncate(0)
+        print(os.getpid(), file=file, flush=True)
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows deletes no open file: it stays, and does no harm
+            path.unlink()
+        file.close()
+
+
+def is_at(file, path):
+    """Whether an open file is the one at path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def lock(file):
+    """Whether the system's lock of an open file could be taken; a process that ends gives its own back."""
+    try:
+        if WINDOWS:
+            import msvcrt
+
+            file.seek(2**30)  # what is locked cannot be read: far behind the number of the process
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a disk without locks
+        print("note: this disk knows no locks; do not start two runs on one photo at a time")
+    return True
+
+
+@contextlib.contextmanager
+def claimed(folder, checkpoint, photo, group):
+    """The Results of a photo, which no other run works on meanwhile, without what a killed run left half written.
+
+    Of a group of processes the first one sees to that, and uses the Results.
+    """
+    with contextlib.ExitStack() as stack:
+        if group.rank == 0:
+            for path in (folder / ".lock", checkpoint.with_name(f".{photo.name}.lock")):
+                stack.enter_context(locked(path, photo.name))
+            sweep(folder, ".+")
+            sweep(checkpoint.parent, rf"{re.escape(photo.name)}(\.\w+)?\.pt")
+        yield stack.enter_context(Results(folder, photo.digest))
+
+
+class Results:
+    """The folder of a photo's results, with a list of what was made there from which photo, which is kept on leaving.
+
+    A result takes the place of one that was made from the same photo and not changed since; else it gets a new name.
+    """
+
+    def __init__(self, folder, digest):
+        self.folder, self.digest, self.list = folder, digest, folder / ".made.json"
+        self.made = {}  # file's name -> [digest of the photo, SHA-256 of the file, "" while a run is at work]
+        self.chosen = {}  # name -> path
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            found = json.loads(self.list.read_text(encoding="utf-8"))
+            self.made = {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == 2}
+
+    def path(self, name):
+        """The path for the result of this name: itself, or name.2, name.3, ..."""
+        if name not in self.chosen:
+            stem, suffix = os.path.splitext(name)
+            paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else name) for n in range(1, 10**6))
+            path = self.chosen[name] = next(filter(self.replaceable, paths))
+            self.made[path.name] = [self.digest, ""]
+            self.keep()
+        return self.chosen[name]
+
+    def replaceable(self, path):
+        """Whether a result may take this path."""
+        photo, digest = self.made.get(path.name, (None, None))
+        return not os.path.lexists(path) or (photo == self.digest and path.is_file() and not path.is_symlink()
+                                             and digest in ("", digest_of(path)))
+
+    def keep(self):
+        """Write the list."""
+        text = json.dumps(self.made, indent=0, sort_keys=True)
+        write_atomically(self.list, lambda file: file.write(text.encode()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for path in self.chosen.values():
+            self.made[path.name][1] = digest_of(path) if path.is_file() else ""
+        with contextlib.suppress(DiskError):  # a full disk: what a run left unsaid may be replaced
+            if self.chosen:
+                self.keep()
+
+
+def digest_of(path):
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()

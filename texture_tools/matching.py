@@ -1,0 +1,198 @@
+"""Finding places of the photo that agree, so that what is put together from them could have been photographed so.
+
+A tile cut at offset p of the photo claims what the gap beside it should look like, namely what lies beside p in the
+photo, and two tiles around a gap agree if their claims look alike. Random tiles would not: rows of bricks would not
+meet across a gap. Agreement alone would prefer quiet parts of the photo, so parts used already cost more, and so do
+tiles and claims of a colour of which those chosen so far have too much (the photo's mean is 0; no colour costs
+anything by itself). What would lie beyond the photo's edge is taken from the places that look most like that edge;
+the seam between the two is no part of the texture, so tiles are not cut next to it.
+"""
+
+import math
+from itertools import product
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+SIDES = {"N": (-1, 0), "W": (0, -1), "E": (0, 1), "S": (1, 0)}  # of a tile: row, column
+OPPOSITE = {"N": "S", "W": "E", "E": "W", "S": "N"}
+CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
+PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
+ATTEMPTS = 4  # layouts of which the best is taken
+CHANCE = 0.03  # what chance adds to the cost of a place at most; 1 is the disagreement of two unrelated claims
+REUSE_COST = 0.1  # of using a place once more
+BALANCE_COST = 0.2  # of a colour (normalised units) that adds to what the tiles chosen so far have too much of
+SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
+
+
+def claim_shares(side, names=tuple(SIDES)):
+    """What share each claim has in a sketch, {direction: [side, side]}: it falls with the distance to its border."""
+    line = -SHARPNESS * (torch.arange(side) + 0.5).log()
+    ramps = {"N": line[:, None], "W": line[None], "E": line.flip(0)[None], "S": line.flip(0)[:, None]}
+    shares = torch.stack([ramps[name].expand(side, side) for name in names]).softmax(0)
+    return dict(zip(names, shares))
+
+
+class Places:
+    """Compares all places of a photo, PLACE_STEP pixels apart, with pictures of what should be there and around it.
+
+    x: the photo with a border of one tile, [C, H + 2T, W + 2T]; known: which of its pixels count, [1, H + 2T, W + 2T].
+    Where a is the photo and b the picture and k says whether they are known, the disagreement
+    k_a k_b (a - b)^2 + (1 - k_a k_b) unrelated is linear in the planes (a, a^2, k_a): summed over a
+    window it is a correlation with a kernel made of b, done by FFT.
+    """
+
+    def __init__(self, x, known, tile):
+        self.tile = tile
+        blurred = F.avg_pool2d(torch.cat([x * known, known]), CLAIM_SHRINK, stride=1)
+        self.planes = F.pad(comparison_planes(blurred), [0, CLAIM_SHRINK - 1] * 2)
+        self.unrelated = 2 * self.planes[:-2, self.planes[-1] > 0].var()  # squared difference of two places
+        sides = [side - 2 * tile for side in x.shape[1:]]
+        self.count = [(side - tile) // PLACE_STEP + 1 for side in sides]
+        self.grid = [(side - tile) // CLAIM_SHRINK + 1 for side in sides]  # places of one phase
+        self.size = [count + 3 * (tile // CLAIM_SHRINK) - 1 for count in self.grid]
+        steps = range(0, CLAIM_SHRINK, PLACE_STEP)
+        self.phases = len(steps)
+        height, width = self.size
+        shifted = [self.planes[:, down::CLAIM_SHRINK, right::CLAIM_SHRINK] for down in steps for right in steps]
+        self.spectra = torch.fft.rfft2(torch.stack([planes[:, :height, :width] for planes in shifted]))
+
+    def cut(self, y, x, side):
+        """The planes of the part of x from (y, x), shrunk: [C + 2, side / CLAIM_SHRINK, side / CLAIM_SHRINK]."""
+        return self.planes[:, y:y + side:CLAIM_SHRINK, x:x + side:CLAIM_SHRINK]
+
+    def disagreement(self, pictures):
+        """Disagreement of each place with pictures [(y, x, planes)] over that of unrelated places, [places].
+
+        y, x: where each begins, in pixels from the place's upper left neighbour; planes [C + 2, h, w].
+        """
+        kernel = torch.zeros(len(self.planes), *self.size)
+        channels, area = len(kernel) - 2, 1e-9
+        for y, x, planes in pictures:
+            picture, squares, known = planes[:-2], planes[-2:-1], planes[-1:]
+            here = kernel[:, y // CLAIM_SHRINK:, x // CLAIM_SHRINK:][:, :planes.shape[1], :planes.shape[2]]
+            here += torch.cat([-2 * picture, known, squares - self.unrelated * channels * known])
+            area += channels * known[0].sum()
+        total = torch.fft.irfft2((self.spectra * torch.fft.rfft2(kernel).conj()).sum(1), s=self.size)
+        total = total[:, :self.grid[0], :self.grid[1]].reshape(self.phases, self.phases, *self.grid)
+        total = total.permute(2, 0, 3, 1).reshape(*(count * self.phases for count in self.grid))
+        return total[:self.count[0], :self.count[1]] / (area * self.unrelated) + (area >= 1)
+
+    def mean_colours(self, y, x, shares):
+        """Mean of the picture at (y, x) from each place's upper left neighbour by shares [h, w], [C, places]."""
+        picture = self.planes[:-2, None, y:, x:]
+        means = F.conv2d(picture, shares[None, None] / shares.numel(), stride=PLACE_STEP, dilation=CLAIM_SHRINK)
+        return means[:, 0, :self.count[0], :self.count[1]]
+
+
+def comparison_planes(shrunk):
+    """What is compared: shrunk pictures and what share of each pixel is known [C + 1, h, w] to [C + 2, h, w], the
+    picture, the sum of its squares and whether it is known, all 0 where it is not."""
+    known = (shrunk[-1:] > 0.999).to(shrunk.dtype)
+    x = shrunk[:-1] * known
+    return torch.cat([x, (x**2).sum(0, keepdim=True), known])
+
+
+def extend_photo(x, tile, offsets):
+    """The photo x [C, H, W] with a border of one tile, [C, H + 2T, W + 2T], continued piece by piece with those parts
+    of itself that look most alike around the piece (exemplar-based filling, Criminisi et al. 2004, without its order).
+
+    offsets: where the pieces along the left and the upper edge begin, two lists; the corners come last.
+    """
+    out, known = F.pad(x, [tile] * 4), F.pad(torch.ones_like(x[:1]), [tile] * 4)
+    places, margin = Places(out, known, tile), max(CLAIM_SHRINK, tile // 4)
+    inside_y, inside_x = ([tile + at for at in line] for line in offsets)
+    outside_y, outside_x = ([0, tile + side] for side in x.shape[1:])
+    edges = [*product(outside_y, inside_x), *((y, x) for x, y in product(outside_x, inside_y))]
+    for top, left in [*edges, *product(outside_y, outside_x)]:
+        window = F.pad(torch.cat([out * known, known]), [margin] * 4)
+        window = window[:, top:top + tile + 2 * margin, left:left + tile + 2 * margin]
+        around = comparison_planes(F.avg_pool2d(window, CLAIM_SHRINK))
+        cost = places.disagreement([(tile - margin, tile - margin, around)])
+        row, column = divmod(int(cost.argmin()), cost.shape[1])
+        y, x0 = row * PLACE_STEP, column * PLACE_STEP
+        here = (slice(None), slice(top, top + tile), slice(left, left + tile))
+        out[here] = torch.where(known[here] > 0, out[here], x[:, y:y + tile, x0:x0 + tile])
+        known[here] = 1
+    return out
+
+
+def match_tiles(extended, grid, cells, rng):
+    """Places (orientation, y, x) of real tiles for cells that agree, in the extended photo's orientations
+    [C, H + 2T, W + 2T]: the best of ATTEMPTS, judged by squares, since one fault where two fields of bricks meet is
+    worse than many small differences."""
+    places, attempts = [Places(x, torch.ones_like(x[:1]), grid.tile) for x in extended], []
+    for _ in range(ATTEMPTS):
+        matcher = Matcher(grid, [Candidates(*pair) for pair in zip(places, extended)])
+        chosen = [matcher.choose(cell, rng) for cell in cells]
+        attempts.append((sum(cost**2 for cost in matcher.costs), chosen))
+    return min(attempts)[1]
+
+
+class Candidates:
+    """The places of the extended photo [C, H + 2T, W + 2T] in one orientation, and how often they were taken."""
+
+    def __init__(self, places, extended):
+        self.places, tile = places, places.tile
+        self.used = torch.zeros([side - 2 * tile for side in extended.shape[1:]], dtype=torch.float64)  # by pixel
+        self.edge = torch.ones(places.count, dtype=torch.bool)  # places too near the photo's edge, if it is large
+        down, right = (min(tile // 8, (side - tile) // 4) // PLACE_STEP for side in self.used.shape)
+        self.edge[down:places.count[0] - down, right:places.count[1] - right] = False
+        shares = claim_shares(tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
+        own = places.mean_colours(tile, tile, torch.ones_like(shares["N"]))
+        claims = sum(places.mean_colours((1 + down) * tile, (1 + right) * tile, shares[OPPOSITE[name]])
+                     for name, (down, right) in SIDES.items())
+        self.colours = torch.cat([own / 2, claims])  # what each would add, [2C, places]; sketches matter more
+
+
+class Matcher:
+    """Chooses real tiles one after the other, each to agree with those around it."""
+
+    def __init__(self, grid, candidates):
+        self.grid, self.candidates = grid, candidates
+        self.surplus = torch.zeros(len(candidates[0].colours), 1, 1)  # what the tiles chosen so far have added
+        self.claims = {}  # (gap, direction of the gap seen from the tile) -> orientation, y, x of the claim in it
+        self.costs = []  # disagreement of each tile when it was chosen
+
+    def choose(self, cell, rng):
+        """The place (orientation, y, x) of the real tile for a grid cell, which is noted as taken."""
+        around, tile = self.grid.around(cell), self.grid.tile
+        gaps = {name: around[name] for name in SIDES if name in around}
+        claims = [self.claim_on(gap, by, name) for gap, by in gaps.values() for name in SIDES
+                  if (gap, name) in self.claims]
+        maps = [self.costs_of(candidates, claims, rng) for candidates in self.candidates]
+        orientation = min(range(len(maps)), key=lambda k: float(maps[k][0].min()))
+        (cost, disagreement), chosen = maps[orientation], self.candidates[orientation]
+        row, column = divmod(int(cost.argmin()), cost.shape[1])
+        y, x = row * PLACE_STEP, column * PLACE_STEP
+        self.costs.append(float(disagreement[row, column]))
+        self.surplus += chosen.colours[:, row, column, None, None]
+        chosen.used[y:y + tile, x:x + tile] += 1
+        for name, (gap, (down, right)) in gaps.items():
+            self.claims[gap, name] = orientation, y + tile + down, x + tile + right
+        return orientation, y, x
+
+    def claim_on(self, gap, by, name):
+        """What a tile claims of a gap that it sees in the direction `name`, for Places.disagreement; the gap lies `by`
+        pixels from the tile to be chosen. Places know only multiples of CLAIM_SHRINK pixels: the claim is moved by what
+        is left."""
+        orientation, *corner = self.claims[gap, name]
+        distance = [self.grid.tile + pixels for pixels in by]
+        y, x = (max(0, at - pixels % CLAIM_SHRINK) for at, pixels in zip(corner, distance))
+        return *distance, self.candidates[orientation].places.cut(y, x, self.grid.tile)
+
+    def costs_of(self, candidates, claims, rng):
+        """What each place costs, and the disagreement in it, both [places]."""
+        disagreement = candidates.places.disagreement(claims)
+        cost = disagreement + REUSE_COST * box_means(candidates.used, self.grid.tile, PLACE_STEP)
+        cost += BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+        cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
+        return cost.masked_fill(candidates.edge, math.inf), disagreement
+
+
+def box_means(values, side, step):
+    """Means of values [H, W] over squares of a side, those squares a step apart."""
+    total = F.pad(values, (1, 0, 1, 0)).cumsum(0).cumsum(1)
+    low, high = slice(None, -side, step), slice(side, None, step)
+    return (total[high, high] - total[low, high] - total[high, low] + total[low, low]) / side**2

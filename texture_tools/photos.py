@@ -1,0 +1,163 @@
+"""Any photo to pixels: upright, opaque, 8 bits, grey or sRGB; what is changed on the way is said in notes."""
+
+import hashlib
+import io
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from .errors import UserError, first_line, printable
+
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+MAX_MEGAPIXELS = 100
+LONGEST_NAME = 120  # bytes of the photo's name in the names of results
+
+
+def find_photo(path, beside):
+    """The photo's path; a relative one is also looked for in the folder beside."""
+    return path if os.path.exists(path) or not os.path.exists(beside / path) else beside / path
+
+
+def name_of(path):
+    """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
+    stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
+    if len(stem.encode()) <= LONGEST_NAME:
+        return stem or "_"
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]  # two long names may differ in their ends alone
+    return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
+
+
+def read_photo(path, crop=None, max_side=math.inf):
+    """The pixels of a PNG, JPEG, TIFF, WEBP or BMP file, uint8 [H, W] or [H, W, 3], and notes, a list of sentences.
+
+    crop is (x, y, width, height) in pixels of the upright photo or None; the result is shrunk so
+    that its longer side is at most max_side. Raises UserError with a sentence for the person.
+    """
+    image, notes = open_image(path)
+    if crop is not None:
+        image = crop_image(image, crop)
+    if max(image.size) > max_side:
+        small = shrink(image, max_side)
+        notes.append(f"the photo was shrunk from {image.width} x {image.height} to "
+                     f"{small.width} x {small.height} pixels (MAX_SIDE = {max_side})")
+        image = small
+    pixels = np.asarray(image)
+    return pixels, notes + lighting_note(pixels)
+
+
+def shrink(image, max_side):
+    """An image with its longer side made max_side pixels."""
+    ratio = max_side / max(image.size)
+    return image.resize([max(1, round(side * ratio)) for side in image.size], Image.LANCZOS)
+
+
+def open_image(path):
+    """The upright first frame of an image file as mode L or RGB in sRGB, and notes on what was changed."""
+    shown = printable(path)
+    if not os.path.isfile(path):  # a folder, a device or an address, too
+        raise UserError(f"there is no photo at {shown}; give the path of a PNG, JPEG, TIFF, WEBP or BMP file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+                    raise Image.DecompressionBombError
+                notes = [f"{shown} holds {image.n_frames} pictures; the first is used"] \
+                    if getattr(image, "n_frames", 1) > 1 else []
+                image.load()
+                return to_8_bit(ImageOps.exif_transpose(image), notes), notes
+    except Image.DecompressionBombError:
+        raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{shown} is not a picture in one of the formats {', '.join(FORMATS)}") from None
+    except Exception as error:  # decoders raise almost anything on a damaged file
+        raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
+
+
+def to_8_bit(image, notes):
+    """Any Pillow mode to L or RGB in sRGB without clipping; appends to notes where information is lost."""
+    profile, alpha = image.info.get("icc_profile"), None
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion clips these to white
+        return deep_grey(np.asarray(image, dtype=np.float32), (1, 255, 65535) if image.mode == "F" else (65535,))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        grey = image.mode in ("1", "L", "LA", "La")
+        image = image.convert("RGBA")
+        alpha, image = image.getchannel("A"), image.convert("L" if grey else "RGB")
+    image = to_srgb(image, profile, notes)
+    return image if alpha is None else flatten_alpha(image, alpha, notes)
+
+
+def to_srgb(image, profile, notes):
+    """An opaque image as L or RGB, its colours converted from an ICC profile (bytes or None) to sRGB."""
+    plain = {"1": "L", "L": "L", "LAB": "LAB"}.get(image.mode, "RGB")
+    try:
+        if image.mode == "LAB":
+            source, name = ImageCms.createProfile("LAB"), "CIE L*a*b*"
+        elif not profile:
+            return image.convert(plain)
+        else:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            name = printable(ImageCms.getProfileDescription(source).strip())
+        if "sRGB" in name:
+            return image.convert(plain)
+        image = image if image.mode in ("L", "CMYK", "LAB") else image.convert(plain)
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ImportError) as error:
+        if image.mode == "LAB":
+            raise
+        notes.append(f"its colour profile is broken or of another kind and was left out ({first_line(error)})")
+        return image.convert(plain)
+    notes.append(f"its colours were converted from {name} to sRGB")
+    return converted
+
+
+def deep_grey(values, tops):
+    """Grey values to uint8, the first of tops that is not exceeded becoming 255."""
+    top = next((top for top in tops if values.max() <= top), None)
+    if top is None or not values.min() >= 0:  # "not >=" also catches NaN
+        raise ValueError(f"grey values from {values.min():g} to {values.max():g}; save it with 8 or 16 bits")
+    return Image.fromarray((values / top * 255).round().astype(np.uint8))
+
+
+def flatten_alpha(image, alpha, notes):
+    """Blend transparent parts of an image L or RGB with the mean colour of the visible ones; alpha: an image L."""
+    weights = np.asarray(alpha)
+    if not weights.any():
+        raise ValueError("it is fully transparent")
+    if weights.min() == 255:
+        return image
+    notes.append("transparent parts were filled with the mean colour of the visible ones; "
+                 "CROP = (x, y, width, height) can leave them out")
+    mean = [np.einsum("yx,yx", np.asarray(channel), weights, dtype=np.float64) / weights.sum(dtype=np.float64)
+            for channel in image.split()]
+    return Image.composite(image, Image.new(image.mode, image.size, tuple(round(value) for value in mean)), alpha)
+
+
+def crop_image(image, crop):
+    """The part (x, y, width, height) of an image; UserError if it does not lie inside."""
+    x, y, width, height = crop
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > image.width or y + height > image.height:
+        raise UserError(f"CROP = {tuple(crop)} does not lie inside the photo of {image.width} x {image.height} pixels")
+    return image.crop((x, y, x + width, y + height))
+
+
+def lighting_note(pixels):
+    """A list with a sentence if brightness drifts across the photo, which would show as patches.
+
+    A quadratic surface is fitted to the luminance of uint8 [H, W] or [H, W, 3].
+    """
+    grey = pixels.mean(-1) if pixels.ndim == 3 else pixels.astype(float)
+    step = max(1, min(grey.shape) // 64)
+    grey = grey[::step, ::step]
+    y, x = (axis.ravel() for axis in np.meshgrid(*(np.linspace(-1, 1, n) for n in grey.shape), indexing="ij"))
+    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
+    surface = basis @ np.linalg.lstsq(basis, grey.ravel(), rcond=None)[0]
+    share = surface.var() / max(grey.var(), 1e-9)
+    if share < 0.15 or np.ptp(surface) < 25:
+        return []
+    return [f"brightness drifts by {np.ptp(surface):.0f} of 255 levels across the photo ({share:.0%} of its variance): "
+            "this can show up as patches; an evenly lit photo or a CROP works better"]

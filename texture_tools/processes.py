@@ -1,0 +1,138 @@
+"""The processes that do one job together: this one alone, or those that torchrun started, on one machine or more:
+
+    torchrun --standalone --nproc-per-node=2 texture_diffusion.py rock.jpg
+
+Each takes its share of every batch of training, and its batches of the tiles of a pass. The folders must be the same
+for all of them; the first process, of rank 0, writes and tells. GPUs talk by NCCL, CPUs by Gloo.
+"""
+
+import contextlib
+import os
+import sys
+import warnings
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from . import devices
+from .errors import RunError, Stopped, UserError, first_line
+
+
+class ProcessGroup:
+    """A process that does its job alone, and what one asks of the others where there are some."""
+
+    rank, world_size = 0, 1  # number of this process; how many there are
+
+    def say(self, text):
+        """Print a line, once for all processes."""
+        if self.rank == 0:
+            print(text)
+
+    def warn(self, text):
+        """Print a warning above the progress bar."""
+        tqdm.write(f"warning: {text}", file=sys.stderr)
+
+    def bar(self, **options):
+        """A progress bar (tqdm), one for all processes; in a log file it moves on every 20 seconds."""
+        return tqdm(mininterval=0.5 if sys.stderr.isatty() else 20, disable=self.rank > 0, **options)
+
+    def wrap(self, module):
+        """A module whose gradients become the mean of all processes'."""
+        return module
+
+    def mean(self, value):
+        """The mean of a number over all processes."""
+        return value
+
+    def any(self, value):
+        """Whether a value is true in any process."""
+        return bool(value)
+
+    def barrier(self):
+        """Wait until all processes are here."""
+        self.any(False)
+
+    def broadcast(self, value):
+        """The value that the first process has."""
+        return value
+
+    def all_gather(self, x):
+        """Tensors of one shape from all processes, in their order."""
+        return [x]
+
+
+ALONE = ProcessGroup()
+
+
+class TorchrunGroup(ProcessGroup):
+    """The processes that torchrun started."""
+
+    def __init__(self, device):
+        self.device, self.rank, self.world_size = device, dist.get_rank(), dist.get_world_size()
+
+    def wrap(self, module):
+        """Parallel over batches (Li et al. 2020, arXiv 2006.15704)."""
+        return DistributedDataParallel(module)
+
+    def mean(self, value):
+        return self.all_reduce(value, dist.ReduceOp.SUM) / self.world_size
+
+    def any(self, value):
+        return self.all_reduce(float(bool(value)), dist.ReduceOp.MAX) > 0
+
+    def all_reduce(self, value, operation):
+        """A number of all processes made one."""
+        x = torch.tensor(value, dtype=torch.float32, device=self.device)
+        dist.all_reduce(x, operation)
+        return x.item()
+
+    def broadcast(self, value):
+        found = [value]
+        dist.broadcast_object_list(found, 0, device=self.device)
+        return found[0]
+
+    def all_gather(self, x):
+        found = [torch.empty_like(x) for _ in range(self.world_size)]
+        dist.all_gather(found, x.contiguous())
+        return found
+
+
+@contextlib.contextmanager
+def joined():
+    """The ProcessGroup of this process, as long as it is entered; RunError if another process of it ended.
+
+    An error of the user's, which all processes find, ends those after the first without a word.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # set by torchrun
+        yield ALONE
+        return
+    group = join()
+    try:
+        yield group
+    except (UserError, Stopped) as error:
+        if group.rank:
+            raise SystemExit(error.exit_code) from None
+        raise
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise RunError(f"process {group.rank} of {group.world_size} cannot reach the others, one of them may have "
+                       f"ended ({first_line(error)}); the same command goes on from the last checkpoint") from error
+    finally:
+        with contextlib.suppress(RuntimeError):
+            dist.destroy_process_group()
+
+
+def join():
+    """Make this process one of torchrun's, on a GPU or with a share of the CPU's cores of its own."""
+    local_rank, on_machine = (int(os.environ.get(name, "1")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank)
+    else:  # torchrun sets one thread for each
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // on_machine))
+    device = devices.pick_device()
+    warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint about kernels that are channels_last
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return TorchrunGroup(device)
