@@ -28,8 +28,7 @@ Contents, in the order in which data flows:
     5. Training          loss, optimizers, EMA, validation
     6. Layout            where the real tiles of the texture lie, and the passes that draw the others
     7. Outpainting       sketches and drawing of the gaps
-    8. Previews          what the network sees and draws, beside the truth
-    9. main              the constants and the story
+    8. main              the constants and the story
 
 All else is done in texture_tools/, a room for each service; docs/MAP.md says which.
 
@@ -40,7 +39,7 @@ T tile side, S canvas side (tile and a halo on each side), all in pixels.
 import os
 import signal
 
-if __name__ == "__main__":  # until run() looks after them: importing torch takes seconds
+if __name__ == "__main__":  # until exit_codes.run() looks after them: importing torch takes seconds
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop_signal, lambda number, frame: os._exit(128 + number))
 
@@ -65,17 +64,16 @@ try:
 
     from texture_tools import (
         __version__,
-        bands,
         checkpoints,
         constants,
         devices,
+        drawings,
         exit_codes,
         files,
         matching,
         measures,
         photos,
         pictures,
-        png,
         processes,
         seeds,
     )
@@ -127,7 +125,9 @@ class Photo(NamedTuple):
         """Normalised [..., C, H, W] to uint8 [..., H, W, 3 or more], rounded to the nearest level."""
         x = x.detach().float().cpu() * self.std + self.mean
         x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return x.expand(*x.shape[:-3], max(3, x.shape[-3]), *x.shape[-2:]).movedim(-3, -1).contiguous().numpy()
+        *batch, channels, height, width = x.shape
+        colour = x.expand(*batch, max(3, channels), height, width)
+        return colour.movedim(-3, -1).contiguous().numpy()
 
 
 def load_photo(path, crop=None, max_side=1024):
@@ -157,32 +157,19 @@ def grid_offsets(side, tile):
 
 def split_tiles(x, tile):
     """Cut [C, H, W] into tiles [rows, columns, C, T, T]; the last row and column may overlap."""
-    ys, xs = (grid_offsets(side, tile) for side in x.shape[-2:])
-    return torch.stack([torch.stack([x[:, b:b + tile, a:a + tile] for a in xs]) for b in ys])
+    tops, lefts = (grid_offsets(side, tile) for side in x.shape[-2:])
+    rows = [[x[:, top:top + tile, left:left + tile] for left in lefts] for top in tops]
+    return torch.stack([torch.stack(row) for row in rows])
 
 
 def join_tiles(tiles, height, width):
     """The inverse of split_tiles: [rows, columns, C, T, T] to [C, height, width], exactly."""
     tile = tiles.shape[-1]
     x = tiles.new_empty(tiles.shape[2], height, width)
-    for row, b in zip(tiles, grid_offsets(height, tile)):
-        for piece, a in zip(row, grid_offsets(width, tile)):
-            x[:, b:b + tile, a:a + tile] = piece
+    for row, top in zip(tiles, grid_offsets(height, tile)):
+        for piece, left in zip(row, grid_offsets(width, tile)):
+            x[:, top:top + tile, left:left + tile] = piece
     return x
-
-
-def check_sizes(height, width, tile, multiple):
-    """UserError unless the tile is a multiple of what the network can halve and 3 x 3 of them fit."""
-    if tile < multiple or tile % multiple:
-        nearest = max(multiple, round(tile / multiple) * multiple)
-        raise UserError(f"TILE_SIZE is {tile}, which the network cannot halve often enough; "
-                        f"it must be a multiple of {multiple}, such as {nearest}")
-    if min(height, width) < 3 * tile:
-        fits = min(height, width) // 3 // multiple * multiple
-        advice = f"TILE_SIZE={fits} is the largest that fits" if fits \
-            else f"use a photo of at least {3 * multiple} x {3 * multiple}"
-        raise UserError(f"the photo has {width} x {height} pixels, and 3 x 3 tiles of {tile} need "
-                        f"{3 * tile} x {3 * tile}; {advice}")
 
 
 # =============================================================================================
@@ -200,6 +187,9 @@ def check_sizes(height, width, tile, multiple):
 #     +----+-----------+----+
 #     | SW |     S     | SE |
 #     +----+-----------+----+
+#
+# A window is a canvas cut from the photo. Where the tile is to be drawn the canvas is called a ring: its middle is
+# looked at by nobody.
 
 HALO = 16  # pixels of each neighbour that the network sees
 NEIGHBOURS = ("NW", "N", "NE", "W", "E", "SW", "S", "SE")
@@ -240,6 +230,16 @@ def keep_mask(pattern):
     return torch.tensor([name in kept for name in NEIGHBOURS])
 
 
+def with_tile(present):
+    """bool [B, 8] of neighbours to bool [B, 9] of regions: the tile itself always exists."""
+    return torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
+
+
+def without_tile(present):
+    """bool [B, 9] of regions to bool [B, 8] of neighbours."""
+    return torch.cat([present[:, :4], present[:, 5:]], 1)
+
+
 def dropout_masks(count, share, generator):
     """Neighbour dropout for count windows: bool [count, 8], True where a neighbour is kept.
 
@@ -250,8 +250,9 @@ def dropout_masks(count, share, generator):
     table = torch.stack([keep_mask(pattern) for pattern in PATTERNS]).to(device)
     named = table[torch.randint(len(table), (count,), generator=generator, device=device)]
     subset = torch.rand(count, 8, generator=generator, device=device) < 0.5
-    other, kind = torch.rand(2, count, 1, generator=generator, device=device)
-    return torch.where(other >= share, table[0], torch.where(kind < 0.5, named, subset))
+    which, kind = torch.rand(2, count, 1, generator=generator, device=device)
+    other = torch.where(kind < 0.5, named, subset)
+    return torch.where(which < share, other, table[0])
 
 
 # For textures without a direction the photo is turned and mirrored, too. An orientation: (quarter turns, mirrored).
@@ -271,6 +272,12 @@ def cut_windows(x, ys, xs, side):
     span = torch.arange(side, device=x.device)
     rows, columns = ys[:, None] + span, xs[:, None] + span
     return x[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
+
+
+def crop_middle(x, side):
+    """The middle [..., side, side] of x [..., h, h], a view."""
+    cut = (x.shape[-1] - side) // 2
+    return x[..., cut:cut + side, cut:cut + side]
 
 
 class NeighbourDataset:
@@ -324,6 +331,20 @@ class NeighbourDataset:
         """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
         return windows[:, :, self.halo:-self.halo, self.halo:-self.halo]
 
+    def examples(self, count, held_out):
+        """Canvases [B, C, S, S] and the checkerboard's neighbours, bool [B, 8], to be shown: of held-out tiles, or of
+        training tiles spread evenly."""
+        offsets = self.validation_offsets()
+        if not (held_out and len(offsets)):
+            whole = self.table[self.available(self.table).all(1)]  # those with all 8 neighbours
+            offsets = whole[torch.linspace(0, len(whole) - 1, count + 2, device=whole.device).long()[1:-1]]
+        offsets = offsets[torch.arange(count, device=offsets.device) % len(offsets)]
+        return self.windows(offsets), self.checkerboard(offsets)
+
+    def checkerboard(self, offsets):
+        """Those neighbours of the checkerboard's pattern that exist, bool [B, 8]."""
+        return self.available(offsets) & keep_mask(CHECKERBOARD).to(offsets.device)
+
     def batch(self, count, share, generator):
         """A training batch: canvases [B, C, S, S] and the neighbours to be shown, bool [B, 8]."""
         pick = torch.randint(len(self.table), (count,), generator=generator, device=self.table.device)
@@ -368,8 +389,8 @@ def tile_multiple(widths, unshuffle=UNSHUFFLE):
     return unshuffle * max(4, 2 ** len(widths))
 
 
-# Noise is told apart from detail band by band: the powers of a photo's bands against those of white noise
-# say how far x_t is to be trusted at each scale (see predict_x0), whatever the photo.
+# The network carries what is known of the photo before any training: the power of each band of detail, and what white
+# noise has in it. The two say how far x_t is to be trusted at each scale (see wiener_bands and predict_x0).
 
 BLURS = (2, 3, 5)  # half widths in pixels of the triangles that separate each band of detail from the next
 
@@ -464,8 +485,9 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head_out.bias)
 
     def canvas(self, x_t, ring, present):
-        """The tile x_t [B, C, T, T] among those neighbours of ring [B, C, S, S] that are present [B, 9]."""
-        canvas = ring * present[:, self.region][:, None]
+        """The tile x_t [B, C, T, T] among those neighbours of ring [B, C, S, S] that are present, bool [B, 8]; zero,
+        which is the mean colour, where there is none."""
+        canvas = ring * with_tile(present)[:, self.region][:, None]
         crop_middle(canvas, self.tile)[:] = x_t
         return canvas.contiguous(memory_format=torch.channels_last)
 
@@ -473,12 +495,13 @@ class UNet(nn.Module):
         """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
         time [B] in (0, 1], context [B, length] or None for zeros; returns the two parts of predict_x0: what is added
         to the filtered x_t, [B, C, T, T], and the gates of its bands, [B, bands, T, T]."""
-        present = with_tile(present)
+        canvas = self.canvas(x_t, ring, present)
         with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
-            out = self.denoise(self.canvas(x_t, ring, present), present, time, context).float()
+            out = self.denoise(canvas, with_tile(present), time, context).float()
         return out[:, :x_t.shape[1]], out[:, x_t.shape[1]:]
 
     def denoise(self, canvas, present, time, context):
+        """From the canvas [B, C, S, S] to the head's output [B, C + bands, T, T]; present bool [B, 9]."""
         emb = self.time(time_features(time))
         if context is not None:
             emb = emb + self.context(context)
@@ -517,22 +540,6 @@ class UNet(nn.Module):
         return F.pixel_shuffle(h, self.head_unshuffle)
 
 
-def with_tile(present):
-    """bool [B, 8] of neighbours to bool [B, 9] of regions: the tile itself always exists."""
-    return torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
-
-
-def without_tile(present):
-    """bool [B, 9] of regions to bool [B, 8] of neighbours."""
-    return torch.cat([present[:, :4], present[:, 5:]], 1)
-
-
-def crop_middle(x, side):
-    """The middle [..., side, side] of x [..., h, h], a view."""
-    cut = (x.shape[-1] - side) // 2
-    return x[..., cut:cut + side, cut:cut + side]
-
-
 def time_features(time, count=64):
     """Sines and cosines of time [B] in (0, 1] at count / 2 frequencies, [B, count] (DDPM, after Vaswani et al.)."""
     rates = 1000 ** torch.linspace(0, 1, count // 2, device=time.device)
@@ -547,6 +554,9 @@ def time_features(time, count=64):
 # The schedule is the cosine (arXiv 2102.09672) without its offset and clipping, so that the last
 # step is pure noise, alpha_bar_T = 0, as sampling starts (arXiv 2305.08891). eps says nothing
 # about x0 there, so the network predicts x0.
+
+SAMPLERS = ("ddim", "ddpm", "mixed")
+GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
 def cosine_schedule(num_timesteps):
@@ -572,14 +582,11 @@ def q_sample(x0, t, eps, alphas_cumprod):
 def wiener_bands(net, x_t, ring, present, abar):
     """The bands of x_t, each under a Wiener filter for a signal of the photo's power in it, [B, bands, C, T, T]."""
     margin = min(net.halo, sum(BLURS))  # the reach of a band
-    canvas = net.canvas(x_t, abar.sqrt() * ring, with_tile(present))  # the neighbours as bright as x_t, without noise
+    canvas = net.canvas(x_t, abar.sqrt() * ring, present)  # the neighbours as bright as x_t, without noise
     bands = crop_middle(split_bands(crop_middle(canvas, net.tile + 2 * margin)), net.tile)
     signal, noise = (powers[:, None, None, None] for powers in (net.signal, net.noise))  # [bands, 1, 1, 1]
     abar = abar[:, None]
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
-
-
-GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
 def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context=None):
@@ -625,9 +632,6 @@ def look_ahead(x0, t, x0_before, t_before, t_prev, alphas_cumprod):
     it, at t_before: DPM-Solver++(2M), arXiv 2211.01095, algorithm 2. A step of second order at the price of one."""
     after, now, before = (torch.logit(per_sample(alphas_cumprod, k)) for k in (t_prev, t, t_before))
     return x0 + (x0 - x0_before) * (after - now) / (2 * (now - before))
-
-
-SAMPLERS = ("ddim", "ddpm", "mixed")
 
 
 def trailing_timesteps(num_timesteps, steps):
@@ -765,6 +769,12 @@ class Trainer:
         error = predict_x0(net, x_t, t, ring, present, self.alphas_cumprod, context=context) - x0
         return (loss_weight(t, self.alphas_cumprod) * self.border_weights * error**2).mean()
 
+    @torch.inference_mode()
+    def noised(self, x0, t, eps, ring, present):
+        """x0 noised to t, x_t, and the EMA's estimate of x0 from it, both [B, C, T, T]."""
+        x_t = q_sample(x0, t, eps, self.alphas_cumprod)
+        return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod)
+
     def train_step(self):
         """One step of all weights; returns the loss. Where it is not finite, the weights stay as they are."""
         rate = learning_rate_at(self.step, self.start, self.end, self.learning_rate)
@@ -790,7 +800,9 @@ class Trainer:
 
     def skip(self, loss):
         """Count a step whose loss or gradient is not finite; RunError after MOST_SKIPPED in a row."""
-        self.skipped, self.in_a_row, self.step = self.skipped + 1, self.in_a_row + 1, self.step + 1
+        self.skipped += 1
+        self.in_a_row += 1
+        self.step += 1
         if self.in_a_row == MOST_SKIPPED:
             raise RunError(f"the loss ({loss:g}) or its gradient was not finite in {MOST_SKIPPED} steps in a row, "
                            f"up to step {self.step}: {self.advice()}")
@@ -832,7 +844,7 @@ class Trainer:
         t = ((t + 0.5) * steps / VALIDATION_LEVELS).long()
         windows, generator = dataset.windows(offsets), seeds.torch_generator(self.seed, seeds.VALIDATING)
         eps = torch.randn(dataset.tiles_of(windows).shape, generator=generator).to(windows.device)
-        present = dataset.available(offsets) & keep_mask(CHECKERBOARD).to(offsets.device)
+        present = dataset.checkerboard(offsets)
         parts = zip(*(x.split(self.batch_size) for x in (dataset.tiles_of(windows), t, eps, windows, present)))
         losses = [self.weighted_error(self.ema, *part).item() * len(part[0]) for part in parts]
         return sum(losses) / len(offsets)
@@ -861,7 +873,7 @@ class Trainer:
         self.reported = state.get("reported", self.step)
 
 
-def trial(trainer):
+def measure_speed(trainer):
     """Seconds of one training step and of one network evaluation, measured on a copy of the network."""
     twin = Trainer(copy.deepcopy(trainer.net), trainer.dataset, trainer.alphas_cumprod, trainer.batch_size,
                    trainer.learning_rate, trainer.dropout, trainer.seed, trainer.group)
@@ -1135,7 +1147,7 @@ def draw_sketch(layout, cell):
     return sum(share * claims[name] for name, share in shares.items())
 
 
-class Canvas:
+class Texture:
     """The growing output: the real tiles of a layout, and above them those that were drawn, last ones on top."""
 
     def __init__(self, layout, channels, device):
@@ -1147,18 +1159,24 @@ class Canvas:
         """Put drawn tiles [B, C, T, T] at cells."""
         self.drawn.update((cell, tile.clone()) for cell, tile in zip(cells, tiles.cpu()))
 
+    def drawn_before(self, cell, number):
+        """Whether a cell was drawn in a pass before the one of a number."""
+        return cell in self.drawn and self.order[cell] < number
+
     def cut(self, corner, size, before=math.inf):
         """A window of a size (h, w) at a corner (y, x) before a pass begins, normalised [C, h, w]; zero where there is
         nothing."""
         x, tile = torch.zeros(self.channels, *size), self.grid.tile
-        places = [(self.order[cell] if cell in self.drawn and self.order[cell] < before else -1, cell, begin)
-                  for cell, begin in self.grid.touching(corner, size)]
-        for order, cell, (down, right) in sorted(places):
-            if order >= 0 or self.real[cell]:
-                piece = self.drawn[cell] if order >= 0 else self.layout.cut(cell)
-                piece = piece[:, max(0, -down):, max(0, -right):]
-                here = x[:, max(0, down):down + tile, max(0, right):right + tile]
-                here[:] = piece[:, :here.shape[1], :here.shape[2]]
+        pieces = []
+        for cell, begin in self.grid.touching(corner, size):
+            if self.drawn_before(cell, before):
+                pieces.append((self.order[cell], cell, begin, self.drawn[cell]))
+            elif self.real[cell]:
+                pieces.append((-1, cell, begin, self.layout.cut(cell)))
+        for _, _, (down, right), piece in sorted(pieces, key=lambda piece: piece[:3]):
+            here = x[:, max(0, down):down + tile, max(0, right):right + tile]
+            piece = piece[:, max(0, -down):, max(0, -right):]
+            here[:] = piece[:, :here.shape[1], :here.shape[2]]
         return x
 
     def neighbours(self, cells):
@@ -1168,7 +1186,7 @@ class Canvas:
         present = torch.zeros(len(cells), 8, dtype=torch.bool)
         for row, cell in zip(present, cells):
             for name, (there, _) in self.grid.around(cell).items():
-                drawn = there in self.drawn and self.order[there] < self.order[cell]
+                drawn = self.drawn_before(there, self.order[cell])
                 row[NEIGHBOURS.index(name)] = bool(drawn or self.real[there] and not self.real[cell])
         return torch.stack(rings).to(self.device), present.to(self.device)
 
@@ -1187,8 +1205,8 @@ def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
     return draw
 
 
-def outpaint(net, canvas, passes, batch_size, draw, seed, sketch=None, group=processes.ALONE):
-    """Draw the cells of passes on a Canvas, in place; a generator that yields the number of tiles after each step.
+def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=processes.ALONE):
+    """Draw the cells of passes of a Texture, in place; a generator that yields the number of tiles after each step.
 
     draw(net, rings, present, generators, sketch) is sample() with its settings; sketch(cell): what a tile begins with,
     [C, T, T], or None. A tile's noise depends on (seed, row, column) alone; batches are filled up with copies, so that
@@ -1200,111 +1218,44 @@ def outpaint(net, canvas, passes, batch_size, draw, seed, sketch=None, group=pro
             together = batches[first:first + group.world_size]
             own = together[group.rank % len(together)]  # a process for which none is left draws a copy
             full = (own * batch_size)[:batch_size]
-            rings, present = canvas.neighbours(full)
+            rings, present = texture.neighbours(full)
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *cell) for cell in full]
             start = None if sketch is None else torch.stack([sketch(cell) for cell in full]).to(rings.device)
             for _, x_t, _ in draw(net, rings, present, generators, start):
                 tiles = x_t
                 yield sum(map(len, together))
             for batch, drawn in zip(together, group.all_gather(tiles)):
-                canvas.place(batch, drawn)
+                texture.place(batch, drawn)
 
 
-def draw_texture(photo, trainer, layout, windows, draw, c, seed, drawing):
+def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes.ALONE):
     """Draw a texture window by window, with a progress bar, and have them written; goes on where it was stopped.
 
-    windows: [(corner (y, x), size (h, w))], see bands.bands_of; draw: see make_sampler; drawing: a bands.Drawing.
-    Returns the last window's pixels, uint8 [h, w, 3], and how many tiles there were left to draw.
+    windows: [(corner (y, x), size (h, w))], see drawings.bands_of; paint(passes): outpaint() of the texture, which
+    takes so many steps a tile; drawing: a drawings.Drawing. Returns the last window's pixels, uint8 [h, w, 3], and how
+    many tiles there were left to draw.
     """
-    group, canvas = trainer.group, Canvas(layout, len(photo.x), trainer.alphas_cumprod.device)
-    done, canvas.drawn = drawing.resume((canvas.channels, canvas.grid.tile, canvas.grid.tile))
+    done, texture.drawn = drawing.resume((texture.channels, texture.grid.tile, texture.grid.tile))
     group.barrier()  # before the first process changes what the others read
-    sketch = functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
-    needs = [needed(layout, *window) for window in windows]
+    needs = [needed(texture.layout, *window) for window in windows]
     last_use = {cell: k for k, passes in enumerate(needs) for cells in passes for cell in cells}
-    left = sum(k >= done and cell not in canvas.drawn for cell, k in last_use.items())
-    with StopSignals() as stop, group.bar(total=left * c.SAMPLE_STEPS, unit="step", desc="drawing") as bar:
+    left = sum(k >= done and cell not in texture.drawn for cell, k in last_use.items())
+    with StopSignals() as stop, group.bar(total=left * steps, unit="step", desc="drawing") as bar:
         for k in range(done, len(windows)):
-            passes = [[cell for cell in cells if cell not in canvas.drawn] for cells in needs[k]]
-            for count in outpaint(trainer.ema, canvas, passes, c.BATCH_SIZE, draw, seed, sketch, group):
+            passes = [[cell for cell in cells if cell not in texture.drawn] for cells in needs[k]]
+            for count in paint(passes):
                 bar.update(count)
                 if group.any(stop.received):
-                    drawing.keep(k, canvas.drawn)
+                    drawing.keep(k, texture.drawn)
                     raise Stopped("stopped while drawing and saved; the same command goes on from there", stop.received)
-            pixels = photo.pixels(canvas.cut(*windows[k]))
-            canvas.drawn = {cell: tile for cell, tile in canvas.drawn.items() if last_use[cell] > k}
-            drawing.write(pixels, k + 1, canvas.drawn, last=k + 1 == len(windows))
+            pixels = photo.pixels(texture.cut(*windows[k]))
+            texture.drawn = {cell: tile for cell, tile in texture.drawn.items() if last_use[cell] > k}
+            drawing.write(pixels, k + 1, texture.drawn)
     return pixels, left
 
 
 # =============================================================================================
-# 8. Previews
-# =============================================================================================
-
-
-def fixed_windows(dataset, count, held_out):
-    """Canvases [B, C, S, S], bool [B, 8] and offsets for pictures: held-out tiles, or training tiles spread evenly."""
-    offsets = dataset.validation_offsets()
-    if not (held_out and len(offsets)):
-        whole = dataset.table[dataset.available(dataset.table).all(1)]  # those with all 8 neighbours
-        offsets = whole[torch.linspace(0, len(whole) - 1, count + 2, device=whole.device).long()[1:-1]]
-    offsets = offsets[torch.arange(count, device=offsets.device) % len(offsets)]
-    present = dataset.available(offsets) & keep_mask(CHECKERBOARD).to(offsets.device)
-    return dataset.windows(offsets), present
-
-
-def in_place(net, windows, present, tiles):
-    """Canvases that show tiles [B, C, T, T] among the neighbours present; absent ones are zero, the mean colour."""
-    return net.canvas(tiles, windows, with_tile(present))
-
-
-def showing(trainer, count):
-    """Generators for so many tiles that are drawn to be shown, always the same."""
-    return [seeds.torch_generator(trainer.seed, seeds.SHOWING, k) for k in range(count)]
-
-
-def draw_preview(path, photo, trainer, draw):
-    """A few fixed tiles as the EMA draws them now among their neighbours, above the truth."""
-    windows, present = fixed_windows(trainer.dataset, 4, held_out=False)
-    *_, (_, tiles, _) = draw(trainer.ema, windows, present, showing(trainer, len(windows)))
-    truth = trainer.dataset.tiles_of(windows)
-    rows = [in_place(trainer.ema, windows, present, x) for x in (tiles, truth)]
-    png.save_png(path, pictures.picture_grid(photo, torch.cat(rows), len(windows)))
-
-
-def draw_predictions(path, photo, trainer, draw, held_out):
-    """Rows of neighbours, noisy tile, one-step estimate of x0, full sample, truth and error, at several t."""
-    dataset, net, alphas_cumprod = trainer.dataset, trainer.ema, trainer.alphas_cumprod
-    steps = len(alphas_cumprod)
-    t = torch.tensor([round(steps * part) - 1 for part in (0.95, 0.75, 0.5, 0.25)], device=alphas_cumprod.device)
-    windows, present = fixed_windows(dataset, len(t), held_out)
-    x0, generators = dataset.tiles_of(windows), showing(trainer, len(t))
-    eps = torch.stack([torch.randn(x.shape, generator=g) for x, g in zip(x0, generators)]).to(x0.device)
-    x_t = q_sample(x0, t, eps, alphas_cumprod)
-    with torch.inference_mode():
-        estimate = predict_x0(net, x_t, t, windows, present, alphas_cumprod)
-    *_, (_, tiles, _) = draw(net, windows, present, generators)
-    columns = {"neighbours": in_place(net, windows, present, torch.zeros_like(x0)), "noisy tile x_t": x_t,
-               "estimate of x0": estimate, "full sample from noise": tiles, "truth x0": x0,
-               "error of the estimate": estimate - x0}
-    title = "held-out tiles" if held_out and dataset.validation else "training tiles"
-    if held_out and not dataset.validation:
-        title += " (no tiles are held out: VALIDATION = 0)"
-    counts = present.sum(1).tolist()
-    labels = [f"t = {now + 1} of {steps}\n{count} neighbours" for now, count in zip(t.tolist(), counts)]
-    pictures.draw_table(path, photo, f"{photo.name}: {title}", columns, labels)
-
-
-def draw_steps(path, photo, trainer, draw):
-    """One tile from noise to clean: x_t above, the estimate of x0 below."""
-    windows, present = fixed_windows(trainer.dataset, 1, held_out=True)
-    trail = [(x_t, x0) for _, x_t, x0 in draw(trainer.ema, windows, present, showing(trainer, 1))]
-    shown = [trail[round(k * (len(trail) - 1) / 7)] for k in range(min(8, len(trail)))]
-    png.save_png(path, pictures.picture_grid(photo, torch.cat([torch.cat(x) for x in zip(*shown)]), len(shown)))
-
-
-# =============================================================================================
-# 9. main
+# 8. main
 # =============================================================================================
 
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
@@ -1357,16 +1308,16 @@ def main(argv=None):
 
             trained = run_training(photo, trainer, draw, c, results, checkpoint)
             if group.rank == 0:
-                draw_predictions(results.path("train_predictions.png"), photo, trainer, draw, held_out=False)
-                draw_predictions(results.path("val_predictions.png"), photo, trainer, draw, held_out=True)
-                draw_steps(results.path("diffusion_steps.png"), photo, trainer, draw)
+                pictures.draw_predictions(results.path("train_predictions.png"), photo, trainer, draw, held_out=False)
+                pictures.draw_predictions(results.path("val_predictions.png"), photo, trainer, draw, held_out=True)
+                pictures.draw_steps(results.path("diffusion_steps.png"), photo, trainer, draw)
             for seed in range(c.SEED, c.SEED + c.SAMPLES):
                 make_texture(photo, trainer, draw, c, seed, results, trained)
 
 
 def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     """A Trainer that is new, or as the checkpoint left it, or with the shipped weights if it only has to draw."""
-    check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
+    constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
     torch.set_float32_matmul_precision("high")
     device = devices.pick_device()
     if c.VALIDATION is None:
@@ -1441,10 +1392,12 @@ def announce(photo, trainer, c):
     say(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
         f"{str(net.precision).removeprefix('torch.')}")
-    training, drawing = trial(trainer)
+    training, drawing = measure_speed(trainer)
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
-    share = 1 - photo.x[0].numel() / math.prod(grid.size) if c.LAYOUT == "rows" else 1 if c.REDRAW_ORIGINALS else 0.5
-    tiles = c.SAMPLES * math.prod(grid.shape()) * share * height * width / math.prod(grid.size)
+    share = 1 if c.REDRAW_ORIGINALS else 0.5  # of the tiles that are drawn
+    if c.LAYOUT == "rows":
+        share = 1 - photo.x[0].numel() / math.prod(grid.size)
+    tiles = c.SAMPLES * share * math.prod(grid.shape()) * (height * width / math.prod(grid.size))
     drawing *= tiles / c.BATCH_SIZE * c.SAMPLE_STEPS
     memory = devices.peak_memory()
     say(f"expected: training {steps * training / 60:.1f} min, drawing {drawing / 60:.1f} min for {c.SAMPLES} x "
@@ -1471,7 +1424,7 @@ def run_training(photo, trainer, draw, c, results, checkpoint):
         if group.rank:
             return
         if epoch % c.PREVIEW_EVERY == 0:
-            draw_preview(results.path("preview.png"), photo, trainer, draw)
+            pictures.draw_preview(results.path("preview.png"), photo, trainer, draw)
         pictures.save_curve(results.path("loss.csv"), trainer.curve, c.BATCH_SIZE)
         pictures.draw_loss(results.path("loss.png"), trainer.curve, c.BATCH_SIZE)
 
@@ -1485,47 +1438,32 @@ def run_training(photo, trainer, draw, c, results, checkpoint):
 
 def make_texture(photo, trainer, draw, c, seed, results, trained):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
-    group, (name, special) = trainer.group, names_of(c, seed)
+    net, group, (name, special) = trainer.ema, trainer.group, constants.names_of(c, seed)
     path = group.broadcast(results.path(f"output_texture_{name}.png") if group.rank == 0 else None)
     layout = lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS)
     corner, size = window_of(layout.grid, c.REGION)
-    windows = bands.bands_of(corner, size, c.TILE_SIZE)
-    drawing = bands.Drawing(png_of(path, size, windows, c, seed), key_of(photo, trainer, layout, c, seed), group)
+    windows = drawings.bands_of(corner, size, c.TILE_SIZE)
+    versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+    text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
+    made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *net.state_dict().values()]
+    drawing = drawings.Drawing(path, size, windows, text, made_of, group)
+    texture = Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
+    sketch = functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
+    paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, sketch=sketch,
+                              group=group)
     start = time.perf_counter()
-    pixels, tiles = draw_texture(photo, trainer, layout, windows, draw, c, seed, drawing)
+    pixels, tiles = draw_texture(photo, texture, windows, paint, c.SAMPLE_STEPS, drawing, group)
     drawn = time.perf_counter() - start, tiles
     if group.rank:
         return
-    last = windows[-1][0]  # all of the texture, if it is not large
-    pictures.draw_layout(results.path(f"layout{special}.png"), pixels, layout, last)
+    corner = windows[-1][0]  # of the last band, which is all of the texture, if it is not large
+    pictures.draw_layout(results.path(f"layout{special}.png"), pixels, layout, corner)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
         pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
     figures = {"output": path, "size": f"{size[1]} x {size[0]}", "seed": seed,
-               **measures.run_figures(pixels, layout, photo, last, drawn, trained)}
+               **measures.run_figures(pixels, layout, photo, corner, drawn, trained)}
     for key, value in figures.items():
         print(f"{key}: {value}")
-
-
-def names_of(c, seed):
-    """What a texture is called in its file's name, and the part of that which its layout's has, too."""
-    size = f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
-    parts = [c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
-             "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
-             f"seed{seed}" * (seed > 0)]
-    special = "".join(f"_{part}" for part in parts if part)
-    return size + special, special
-
-
-def png_of(path, size, windows, c, seed):
-    """What writes a texture, with how it was made in its metadata."""
-    versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
-    return bands.png_writer(path, size, windows, {"Software": versions, "seed": str(seed), "constants": repr(vars(c))})
-
-
-def key_of(photo, trainer, layout, c, seed):
-    """A digest of all that a texture depends on."""
-    weights = trainer.ema.state_dict().values()
-    return bands.digest_of((photo.digest, seed, sorted(vars(c).items())), [layout.source, *weights])
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def ours(c, precision, quick):
     if precision is not None:
         trainer.net.precision = trainer.ema.precision = trainer.opts[0].precision = precision
     draw = td.make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
-    windows, present = td.fixed_windows(trainer.dataset, c.BATCH_SIZE, held_out=False)
+    windows, present = trainer.dataset.examples(c.BATCH_SIZE, held_out=False)
 
     def step():
         generators = [seeds.torch_generator(c.SEED, seeds.SHOWING, k) for k in range(c.BATCH_SIZE)]
@@ -179,11 +179,11 @@ def draw_square(context, c, side):
     """Draw a texture of side x side tiles with the tool."""
     photo, trainer = context["photo"], context["trainer"]
     layout = plan(photo, c, side)
-    canvas = td.Canvas(layout, len(photo.x), trainer.alphas_cumprod.device)
+    texture = td.Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
     sketch = functools.partial(td.draw_sketch, layout)
-    for _ in td.outpaint(trainer.ema, canvas, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED, sketch):
+    for _ in td.outpaint(trainer.ema, texture, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED, sketch):
         pass
-    photo.pixels(canvas.cut((0, 0), layout.grid.size))
+    photo.pixels(texture.cut((0, 0), layout.grid.size))
 
 
 def seconds_per_megapixel(subjects, times, c):

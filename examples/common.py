@@ -129,7 +129,7 @@ def fit(trainer, c, folder, checkpoint, report=None):
     if trainer.step >= c.EPOCHS * steps:
         print(f"the model has seen {trainer.step / steps:g} epochs: drawing only")
         return
-    step, _ = td.trial(trainer)
+    step, _ = td.measure_speed(trainer)
     print(f"expected: training {(c.EPOCHS * steps - trainer.step) * step / 60:.1f} min for {c.EPOCHS * steps} steps")
     with StopSignals() as stop:
         td.train(trainer, c.EPOCHS, steps, stop, save, note)

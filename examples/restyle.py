@@ -130,12 +130,12 @@ def restyle(trainer, colours, pixels, label, c, strength):
 
     passes = [[cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1)]
     layout = td.Layout(td.make_grid(height, width, TILE), np.full((rows, columns, 2), -1), passes)
-    canvas = td.Canvas(layout, 3, abar.device)
+    texture = td.Texture(layout, 3, abar.device)
     most = max(map(len, passes))
     batch = -(-most // -(-most // c.BATCH_SIZE))  # in as many batches, but even ones: none is filled up with copies
-    for _ in td.outpaint(trainer.ema, canvas, passes, batch, draw, c.SEED, tiles.__getitem__):
+    for _ in td.outpaint(trainer.ema, texture, passes, batch, draw, c.SEED, tiles.__getitem__):
         pass
-    return colours.pixels(canvas.cut((0, 0), (height, width)))
+    return colours.pixels(texture.cut((0, 0), (height, width)))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """What the tests share: small photos, tiny networks, and two ways to run the tool."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -18,7 +20,7 @@ SCRIPT = ROOT / "texture_diffusion.py"
 sys.path.insert(0, str(ROOT))
 
 import texture_diffusion as td  # noqa: E402
-from texture_tools import constants, devices, exit_codes, files, pictures  # noqa: E402
+from texture_tools import constants, devices, exit_codes, files, matching, pictures  # noqa: E402
 
 TILE = 16
 WIDTHS = (8, 16)
@@ -128,6 +130,100 @@ def run_script(*args, cwd, **extra):
                           capture_output=True, text=True, timeout=200)
 
 
+def assert_same(one, other):
+    """Two nested states are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other):
+            assert_same(a, b)
+    else:
+        assert one == other
+
+
+def assert_refused(result, *words):
+    """Exit code 2 and one line on stderr that holds all words (ignoring case)."""
+    assert result.code == 2
+    assert len(result.err.strip().splitlines()) == 1, result.err
+    for word in words:
+        assert str(word).lower() in result.err.lower()
+
+
+def pixels_in(path):
+    return np.asarray(Image.open(path))
+
+
+def checkerboard(rows=6, columns=8):
+    """A layout whose real tiles all come from the photo's corner."""
+    source = np.full((rows, columns, 2), -1)
+    source[np.indices((rows, columns)).sum(0) % 2 == 0] = 0
+    grid = td.make_grid(rows * TILE, columns * TILE, TILE)
+    return td.Layout(grid, source, [[cell for cell in grid.cells() if sum(cell) % 2]])
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """While entered, no file can grow beyond size bytes."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def send_when(process, number, condition, seconds=90):
+    """Send a signal once a condition holds; returns the seconds until the process ended, its exit code and stderr."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(number)
+    start = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    return time.monotonic() - start, process.returncode, err
+
+
+def start(folder, *arguments):
+    return subprocess.Popen([sys.executable, SCRIPT, *map(str, arguments)], cwd=folder, env=environment(), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def plan(photo, kind, scale=2, seed=0):
+    return td.lay_out(photo, kind, td.make_grid(*(side * scale for side in photo.x.shape[1:]), TILE), seed)
+
+
+def plan_sized(photo, height, width, tileable="none", kind="matched", **options):
+    return td.lay_out(photo, kind, td.make_grid(height, width, TILE, tileable), 0, **options)
+
+
+def drawn_cells(layout):
+    return [cell for cells in layout.passes for cell in cells]
+
+
+def extend(photo):
+    """The photo [C, H, W] with a border of one tile, continued."""
+    return matching.extend_photo(photo.x, TILE, [td.grid_offsets(side, TILE) for side in photo.x.shape[1:]])
+
+
+STRIPE = 24  # rows of one dark and one bright stripe
+
+
+def striped_photo():
+    y, noise = np.arange(128)[:, None, None], np.random.default_rng(0).integers(-20, 20, (128, 160, 3))
+    return td.normalise((128 + 80 * np.sin(2 * np.pi * y / STRIPE) + noise).astype(np.uint8), "stripes")
+
+
+def sketches_of(layout):
+    return torch.stack([td.draw_sketch(layout, cell) for cell in layout.passes[0]])
+
+
 @pytest.fixture(autouse=True)
 def repeatable():
     """The tests' own random numbers are the same in every run."""
@@ -138,6 +234,12 @@ def repeatable():
 def photo():
     """A colour photo whose sides are no multiple of the tile."""
     return draw_photo(54, 70)
+
+
+@pytest.fixture(scope="module")
+def net():
+    """A tiny network with random weights."""
+    return random_net()
 
 
 @pytest.fixture
@@ -184,3 +286,9 @@ def trained(finished, tool, tmp_path):
     """The tool in a folder of its own that holds all of the finished run."""
     shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
     return lambda **changes: tool("photo.png", *tiny(**{"VALIDATION": 1, **changes}))
+
+
+@pytest.fixture
+def drawing(trained):
+    """A function that draws with the finished run's model, in a folder of its own."""
+    return lambda **changes: trained(**{"EPOCHS": 0, **changes})

@@ -1,7 +1,9 @@
 """Checkpoints: what is written is whole, what is read is what was written, and nothing in it runs."""
 
 import ast
+import ctypes.util
 import io
+import json
 import lzma
 import os
 import pickle
@@ -20,20 +22,21 @@ import torch
 from conftest import (
     MADE_OF,
     ROOT,
+    assert_same,
     checkpoint_in,
     constants_of,
     draw_photo,
     environment,
     files_in,
+    largest_file,
     make_trainer,
     mutated,
     tiny,
 )
-from test_training import assert_same
 
 import texture_diffusion as td
 from texture_tools import checkpoints, devices
-from texture_tools.errors import RunError, UserError
+from texture_tools.errors import DiskError, RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -67,9 +70,6 @@ def path(tmp_path, saved_files):
 
 def previous_of(path):
     return checkpoints.generations(path)[1]
-
-
-# What is written
 
 
 def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path, photo):
@@ -183,7 +183,93 @@ def test_a_run_that_is_killed_and_interrupted_ends_as_if_it_had_not_been(tool, t
     assert broken[1] == files_in(tmp_path / "samples")
 
 
-# What is damaged
+# A disk that is full
+
+
+@pytest.mark.parametrize("size", [0, 1000, 50_000, 400_000])
+def test_a_checkpoint_that_finds_no_room_leaves_both_generations_as_they_were(tmp_path, photo, size):
+    path, state = tmp_path / "model.pt", {**MADE_OF, **make_trainer(photo).state()}
+    for _ in range(2):
+        checkpoints.save(path, state)
+    before = files_in(tmp_path)
+    with largest_file(size), pytest.raises(DiskError, match="model.pt cannot be written: File too large"):
+        checkpoints.save(path, state)
+    assert files_in(tmp_path) == before
+
+
+def full_from(monkeypatch, step, until=10**6):
+    """No checkpoint can be written while the trainer is at these steps."""
+    writes, save = [], torch.save
+
+    def fail(state, file):
+        if step <= state.get("step", 0) < until:
+            writes.append(state["step"])
+            raise OSError(28, "No space left on device")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", fail)
+    return writes
+
+
+def test_a_periodic_save_that_fails_warns_and_training_goes_on(trained, tmp_path, monkeypatch):
+    failed = full_from(monkeypatch, 6, 10)
+    result = trained(EPOCHS=5)
+    assert result.code == 0
+    assert failed == [6, 8]
+    assert result.err.count("photo.pt cannot be written: No space left on device; training goes on") == 2
+    assert checkpoint_in(tmp_path)["step"] == 10
+
+
+def test_a_last_save_that_fails_fails_the_run_and_what_was_good_is_still_good(trained, tmp_path, monkeypatch):
+    before = files_in(tmp_path / "checkpoints")
+    full_from(monkeypatch, 6)
+    result = trained(EPOCHS=4)
+    assert result.code == 1
+    assert "photo.pt cannot be written" in result.err.splitlines()[-1] and "Traceback" not in result.err
+    assert files_in(tmp_path / "checkpoints") == before
+
+
+FAILING = """
+import ctypes, sys, types
+from pathlib import Path
+sys.path[:0] = [{root!r}, {tests!r}]
+import torch
+for name in ("matplotlib", "matplotlib.figure"):  # importing them crashes beside libfiu; not needed here
+    sys.modules[name] = types.SimpleNamespace(Figure=None)
+from texture_tools import checkpoints
+from texture_tools.errors import DiskError
+from conftest import MADE_OF, draw_photo, make_trainer
+
+fiu = ctypes.CDLL("libfiu.so.0")
+path, state = Path(sys.argv[1]) / "model.pt", {{**MADE_OF, **make_trainer(draw_photo(54, 70)).state()}}
+checkpoints.save(path, state)
+outcomes = {{"saved": 0, "refused": 0}}
+for number in range(1, 41):
+    step = checkpoints.load(path)["step"]
+    for name in (b"posix/io/rw/write", b"posix/io/oc/open", b"posix/io/sync/fsync", b"posix/io/dir/rename"):
+        fiu.fiu_enable_random(name, ctypes.c_int(28), None, ctypes.c_uint(0), ctypes.c_float(0.02))
+    try:
+        checkpoints.save(path, {{**state, "step": number, "end": number}})
+        outcome, expected = "saved", number
+    except DiskError:
+        outcome, expected = "refused", step
+    finally:
+        for name in (b"posix/io/rw/write", b"posix/io/oc/open", b"posix/io/sync/fsync", b"posix/io/dir/rename"):
+            fiu.fiu_disable(name)
+    outcomes[outcome] += 1
+    assert checkpoints.load(path)["step"] in (expected, number)
+print(outcomes)
+"""
+
+
+@pytest.mark.skipif(not (shutil.which("fiu-run") and ctypes.util.find_library("fiu")), reason="needs libfiu")
+def test_writes_that_fail_at_random_never_cost_the_checkpoint(tmp_path):
+    code = FAILING.format(root=str(ROOT), tests=str(ROOT / "tests"))
+    result = subprocess.run(["fiu-run", "-x", sys.executable, "-c", code, tmp_path], env=environment(),
+                            capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    outcomes = json.loads(result.stdout.replace("'", '"'))
+    assert outcomes["saved"] > 0 and outcomes["refused"] > 0, outcomes
 
 
 def zipped(path, compression=zipfile.ZIP_STORED, **members):
@@ -361,9 +447,6 @@ def near_an_end(length, random_):
     return random_.choice((place, length - 4 - place))
 
 
-# What is malicious
-
-
 class Trap:
     """Unpickled, it creates a file."""
 
@@ -410,7 +493,6 @@ MALICE = {
     "a TorchScript module": script_module, "an expanded tensor": expanded, "a nest of lists": laughing,
     "a bomb": bomb,
 }
-
 LOADED = """
 import sys, time
 from pathlib import Path
@@ -474,9 +556,6 @@ def test_no_code_is_ever_loaded():
                     assert all(ast.unparse(word.value) == "False" for word in node.keywords
                                if word.arg == "allow_pickle"), (path, node.lineno)
     assert checked >= 1
-
-
-# What it says of itself
 
 
 def test_a_checkpoint_says_what_it_is(tool, tmp_path):
@@ -543,18 +622,3 @@ def test_checkpoints_put_aside_never_meet(path, tmp_path):
     checkpoints.put_aside(path, photo)
     assert not path.exists()
     assert set(files_in(path.parent).values()) == everything and len(list(path.parent.iterdir())) == 4
-
-
-def test_a_run_that_goes_on_keeps_its_precision(monkeypatch):
-    """However the timing turns out by chance; another kind of machine may choose anew."""
-    seconds = {torch.float32: 1.0, torch.bfloat16: 1.0}
-    monkeypatch.setattr(devices, "timed", lambda work: seconds[work.__closure__[1].cell_contents.dtype])
-    device = torch.device("cpu")
-    for ratio, fresh, float32, bfloat16 in ((1.2, "float32", "float32", "bfloat16"),
-                                            (1.3, "bfloat16", "float32", "bfloat16"),
-                                            (0.5, "float32", "float32", "float32"),
-                                            (3.0, "bfloat16", "bfloat16", "bfloat16")):
-        seconds[torch.bfloat16] = 1 / ratio
-        found = [str(devices.pick_precision(device, before)).removeprefix("torch.")
-                 for before in (None, "float32", "bfloat16")]
-        assert found == [fresh, float32, bfloat16], ratio

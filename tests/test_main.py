@@ -1,119 +1,33 @@
-"""The command line from end to end: overrides, going on, and every kind of bad input."""
+"""Whole runs from the command line, and going on with them."""
 
 import math
 import re
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-import zlib
+import threading
 
 import numpy as np
 import pytest
 import torch
 from conftest import (
     ROOT,
-    SCRIPT,
+    assert_refused,
     checkpoint_in,
     constants_of,
     draw_pixels,
     environment,
     figures,
     files_in,
+    pixels_in,
     run_script,
     tiny,
 )
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools.errors import UserError
-
-REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 50, "BATCH_SIZE": 8, "SCALE": 3, "LAYOUT": "matched",
-            "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}
-
-
-def assert_refused(result, *words):
-    """Exit code 2 and one line on stderr that holds all words (ignoring case)."""
-    assert result.code == 2
-    assert len(result.err.strip().splitlines()) == 1, result.err
-    for word in words:
-        assert str(word).lower() in result.err.lower()
-
-
-def pixels_in(path):
-    return np.asarray(Image.open(path))
-
-
-# Constants and overrides
-
-
-def test_the_constants_are_those_of_the_manual():
-    defaults = vars(constants_of())
-    assert {name: defaults[name] for name in REQUIRED} == REQUIRED
-    assert {"IMAGE", "LEARNING_RATE", "TIMESTEPS", "SAMPLE_STEPS", "NEIGHBOUR_DROPOUT", "VALIDATION"} <= defaults.keys()
-
-
-@pytest.mark.parametrize("word, value", [
-    ("EPOCHS=3", 3), ("LEARNING_RATE=0.001", 0.001), ("NEIGHBOUR_DROPOUT=1", 1.0), ("IMAGE=rock.jpg", "rock.jpg"),
-    ("IMAGE='my rock.jpg'", "my rock.jpg"), ("IMAGE=2024", "2024"), ("IMAGE=a=b.png", "a=b.png"),
-    ("SAMPLER=ddpm", "ddpm"), ("SAMPLER=ddim", "ddim"), ('LAYOUT="rows"', "rows"), ("FRESH=True", True),
-    ("CROP=(1, 2, 30, 40)", (1, 2, 30, 40)), ("CROP=1,2,30,40", (1, 2, 30, 40)),
-    ("CROP=None", None), ("WIDTHS=(8,16)", (8, 16)), ("VALIDATION=2", 2), ("VALIDATION=None", None)])
-def test_an_override_has_the_constant_s_type(word, value):
-    found = getattr(constants_of(word), word.partition("=")[0])
-    assert found == value and type(found) is type(value)
-
-
-def test_overrides_leave_the_other_constants_alone():
-    before, after = vars(constants_of()), vars(constants_of("EPOCHS=3", "SEED=4"))
-    changed = {name for name in before if after[name] != before[name]}
-    assert changed == {"EPOCHS", "SEED"}
-
-
-def test_a_first_argument_is_the_photo():
-    c = constants_of("rock.jpg", "EPOCHS=0")
-    assert (c.IMAGE, c.EPOCHS) == ("rock.jpg", 0)
-
-
-def test_a_first_argument_that_is_an_existing_file_is_the_photo_whatever_its_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "SEED=3.png").touch()
-    assert constants_of("SEED=3.png").IMAGE == "SEED=3.png"
-
-
-@pytest.mark.parametrize("word, nearest", [
-    ("EPOCH=1", "EPOCHS"), ("epochs=1", "EPOCHS"), ("--EPOCHS=1", "EPOCHS"), ("TILESIZE=16", "TILE_SIZE"),
-    ("LEARNING=1", "LEARNING_RATE"), ("SAMPLE_STEP=3", "SAMPLE_STEPS"), ("zzz=1", "")])
-def test_an_unknown_name_is_refused_with_the_nearest(word, nearest):
-    with pytest.raises(UserError, match=re.escape(word)) as refusal:
-        constants_of("EPOCHS=1", word)
-    assert re.search(rf"nearest is {nearest}", str(refusal.value))
-
-
-@pytest.mark.parametrize("word", [
-    "EPOCHS=1.5", "EPOCHS=many", "EPOCHS=True", "EPOCHS=", "FRESH=1", "FRESH=yes", "WIDTHS=8", "WIDTHS=(8,12)",
-    "WIDTHS=()", "CROP=(1,2,3)", "CROP=all", "CROP=(0,0,1.5,2)", "SAMPLER=euler", "LAYOUT=spiral", "LEARNING_RATE=fast",
-    "LEARNING_RATE=-1", "NEIGHBOUR_DROPOUT=2", "EPOCHS=-1", "SEED=-1", "BATCH_SIZE=0", "SCALE=0", "SAMPLES=0",
-    "SAMPLE_STEPS=0", "TIMESTEPS=0", "VALIDATION=1.5", "LEARNING_RATE=nan", "EPOCHS=__import__('os')"])
-def test_a_value_of_the_wrong_type_or_range_is_refused_by_name(word):
-    with pytest.raises(UserError, match=word.partition("=")[0]):
-        constants_of(word)
-
-
-def test_help_prints_every_constant_with_its_comment_and_value(tool):
-    result = tool("--help")
-    assert result.code == 0
-    source = SCRIPT.read_text(encoding="utf-8")
-    for name, value in vars(constants_of()).items():
-        line = next(line for line in result.out.splitlines() if re.match(rf"\s*{name}\b", line))
-        meaning = line.partition(repr(value))[2].strip()
-        assert len(meaning) > 10
-        assert re.search(rf"^ +{name} += .*# {re.escape(meaning)}$", source, re.M)
-
-
-# Whole runs
 
 
 def test_a_run_succeeds_and_ends_with_its_figures(finished):
@@ -312,106 +226,6 @@ def test_a_step_that_was_left_out_is_counted_and_said(trained, tmp_path, monkeyp
     assert checkpoint_in(tmp_path)["skipped"] == 1
 
 
-# Interrupts
-
-
-def test_an_interrupt_while_drawing_keeps_the_model_and_leaves_no_half_picture(trained, tmp_path, monkeypatch):
-    before, ddim_step = files_in(tmp_path / "checkpoints"), td.ddim_step
-    (tmp_path / "samples" / "photo" / "output_texture_3x3.png").unlink()
-    canvas = td.Canvas
-
-    def interrupted(*args):
-        monkeypatch.setattr(td, "ddim_step", lambda *step: signal.raise_signal(signal.SIGINT) or ddim_step(*step))
-        return canvas(*args)
-
-    monkeypatch.setattr(td, "Canvas", interrupted)
-    result = trained(EPOCHS=0)
-    assert result.code == 130
-    assert "same command" in result.err
-    assert files_in(tmp_path / "checkpoints") == before
-    assert not (tmp_path / "samples" / "photo" / "output_texture_3x3.png").exists()
-
-
-# Bad input
-
-
-def png_header(path, width, height):
-    """A PNG that claims a size and holds no pixels."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
-
-
-def cut(path, format):
-    Image.fromarray(draw_pixels(54, 70)).save(path, format)
-    content = path.read_bytes()
-    path.write_bytes(content[:len(content) // 2])
-
-
-BAD_PHOTOS = {
-    "missing": (lambda path: path.unlink(), ("photo.png", "no photo")),
-    "a folder": (lambda path: path.unlink() or path.mkdir(), ("photo.png",)),
-    "empty": (lambda path: path.write_bytes(b""), ("photo.png", "not a picture")),
-    "text": (lambda path: path.write_text("a brick wall"), ("photo.png", "not a picture")),
-    "gif": (lambda path: Image.fromarray(draw_pixels(54, 70)).save(path, "GIF"), ("photo.png", "PNG", "JPEG")),
-    "truncated png": (lambda path: cut(path, "PNG"), ("photo.png", "cut short")),
-    "truncated jpeg": (lambda path: cut(path, "JPEG"), ("photo.png", "cut short")),
-    "truncated bmp": (lambda path: cut(path, "BMP"), ("photo.png", "cut short")),
-    "truncated webp": (lambda path: cut(path, "WEBP"), ("photo.png",)),
-    "truncated tiff": (lambda path: cut(path, "TIFF"), ("photo.png",)),
-    "no pixels": (lambda path: png_header(path, 54, 70), ("photo.png", "cut short")),
-    "101 megapixels": (lambda path: Image.new("1", (10100, 10000)).save(path), ("100 megapixels",)),
-    "10 gigapixels": (lambda path: png_header(path, 100_000, 100_000), ("100 megapixels",)),
-    "too small": (lambda path: Image.fromarray(draw_pixels(47, 100)).save(path), ("100 x 47", "48 x 48")),
-    "a single colour": (lambda path: Image.new("RGB", (54, 70)).save(path), ("single colour",)),
-    "transparent": (lambda path: Image.new("RGBA", (54, 70)).save(path), ("transparent",)),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_PHOTOS)
-def test_a_bad_photo_is_refused_in_one_line_and_nothing_is_overwritten(tool, tmp_path, kind):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "photo.pt").write_bytes(b"precious")
-    make, words = BAD_PHOTOS[kind]
-    make(tmp_path / "photo.png")
-    before = files_in(tmp_path)
-    assert_refused(tool("photo.png", *tiny()), *words)
-    assert files_in(tmp_path) == before
-
-
-@pytest.mark.parametrize("changes, words", [
-    ({"TILE_SIZE": 32}, ("TILE_SIZE=16", "70 x 54", "96 x 96")),
-    ({"TILE_SIZE": 20}, ("TILE_SIZE is 20", "halve", "16")),
-    ({"TILE_SIZE": 0}, ("TILE_SIZE is 0",)),
-    ({"WIDTHS": "(8,8,8)"}, ("TILE_SIZE is 16", "32")),
-    ({"VALIDATION": 9}, ("VALIDATION", "at most 2")),
-    ({"VALIDATION": -1}, ("VALIDATION",)),
-    ({"CROP": "(0,0,999,20)"}, ("CROP", "70 x 54")),
-    ({"EPOCH_TILES": 9}, ("EPOCH_TILES is 9", "BATCH_SIZE")),
-    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "STRENGTH", "TIMESTEPS", "15")), ({"STRENGTH": 0.0}, ("STRENGTH", "0")),
-    ({"STRENGTH": 1.5}, ("STRENGTH", "1")),
-    ({"OUTPUT_DIR": "blocked/pictures"}, ("blocked", "OUTPUT_DIR")),
-    ({"CHECKPOINT_DIR": "blocked/models"}, ("blocked", "CHECKPOINT_DIR")),
-    ({"OUTPUT_DIR": "blocked"}, ("blocked",))])
-def test_bad_constants_are_refused_in_one_line_and_nothing_is_overwritten(tool, tmp_path, changes, words):
-    (tmp_path / "blocked").write_text("a file where a folder should be")
-    before = files_in(tmp_path)
-    assert_refused(tool("photo.png", *tiny(**changes)), *words)
-    assert files_in(tmp_path) == before
-
-
-def test_a_bad_photo_given_to_the_script_itself(tmp_path):
-    result = run_script("missing.png", cwd=tmp_path)
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1 and "missing.png" in result.stderr
-    assert files_in(tmp_path) == {}
-
-
-# Import
-
-
 def test_importing_the_script_does_nothing(tmp_path):
     code = "import sys; sys.argv = ['x', 'NONSENSE=1']; import texture_diffusion as td; assert callable(td.main)"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)),
@@ -431,9 +245,6 @@ def test_a_broken_torchvision_is_one_sentence_that_says_what_to_install(tmp_path
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1 and "pip install" in result.stderr
     assert all(word in result.stderr for word in words)
-
-
-# The shipped model
 
 
 @pytest.fixture
@@ -466,3 +277,21 @@ def test_training_does_not_start_from_the_shipped_model(shipped, tmp_path):
 def test_another_photo_of_the_shipped_one_s_name_needs_a_model_of_its_own(shipped, tmp_path):
     Image.fromarray(draw_pixels(64, 80, seed=9)).save(tmp_path / "photo.png")
     assert_refused(shipped(EPOCHS=0), "python texture_diffusion.py")
+
+
+def test_main_can_be_called_twice_and_from_another_thread(tool, tmp_path):
+    results = []
+    arguments = ["photo.png", *tiny(EPOCHS=1)]
+    handlers = signal.getsignal(signal.SIGINT)
+    td.main(arguments)
+    td.main(arguments)
+    thread = threading.Thread(target=lambda: results.append(td.main([*arguments, "SEED=1"])))
+    thread.start()
+    thread.join()
+    assert results == [None] and signal.getsignal(signal.SIGINT) == handlers
+    assert (tmp_path / "samples/photo/output_texture_3x3_seed1.png").exists()
+
+
+def test_results_go_where_the_constants_say_and_nowhere_else(tool, tmp_path):
+    assert tool("photo.png", *tiny(OUTPUT_DIR="out", CHECKPOINT_DIR="models")).code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "out", "models"}

@@ -1,4 +1,4 @@
-"""Windows of a tile with its neighbours, which of them exist, and neighbour dropout."""
+"""Windows of a tile with its neighbours, and neighbour dropout."""
 
 from itertools import product
 
@@ -43,9 +43,7 @@ def naively_available(dataset, y, x):
 @pytest.mark.parametrize("pattern", td.PATTERNS)
 def test_a_pattern_drops_exactly_the_neighbours_not_in_its_name(pattern):
     ring, middle = torch.ones(1, 3, TILE + 2 * HALO, TILE + 2 * HALO), torch.zeros(1, 3, TILE, TILE)
-    mask = td.keep_mask(pattern)
-    present = torch.cat([mask[:4], torch.tensor([True]), mask[4:]])[None]
-    canvas = random_net().canvas(middle, ring, present)
+    canvas = random_net().canvas(middle, ring, td.keep_mask(pattern)[None])
     shown = {name for name in PLACES if canvas[region(HALO, HALO, name)].all()}
     hidden = {name for name in PLACES if not canvas[region(HALO, HALO, name)].any()}
     assert shown == set(pattern.split())
@@ -61,8 +59,8 @@ def patterns_shown(photo, kind, scale, batch_size):
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
     layout = td.lay_out(photo, kind, td.make_grid(*(side * scale for side in photo.x.shape[1:]), TILE), 0)
-    canvas = td.Canvas(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(None, canvas, layout.passes, batch_size, draw, 0):
+    texture = td.Texture(layout, len(photo.x), "cpu")
+    for _ in td.outpaint(None, texture, layout.passes, batch_size, draw, 0):
         pass
     return shown
 
@@ -145,3 +143,26 @@ def test_dropout_shows_every_pattern_and_the_checkerboard_most_often():
         counts[names_of(mask)] = counts.get(names_of(mask), 0) + 1
     assert all(counts[frozenset(pattern.split())] > 0 for pattern in td.PATTERNS)
     assert 0.5 < counts[frozenset("NWES")] / len(masks) < 0.75
+
+
+def test_the_ways_to_turn_are_all_different():
+    x = torch.arange(12.0).view(1, 3, 4)
+    for ways in td.AUGMENTS.values():
+        assert ways[0] == (0, False) and len({str(td.oriented(x, *way).tolist()) for way in ways}) == len(ways)
+
+
+@pytest.mark.parametrize("augment", ["flip_x", "flips", "rotations"])
+def test_training_windows_are_turned_with_their_neighbours(augment):
+    photo = draw_photo(54, 70)
+    dataset = td.NeighbourDataset(photo, TILE, augment=augment)
+    offsets = dataset.table[:64]
+    windows, exists = dataset.windows(offsets), dataset.available(offsets)
+    made, present = dataset.augment(windows, exists, torch.Generator().manual_seed(0))
+    used = set()
+    for k in range(len(offsets)):
+        way = next(way for way in td.AUGMENTS[augment] if torch.equal(td.oriented(windows[k], *way), made[k]))
+        around = td.with_tile(exists[k:k + 1]).view(3, 3)
+        assert torch.equal(td.oriented(around, *way).flatten()[[0, 1, 2, 3, 5, 6, 7, 8]], present[k])
+        used.add(way)
+    assert used == set(td.AUGMENTS[augment])
+    assert torch.equal(windows, dataset.windows(offsets))

@@ -5,7 +5,6 @@ from itertools import combinations
 import pytest
 import torch
 from conftest import random_net
-from test_neighbourhoods import PLACES
 
 import texture_diffusion as td
 
@@ -43,7 +42,7 @@ def net():
     return joined(random_net(tile=TILE))
 
 
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", td.NEIGHBOURS)
 def test_changing_one_neighbour_changes_the_output(net, name):
     x_t, ring, present, time = inputs()
     changed = ring.clone()
@@ -60,7 +59,7 @@ def test_swapping_two_neighbours_changes_the_output(net, pair):
     assert (net(x_t, ring, present, time) - net(x_t, swapped, present, time)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", td.NEIGHBOURS)
 def test_an_absent_neighbour_has_exactly_no_influence(net, name):
     x_t, ring, _, time = inputs()
     changed = ring.clone()
@@ -88,7 +87,7 @@ def test_a_tile_s_edge_depends_most_on_the_pixels_that_touch_it(net, side, turns
 
 
 @pytest.mark.parametrize("widths", [(8,), (8, 16), (8, 8, 8)])
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", td.NEIGHBOURS)
 def test_it_matters_whether_a_neighbour_is_present_even_if_it_shows_nothing(widths, name):
     tile = td.tile_multiple(widths)
     net = joined(random_net(tile=tile, widths=widths))

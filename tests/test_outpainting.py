@@ -1,24 +1,25 @@
-"""Layouts of the real tiles, and the drawing of the gaps."""
-
+"""Sketches, and the drawing of the gaps."""
 
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, draw_photo, draw_pixels, random_net, spread
+from conftest import (
+    TILE,
+    draw_photo,
+    draw_pixels,
+    drawn_cells,
+    extend,
+    plan,
+    plan_sized,
+    random_net,
+    sketches_of,
+    spread,
+)
 
 import texture_diffusion as td
 from texture_tools import matching
 
 SIZES = [(48, 64), (54, 70)]
-
-
-@pytest.fixture(scope="module")
-def net():
-    return random_net()
-
-
-def plan(photo, kind, scale=2, seed=0):
-    return td.lay_out(photo, kind, td.make_grid(*(side * scale for side in photo.x.shape[1:]), TILE), seed)
 
 
 def draw_with(photo, sampler="ddim", steps=3):
@@ -27,10 +28,10 @@ def draw_with(photo, sampler="ddim", steps=3):
 
 def outpaint(net, photo, layout, batch_size=16, seed=0, passes=None, sketch=None, **options):
     """The finished texture, normalised [C, height, width]."""
-    canvas = td.Canvas(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(net, canvas, passes or layout.passes, batch_size, draw_with(photo, **options), seed, sketch):
+    texture = td.Texture(layout, len(photo.x), "cpu")
+    for _ in td.outpaint(net, texture, passes or layout.passes, batch_size, draw_with(photo, **options), seed, sketch):
         pass
-    return canvas.cut((0, 0), layout.grid.size)
+    return texture.cut((0, 0), layout.grid.size)
 
 
 def levels(photo, x):
@@ -40,10 +41,6 @@ def levels(photo, x):
 
 def cell(pixels, i, j):
     return pixels[i * TILE:(i + 1) * TILE, j * TILE:(j + 1) * TILE]
-
-
-def drawn_cells(layout):
-    return [cell for cells in layout.passes for cell in cells]
 
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
@@ -61,8 +58,8 @@ def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width)
 
 def test_rows_begin_with_the_photo():
     photo = draw_photo(48, 64)
-    canvas = td.Canvas(plan(photo, "rows"), 3, "cpu")
-    assert torch.equal(canvas.cut((0, 0), (48, 64)), photo.x)
+    texture = td.Texture(plan(photo, "rows"), 3, "cpu")
+    assert torch.equal(texture.cut((0, 0), (48, 64)), photo.x)
 
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
@@ -123,7 +120,7 @@ def test_no_two_drawn_tiles_share_their_noise(photo):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-    for _ in td.outpaint(None, td.Canvas(layout, len(photo.x), "cpu"), layout.passes, 4, draw, 0):
+    for _ in td.outpaint(None, td.Texture(layout, len(photo.x), "cpu"), layout.passes, 4, draw, 0):
         pass
     assert len({tuple(start) for start in starts}) == len(drawn_cells(layout))
 
@@ -136,32 +133,6 @@ def test_drawn_tiles_keep_to_the_photo_s_range(net, photo, sampler):
     assert (drawn >= low - 1e-5).all() and (drawn <= high + 1e-5).all()
 
 
-def touching(one, other):
-    return max(abs(one[0] - other[0]), abs(one[1] - other[1])) == 1
-
-
-@pytest.mark.parametrize("kind", ["matched", "ordered", "random"])
-def test_every_drawn_tile_lies_between_real_ones(photo, kind):
-    layout = plan(photo, kind, 3)
-    real = np.pad(layout.real(), 1, constant_values=True)
-    assert len(layout.passes) == 1
-    for i, j in layout.passes[0]:
-        assert real[i, j + 1] and real[i + 2, j + 1] and real[i + 1, j] and real[i + 1, j + 2]
-
-
-@pytest.mark.parametrize("height, width", [(48, 48), *SIZES])
-def test_a_row_by_row_tile_rests_on_all_before_it_and_on_none_of_its_own_pass(height, width):
-    layout = plan(draw_photo(height, width), "rows", 3)
-    turn = np.where(layout.real(), -1, 0)
-    for number, cells in enumerate(layout.passes):
-        assert not any(touching(one, other) for one in cells for other in cells)
-        for place in cells:
-            turn[place] = number
-    for i, j in drawn_cells(layout):
-        before = [(i, j - 1), (i - 1, j - 1), (i - 1, j), (i - 1, j + 1)]
-        assert all(turn[y, x] < turn[i, j] for y, x in before if y >= 0 and 0 <= x < turn.shape[1])
-
-
 def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
         layout, shown = plan(photo, kind), {1: [], 5: []}
@@ -170,114 +141,13 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-            canvas, count = td.Canvas(layout, len(photo.x), "cpu"), 0
+            texture, count = td.Texture(layout, len(photo.x), "cpu"), 0
             for cells in layout.passes:
-                for _ in td.outpaint(None, canvas, [cells], batch_size, draw, 0):
+                for _ in td.outpaint(None, texture, [cells], batch_size, draw, 0):
                     pass
                 count += len(cells)
                 del masks[count:]  # copies that fill the last batch up
         assert shown[1] == shown[5], kind
-
-
-@pytest.mark.parametrize("kind", td.LAYOUTS)
-def test_a_layout_is_a_function_of_the_seed(photo, kind):
-    np.random.seed(1)
-    first = plan(photo, kind, seed=3)
-    np.random.seed(2)
-    again, other = plan(photo, kind, seed=3), plan(photo, kind, seed=4)
-    assert np.array_equal(first.source, again.source) and first.passes == again.passes
-    if kind in ("matched", "random"):
-        assert not np.array_equal(first.source, other.source)
-
-
-@pytest.mark.parametrize("kind", td.LAYOUTS)
-def test_every_real_tile_lies_inside_the_photo(photo, kind):
-    source = plan(photo, kind, 3).source
-    kept = source[source[..., 0] >= 0]
-    assert (kept >= 0).all()
-    assert (kept <= np.array([54 - TILE, 70 - TILE])).all()
-
-
-@pytest.mark.parametrize("augment", ["none", "rotations"])
-@pytest.mark.parametrize("height, width, margins", [(96, 112, (4, 4)), (112, 40, (4, 2)), (32, 40, (0, 2))])
-def test_matched_tiles_are_not_cut_at_the_photo_s_edge_unless_it_is_small(height, width, margins, augment):
-    tile = 32
-    layout = td.lay_out(draw_photo(height, width), "matched", td.make_grid(160, 160, tile), 0, augment)
-    for i, j in np.argwhere(layout.real()):
-        sides, source = np.array(layout.extended[layout.orientation[i, j]].shape[1:]) - 2 * tile, layout.source[i, j]
-        margin = np.array(margins if tuple(sides) == (height, width) else margins[::-1])
-        assert (source >= margin).all() and (source + tile + margin <= sides).all()
-
-
-def test_ordered_repeats_the_photo_s_own_order():
-    layout = plan(draw_photo(48, 64), "ordered", 3)
-    for i, j in np.argwhere(layout.real()):
-        assert tuple(layout.source[i, j]) == (i % 3 * TILE, j % 4 * TILE)
-
-
-@pytest.mark.parametrize("kind", ["matched", "random"])
-def test_many_parts_of_the_photo_are_used(kind):
-    source = plan(draw_photo(80, 96), kind, 3).source
-    kept = source[source[..., 0] >= 0]
-    assert len({tuple(offset) for offset in kept.tolist()}) > 0.8 * len(kept)
-    assert np.ptp(kept, 0).min() > 40
-
-
-def extend(photo):
-    """The photo [C, H, W] with a border of one tile, continued."""
-    return matching.extend_photo(photo.x, TILE, [td.grid_offsets(side, TILE) for side in photo.x.shape[1:]])
-
-
-STRIPE = 24  # rows of one dark and one bright stripe
-
-
-def striped_photo():
-    y, noise = np.arange(128)[:, None, None], np.random.default_rng(0).integers(-20, 20, (128, 160, 3))
-    return td.normalise((128 + 80 * np.sin(2 * np.pi * y / STRIPE) + noise).astype(np.uint8), "stripes")
-
-
-def agreement(layout):
-    """Mean cosine of the stripes' shift between two real tiles on either side of a gap: 1 if all continue."""
-    rows, columns = layout.real().shape
-    shifts = []
-    for i, j in np.argwhere(layout.real()):
-        for down, right in ((0, 2), (2, 0), (1, 1), (1, -1)):
-            if i + down < rows and 0 <= j + right < columns:
-                moved = layout.source[i + down, j + right, 0] - layout.source[i, j, 0]
-                shifts.append(moved - down * TILE)
-    return np.cos(2 * np.pi * np.array(shifts) / STRIPE).mean()
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_stripes_continue_across_gaps_in_the_matched_layout(seed):
-    photo = striped_photo()
-    assert agreement(plan(photo, "matched", seed=seed)) > 0.8
-    assert abs(agreement(plan(photo, "random", seed=seed))) < 0.4
-
-
-@pytest.mark.parametrize("height, width", [(48, 48), *SIZES])
-def test_the_extended_photo_holds_the_photo_and_is_made_of_it(height, width):
-    photo = draw_photo(height, width)
-    extended = extend(photo)
-    assert extended.shape == (3, height + 2 * TILE, width + 2 * TILE)
-    assert torch.equal(extended[:, TILE:-TILE, TILE:-TILE], photo.x)
-    colours = {tuple(colour) for colour in photo.x.flatten(1).T.tolist()}
-    assert {tuple(colour) for colour in extended.flatten(1).T.tolist()} <= colours
-    assert extended[:, :TILE].std() > 0.5
-
-
-def test_stripes_run_on_beyond_the_photo_s_edges():
-    photo = striped_photo()
-    extended = extend(photo).mean(0)
-    wave = torch.sin(2 * np.pi * (torch.arange(len(extended)) - TILE) / STRIPE)
-    for ends in (slice(None, TILE), slice(-TILE, None)):
-        strip = extended[ends]
-        truth = wave[ends, None].expand_as(strip)
-        assert torch.corrcoef(torch.stack([strip.flatten(), truth.flatten()]))[0, 1] > 0.7
-
-
-def sketches_of(layout):
-    return torch.stack([td.draw_sketch(layout, cell) for cell in layout.passes[0]])
 
 
 def border(x, name):
@@ -300,7 +170,7 @@ def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
 
 def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure_noise(net, photo, monkeypatch):
     layout, alphas_cumprod = plan(photo, "matched"), td.cosine_schedule(100)
-    rings, present = td.Canvas(layout, len(photo.x), "cpu").neighbours(layout.passes[0][:2])
+    rings, present = td.Texture(layout, len(photo.x), "cpu").neighbours(layout.passes[0][:2])
     sketch = sketches_of(layout)[:2]
 
     def draw(sketch, strength):
@@ -323,25 +193,97 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
         seen.extend(sketch)
         yield 0, sketch, None
 
-    canvas = td.Canvas(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(net, canvas, layout.passes, 3, draw, 0, lambda cell: td.draw_sketch(layout, cell)):
+    texture = td.Texture(layout, len(photo.x), "cpu")
+    for _ in td.outpaint(net, texture, layout.passes, 3, draw, 0, lambda cell: td.draw_sketch(layout, cell)):
         pass
     assert torch.equal(torch.stack(seen)[:len(sketches)], sketches)
     for (i, j), sketch in zip(layout.passes[0], sketches):
-        assert torch.equal(canvas.cut((i * TILE, j * TILE), (TILE, TILE)), sketch)
+        assert torch.equal(texture.cut((i * TILE, j * TILE), (TILE, TILE)), sketch)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_matched_layout_has_the_photo_s_mean_colour(seed, monkeypatch):
-    pixels = draw_pixels(96, 128, 4) // 2
-    pixels[:, 90:] += 120  # a bright part, less of which would agree better
-    photo = td.normalise(pixels, "two parts")
+# Tileable, of any size, in part, and redrawn
 
-    def shifts():
-        layout = plan(photo, "matched", 3, seed)
-        real = torch.stack([photo.x[:, y:y + TILE, x:x + TILE] for y, x in layout.source[layout.real()]])
-        return [float(tiles.mean((0, 2, 3)).abs().max()) for tiles in (real, sketches_of(layout))]
 
-    balanced = max(shifts())
-    monkeypatch.setattr(matching, "BALANCE_COST", 0.0)
-    assert balanced < 0.1 < min(shifts())
+def whole(net, photo, layout, batch_size=4, window=None):
+    """A window of the texture, or all of it, normalised."""
+    draw = td.make_sampler(photo, td.cosine_schedule(20), "ddim", 2, 0.7)
+    corner, size = window or ((0, 0), layout.grid.size)
+    texture = td.Texture(layout, len(photo.x), "cpu")
+    for _ in td.outpaint(net, texture, td.needed(layout, corner, size), batch_size, draw, 0,
+                         layout.claims and (lambda cell: td.draw_sketch(layout, cell)) or None):
+        pass
+    return texture.cut(corner, size)
+
+
+@pytest.mark.parametrize("height, width", [(64, 96), (53, 75), (47, 41)])
+@pytest.mark.parametrize("tileable", ["x", "y", "xy"])
+@pytest.mark.parametrize("redraw", [False, True])
+def test_every_drawn_tile_sees_what_will_lie_beside_it_also_across_the_edge(photo, height, width, tileable, redraw):
+    """At each border the tile that was drawn later has seen the other one as it is in the end."""
+    layout, seen = plan_sized(photo, height, width, tileable, redraw=redraw), {}
+    texture = td.Texture(layout, 3, "cpu")
+    rng = np.random.default_rng(0)
+    for cells in layout.passes:
+        for cell in cells:
+            rings, present = texture.neighbours([cell])
+            seen[cell] = rings[0], present[0]
+        for cell in cells:
+            texture.place([cell], torch.from_numpy(rng.standard_normal((1, 3, TILE, TILE))).float())
+    order, h = layout.order(), td.HALO
+    middle = slice(h, -h)
+    for cell, (ring, present) in seen.items():
+        corner, size = [line[k] - h for line, k in zip(layout.grid.lines, cell)], (TILE + 2 * h, TILE + 2 * h)
+        final, (owner, _) = texture.cut(corner, size), layout.seen_at(corner, size)
+        when = np.where(owner < 0, -9, order.ravel()[owner])  # in which pass each pixel became what it is
+        lines = {"N": (h - 1, middle), "S": (h + TILE, middle), "W": (middle, h - 1), "E": (middle, h + TILE)}
+        for name, line in lines.items():
+            if name in layout.grid.around(cell):
+                assert present[td.NEIGHBOURS.index(name)], (cell, name)
+                assert (owner[line] >= 0).all() and (when[line] != order[cell]).all(), "two of a pass touch"
+                before = torch.from_numpy(when[line] < order[cell])
+                assert torch.equal(ring[(slice(None), *line)][:, before], final[(slice(None), *line)][:, before])
+
+
+@pytest.mark.parametrize("tileable, axes", [("x", (1,)), ("y", (0,)), ("xy", (0, 1))])
+def test_a_tileable_texture_shows_its_far_side_to_its_tiles(photo, tileable, axes):
+    layout = plan_sized(photo, 70, 75, tileable)
+    texture = td.Texture(layout, 3, "cpu")
+    for axis in (0, 1):
+        last = [k - 1 for k in layout.grid.shape()]
+        first = [0 if k == axis else last[k] - (sum(last) - last[axis] + 1) % 2 for k in (0, 1)]
+        around = layout.grid.around(tuple(first))
+        assert ({0: "N", 1: "W"}[axis] in around) == (axis in axes)
+    _, present = texture.neighbours(layout.passes[0])
+    names = {0: ("N", "S"), 1: ("W", "E")}
+    for axis in axes:
+        assert present[:, [td.NEIGHBOURS.index(name) for name in names[axis]]].all()
+
+
+@pytest.mark.parametrize("tileable", ["none", "xy"])
+@pytest.mark.parametrize("redraw", [False, True])
+@pytest.mark.parametrize("window", [((0, 0), (20, 30)), ((31, 7), (40, 50)), ((60, 70), (12, 9))])
+def test_a_region_agrees_with_the_whole_pixel_for_pixel(net, photo, tileable, redraw, window):
+    layout = plan_sized(photo, 75, 90, tileable, redraw=redraw)
+    (y, x), (height, width) = window
+    everything = whole(net, photo, layout)
+    assert torch.equal(whole(net, photo, layout, window=window), everything[:, y:y + height, x:x + width])
+
+
+@pytest.mark.parametrize("size", [(16, 16), (37, 61), (128, 64), (40, 1)])
+@pytest.mark.parametrize("kind", td.LAYOUTS)
+def test_a_texture_of_any_size_is_whole(net, photo, size, kind):
+    out = whole(net, photo, plan_sized(photo, *size, kind=kind))
+    assert out.shape == (3, *size) and out.isfinite().all() and (out.abs().sum(0) > 0).all()
+
+
+@pytest.mark.parametrize("height, width, tileable", [(64, 96, "none"), (53, 75, "xy")])
+def test_redrawn_originals_leave_nothing_of_the_photo(net, photo, height, width, tileable):
+    layout = plan_sized(photo, height, width, tileable, redraw=True)
+    assert sorted(cell for cells in layout.passes for cell in cells) == layout.grid.cells()
+    assert layout.made().all()
+    out = whole(net, photo, layout)
+    windows = photo.x.unfold(1, 8, 1).unfold(2, 8, 1)  # [C, y, x, 8, 8]
+    for y in range(0, height - 8, 8):
+        for x in range(0, width - 8, 8):
+            apart = (windows - out[:, None, None, y:y + 8, x:x + 8]).abs().amax((0, 3, 4))
+            assert apart.min() > 0.01

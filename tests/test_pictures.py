@@ -1,41 +1,18 @@
-"""The pictures that a run writes, and the figures that judge its texture."""
+"""The pictures that a run writes."""
 
 import csv
 
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, TINY, draw_photo, draw_pixels
+from conftest import TILE, TINY, checkerboard
 from PIL import Image
-from skimage.color import rgb2lab
 
 import texture_diffusion as td
-from texture_tools import measures, pictures, png
+from texture_tools import pictures
 
 PICTURES = ("train_predictions.png", "val_predictions.png", "diffusion_steps.png", "output_texture_3x3.png",
             "layout.png", "loss.png")
-
-
-def checkerboard(rows=6, columns=8):
-    """A layout whose real tiles all come from the photo's corner."""
-    source = np.full((rows, columns, 2), -1)
-    source[np.indices((rows, columns)).sum(0) % 2 == 0] = 0
-    grid = td.make_grid(rows * TILE, columns * TILE, TILE)
-    return td.Layout(grid, source, [[cell for cell in grid.cells() if sum(cell) % 2]])
-
-
-def noise(layout, low=80, high=160):
-    rows, columns = layout.real().shape
-    return np.random.default_rng(0).integers(low, high, (rows * TILE, columns * TILE, 3)).astype(np.uint8)
-
-
-def change_drawn(pixels, layout, change):
-    """Pixels with the drawn tiles replaced by change(tile)."""
-    pixels = pixels.copy()
-    for i, j in np.argwhere(~layout.real()):
-        here = np.s_[i * TILE:(i + 1) * TILE, j * TILE:(j + 1) * TILE]
-        pixels[here] = change(pixels[here])
-    return pixels
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -85,62 +62,9 @@ def test_the_layout_picture_marks_the_drawn_tiles_alone(tmp_path):
     assert np.array_equal(unchanged, layout.real())
 
 
-def test_metadata_survives_any_letters(tmp_path):
-    pixels = draw_pixels(20, 30)
-    png.save_png(tmp_path / "a.png", pixels, {"constants": "{'IMAGE': 'Mörtel – 石.png'}"})
-    image = Image.open(tmp_path / "a.png")
-    assert "Mörtel – 石" in image.text["constants"]
-    assert np.array_equal(np.asarray(image), pixels)
-
-
-def test_seams_of_white_noise_are_invisible():
-    layout = checkerboard()
-    assert measures.seam_ratios(noise(layout), layout) == pytest.approx((1, 1), abs=0.08)
-
-
-def test_drawn_tiles_of_another_brightness_have_seams():
-    layout = checkerboard()
-    first, second = measures.seam_ratios(change_drawn(noise(layout), layout, lambda tile: tile + 60), layout)
-    assert first > 1.5 and second > 1.3
-
-
-def test_detail_inside_the_tiles_is_no_seam():
-    layout = checkerboard()
-    sharp = noise(layout)
-    sharp[TILE // 2::TILE] = 255
-    first, second = measures.seam_ratios(sharp, layout)
-    assert first <= 1.05 and second <= 1.05
-
-
-def test_a_plain_picture_has_finite_seam_ratios():
-    layout = checkerboard()
-    assert np.isfinite(measures.seam_ratios(np.full((6 * TILE, 8 * TILE, 3), 90, np.uint8), layout)).all()
-
-
-def test_a_seam_ratio_is_defined_for_a_texture_that_ends_inside_a_tile():
-    layout = checkerboard()
-    assert measures.seam_ratios(noise(layout)[:-5, :-7], layout) == pytest.approx((1, 1), abs=0.08)
-
-
-def test_lab_is_that_of_scikit_image():
-    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
-    pixels[0, :2] = [[0, 0, 0], [255, 255, 255]]
-    assert np.abs(measures.to_lab(pixels) - rgb2lab(pixels)).max() < 0.05
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_colours_that_are_the_photo_s_differ_by_nothing(channels):
-    tile = draw_pixels(TILE, TILE, channels=channels)
-    pixels = np.tile(tile, (3, 4, 1) if channels == 3 else (3, 4))
-    photo, layout = td.normalise(pixels, "tiled"), checkerboard()
-    texture = np.tile(photo.pixels(photo.x), (2, 2, 1))
-    assert measures.colour_difference(texture, layout, photo) == pytest.approx(0, abs=1e-6)
-    other = change_drawn(texture, layout, lambda tile: tile + 20)
-    assert measures.colour_difference(other, layout, photo) > 3
-
-
-def test_the_colour_of_real_tiles_does_not_count():
-    photo, layout = draw_photo(48, 64), checkerboard()
-    pixels = noise(layout)
-    brighter = change_drawn(pixels + 60, layout, lambda tile: tile - 60)
-    assert measures.colour_difference(brighter, layout, photo) == measures.colour_difference(pixels, layout, photo)
+def test_a_tileable_texture_comes_with_a_picture_of_four(drawing, tmp_path):
+    assert drawing(OUTPUT_SIZE="(130,140)", TILEABLE="xy").code == 0
+    folder = tmp_path / "samples/photo"
+    one, four = (np.asarray(Image.open(folder / f"output_texture_130x140_tileable_xy{name}.png"))
+                 for name in ("", "_wrapped"))
+    assert np.array_equal(four, np.tile(one, (2, 2, 1)))

@@ -1,12 +1,12 @@
-"""Optimizer, EMA, validation, and going on from a checkpoint."""
+"""Loss, EMA, validation, and going on from a checkpoint."""
 
 import numpy as np
 import pytest
 import torch
-from conftest import MADE_OF, draw_photo, make_trainer
+from conftest import MADE_OF, assert_same, draw_photo, make_trainer
 
 import texture_diffusion as td
-from texture_tools import checkpoints, muon
+from texture_tools import checkpoints
 from texture_tools.errors import RunError, Stopped
 
 EPOCH_STEPS = 3
@@ -19,22 +19,6 @@ def weights_of(net):
 def rates_of(trainer):
     """The learning rate of each step up to the planned end."""
     return [trainer.opts[0].param_groups[0]["lr"] for _ in trainer.steps()]
-
-
-def assert_same(one, other):
-    """Two nested states are equal bit for bit."""
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for key in one:
-            assert_same(one[key], other[key])
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(other)
-        for a, b in zip(one, other):
-            assert_same(a, b)
-    else:
-        assert one == other
 
 
 class StopAt:
@@ -280,7 +264,7 @@ def test_without_held_out_tiles_there_is_no_validation(photo):
 
 def test_measuring_the_speed_leaves_the_training_as_it_was(photo):
     one, other = make_trainer(photo), make_trainer(photo)
-    td.trial(one)
+    td.measure_speed(one)
     for trainer in (one, other):
         trainer.plan(3)
         list(trainer.steps())
@@ -295,28 +279,6 @@ def test_gradients_are_clipped(photo):
     trainer.opts[0].step = lambda: norms.append(torch.cat([w.grad.flatten() for w in trainer.net.parameters()]).norm())
     list(trainer.steps())
     assert norms[0] == pytest.approx(td.GRADIENT_CLIP, rel=1e-3)
-
-
-@pytest.mark.parametrize("shape", [(16, 144), (24, 24), (48, 18)])
-def test_orthogonalise_keeps_the_directions_and_equals_their_sizes(shape):
-    u, _, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
-    sizes = torch.logspace(0, -1.5, min(shape))
-    made = muon.orthogonalise(u * sizes @ v)
-    inside = u.T @ made @ v.T
-    assert (made - u @ inside @ v).norm() < 1e-3 * made.norm()  # nothing beside the span
-    assert (inside - inside.diag().diag()).norm() < 1e-3 * made.norm()
-    assert inside.diag().min() > 0.5 and inside.diag().max() < 1.4
-
-
-def test_kernels_learn_rare_directions_as_fast_as_common_ones(photo):
-    """A gradient that is 30 times as large for one output channel as for another moves both alike."""
-    kernel = make_trainer(photo).net.down[0].conv2.weight
-    before, kernel.grad = kernel.detach().clone(), torch.zeros_like(kernel)
-    kernel.grad[0, 0, 1, 1], kernel.grad[1, 2, 0, 0] = 3.0, -0.1
-    muon.Muon([kernel], 1e-3, torch.float32).step()
-    moved = kernel.detach() - before
-    assert moved[0, 0, 1, 1] < 0 < moved[1, 2, 0, 0]
-    assert 0.5 < -moved[0, 0, 1, 1] / moved[1, 2, 0, 0] < 2
 
 
 def test_all_weights_are_trained(photo):

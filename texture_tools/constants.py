@@ -106,3 +106,27 @@ def rules_among(c, world_size):
         ("EPOCH_TILES", lambda value: value % c.BATCH_SIZE == 0, f"must be a multiple of BATCH_SIZE = {c.BATCH_SIZE}"),
         ("EPOCHS", lambda value: value or not c.FRESH, "needs a model to draw with, and FRESH = True puts it aside"),
     )
+
+
+def check_sizes(height, width, tile, multiple):
+    """UserError unless the tile is a multiple of what the network can halve and 3 x 3 of them fit."""
+    if tile < multiple or tile % multiple:
+        nearest = max(multiple, round(tile / multiple) * multiple)
+        raise UserError(f"TILE_SIZE is {tile}, which the network cannot halve often enough; "
+                        f"it must be a multiple of {multiple}, such as {nearest}")
+    if min(height, width) < 3 * tile:
+        fits = min(height, width) // 3 // multiple * multiple
+        advice = f"TILE_SIZE={fits} is the largest that fits" if fits \
+            else f"use a photo of at least {3 * multiple} x {3 * multiple}"
+        raise UserError(f"the photo has {width} x {height} pixels, and 3 x 3 tiles of {tile} need "
+                        f"{3 * tile} x {3 * tile}; {advice}")
+
+
+def names_of(c, seed):
+    """What a texture is called in its file's name, and the part of that which its layout's has, too."""
+    size = f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
+    parts = [c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
+             "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
+             f"seed{seed}" * (seed > 0)]
+    special = "".join(f"_{part}" for part in parts if part)
+    return size + special, special

@@ -9,7 +9,7 @@ import torchvision
 from matplotlib.figure import Figure
 from PIL import Image
 
-from . import files, png
+from . import files, png, seeds
 
 
 def save_figure(path, figure):
@@ -25,6 +25,41 @@ def picture_grid(photo, x, columns):
     return torchvision.utils.make_grid(pixels, nrow=columns, padding=4, pad_value=255).movedim(0, -1).numpy()
 
 
+def shown(trainer, count):
+    """Generators for so many tiles that are drawn to be shown, always the same."""
+    return [seeds.torch_generator(trainer.seed, seeds.SHOWING, k) for k in range(count)]
+
+
+def draw_preview(path, photo, trainer, draw):
+    """A few fixed tiles as the EMA draws them now among their neighbours, above the truth.
+
+    draw(net, windows, present, generators) yields (t, x_t, estimate of x0) after each step, here and below.
+    """
+    windows, present = trainer.dataset.examples(4, held_out=False)
+    *_, (_, tiles, _) = draw(trainer.ema, windows, present, shown(trainer, len(windows)))
+    rows = [trainer.ema.canvas(x, windows, present) for x in (tiles, trainer.dataset.tiles_of(windows))]
+    png.save_png(path, picture_grid(photo, torch.cat(rows), len(windows)))
+
+
+def draw_predictions(path, photo, trainer, draw, held_out):
+    """Rows of neighbours, noisy tile, one-step estimate of x0, full sample, truth and error, at several t."""
+    steps, device = len(trainer.alphas_cumprod), trainer.alphas_cumprod.device
+    t = torch.tensor([round(steps * part) - 1 for part in (0.95, 0.75, 0.5, 0.25)], device=device)
+    windows, present = trainer.dataset.examples(len(t), held_out)
+    x0, generators = trainer.dataset.tiles_of(windows), shown(trainer, len(t))
+    eps = torch.stack([torch.randn(x.shape, generator=g) for x, g in zip(x0, generators)]).to(device)
+    x_t, estimate = trainer.noised(x0, t, eps, windows, present)
+    *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators)
+    neighbours = trainer.ema.canvas(torch.zeros_like(x0), windows, present)
+    columns = {"neighbours": neighbours, "noisy tile x_t": x_t, "estimate of x0": estimate,
+               "full sample from noise": tiles, "truth x0": x0, "error of the estimate": estimate - x0}
+    title = "held-out tiles" if held_out and trainer.dataset.validation else "training tiles"
+    if held_out and not trainer.dataset.validation:
+        title += " (no tiles are held out: VALIDATION = 0)"
+    labels = [f"t = {now + 1} of {steps}\n{int(mask.sum())} neighbours" for now, mask in zip(t.tolist(), present)]
+    draw_table(path, photo, f"{photo.name}: {title}", columns, labels)
+
+
 def draw_table(path, photo, title, columns, labels):
     """A figure with normalised pictures {heading: [N, C, T, T]} in columns and N rows with labels."""
     figure = Figure(figsize=(12, 2.1 * len(labels) + 0.6), layout="constrained")
@@ -36,6 +71,14 @@ def draw_table(path, photo, title, columns, labels):
             axis.set(xticks=[], yticks=[])
         axes[0].set_ylabel(labels[row], fontsize=9)
     save_figure(path, figure)
+
+
+def draw_steps(path, photo, trainer, draw):
+    """One tile from noise to clean: x_t above, the estimate of x0 below."""
+    windows, present = trainer.dataset.examples(1, held_out=True)
+    trail = [(x_t, x0) for _, x_t, x0 in draw(trainer.ema, windows, present, shown(trainer, 1))]
+    steps = [trail[round(k * (len(trail) - 1) / 7)] for k in range(min(8, len(trail)))]
+    png.save_png(path, picture_grid(photo, torch.cat([torch.cat(x) for x in zip(*steps)]), len(steps)))
 
 
 def save_curve(path, curve, batch_size):

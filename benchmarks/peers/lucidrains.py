@@ -65,13 +65,13 @@ def make(photo, layout, tile, seconds, seed, steps=None):
     photo, device = peers.plain(photo), devices.pick_device()
     precision = devices.pick_precision(device)
     diffusion = fit(photo, tile + 2 * td.HALO, seconds, seed, steps, device, precision)
-    canvas = td.Canvas(layout, len(photo.x), device)
+    texture = td.Texture(layout, len(photo.x), device)
     region = td.region_map(tile, td.HALO).to(device)
     for cells in layout.passes:
-        rings, present = canvas.neighbours(cells)
+        rings, present = texture.neighbours(cells)
         known = td.with_tile(present)[:, region] & (region != 4)  # bool [N, S, S]
         for part in torch.arange(len(cells)).split(peers.BATCH):
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *cells[k]) for k in part]
             drawn = draw(diffusion, rings[part], known[part][:, None], generators, precision)
-            canvas.place([cells[k] for k in part], td.crop_middle(drawn, tile))
-    return photo.pixels(canvas.cut((0, 0), [side * tile for side in layout.grid.shape()]))
+            texture.place([cells[k] for k in part], td.crop_middle(drawn, tile))
+    return photo.pixels(texture.cut((0, 0), [side * tile for side in layout.grid.shape()]))

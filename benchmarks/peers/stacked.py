@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 import texture_diffusion as td
 from benchmarks import peers
-from texture_tools import devices, png, seeds
+from texture_tools import constants, devices, png, seeds
 
 BETAS = torch.linspace(1e-4, 0.02, 100)
 ALPHAS_CUMPROD = (1 - BETAS).cumprod(0)
@@ -169,7 +169,7 @@ def main():
         sys.exit(__doc__.split("\n\n")[1].strip())
     c = peers.constants()
     photo = td.load_photo(sys.argv[1], max_side=MAX_SIDE)
-    td.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, td.tile_multiple(c.WIDTHS))
+    constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, td.tile_multiple(c.WIDTHS))
     grid = td.grid_of(photo, c)
     layout = td.lay_out(photo, "ordered", grid, c.SEED)
     seconds = float(sys.argv[3]) if len(sys.argv) == 4 else 600.0

@@ -1,16 +1,17 @@
-"""Photos of every mode, from every path, and rubbish: a photo with the right values or one sentence."""
+"""Photos: every kind of file is pixels as they were meant, or refused in one sentence."""
 
 import io
 import os
 import random
 import struct
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
 import png
 import pytest
-from conftest import draw_pixels, files_in, mutated, tiny
+from conftest import assert_refused, draw_pixels, files_in, mutated, run_script, tiny
 from PIL import Image, ImageCms, ImageFilter
 
 import texture_diffusion as td
@@ -29,9 +30,6 @@ def loaded(path):
     """The pixels of a photo, uint8 [H, W, 3], and its notes on one line."""
     photo = td.load_photo(path)
     return photo.pixels(photo.x), " ".join(photo.notes)
-
-
-# Modes: what is written -> (how it is written, its pixels, the largest error in levels, a word of the notes)
 
 
 def saved(image, suffix, **options):
@@ -141,7 +139,124 @@ def test_every_orientation_of_a_camera_is_turned_upright(tmp_path, orientation, 
     assert np.array_equal(loaded(path)[0], ORIENTATIONS[orientation](COLOUR))
 
 
-# Colour profiles
+def loaded_pixels(path, **options):
+    photo = td.load_photo(path, **options)
+    return photo.pixels(photo.x)
+
+
+def save(image, path, **options):
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
+    return path
+
+
+def with_alpha(pixels, hole):
+    """Pixels with an alpha channel, fully transparent in the hole's rows and opaque elsewhere."""
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[hole] = 0
+    return np.dstack([pixels, alpha])
+
+
+@pytest.mark.parametrize("suffix, options", [("png", {}), ("bmp", {}), ("tiff", {}), ("webp", {"lossless": True})])
+def test_lossless_formats_give_their_pixels_back(tmp_path, suffix, options):
+    pixels = draw_pixels(40, 50)
+    assert np.array_equal(loaded_pixels(save(pixels, tmp_path / f"photo.{suffix}", **options)), pixels)
+
+
+@pytest.mark.parametrize("equal_channels", [False, True])
+def test_grey_photo_has_one_channel(tmp_path, equal_channels):
+    grey = draw_pixels(40, 50, channels=1)
+    three = np.stack([grey] * 3, -1)
+    photo = td.load_photo(save(three if equal_channels else grey, tmp_path / "grey.png"))
+    assert photo.x.shape == (1, 40, 50)
+    assert np.array_equal(photo.pixels(photo.x), three)
+
+
+def test_opaque_alpha_changes_nothing(tmp_path):
+    pixels = draw_pixels(40, 50)
+    photo = td.load_photo(save(Image.fromarray(with_alpha(pixels, np.s_[:0]), "RGBA"), tmp_path / "opaque.png"))
+    assert np.array_equal(photo.pixels(photo.x), pixels)
+    assert not photo.notes
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_a_transparent_colour_is_not_shown(tmp_path, mode):
+    colour = Image.fromarray(draw_pixels(40, 50))
+    image = colour.quantize(16) if mode == "P" else colour.convert(mode)
+    image.paste(0, (0, 0, 50, 10))
+    image.save(tmp_path / "hole.png", transparency=(0, 0, 0) if mode == "RGB" else 0)
+    hidden = np.asarray(Image.open(tmp_path / "hole.png").convert("RGBA"))[..., 3] == 0
+    assert hidden[:10].all()
+    photo = td.load_photo(tmp_path / "hole.png")
+    out = photo.pixels(photo.x)
+    assert np.abs(out[hidden] - out[~hidden].mean(0)).max() <= 1
+    assert any("transparent" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_a_16_bit_ramp_stays_a_ramp(tmp_path, suffix):
+    ramp = np.tile(np.linspace(0, 65535, 512).astype(np.uint16), (40, 1))
+    line = loaded_pixels(save(ramp, tmp_path / f"ramp.{suffix}"))[0, :, 0].astype(int)
+    assert np.abs(line - np.linspace(0, 255, 512)).max() <= 1
+
+
+def test_a_large_photo_is_shrunk_and_both_sizes_are_named(tmp_path):
+    photo = td.load_photo(save(draw_pixels(100, 200), tmp_path / "large.png"), max_side=50)
+    assert photo.x.shape == (3, 25, 50)
+    assert any("200 x 100" in note and "50 x 25" in note for note in photo.notes)
+
+
+def test_a_photo_within_the_limit_is_left_alone(tmp_path):
+    pixels = draw_pixels(40, 50)
+    photo = td.load_photo(save(pixels, tmp_path / "small.png"), max_side=50)
+    assert np.array_equal(photo.pixels(photo.x), pixels)
+    assert not photo.notes
+
+
+def test_crop_selects_a_part(tmp_path):
+    pixels = draw_pixels(40, 50)
+    path = save(pixels, tmp_path / "photo.png")
+    assert np.array_equal(loaded_pixels(path, crop=(7, 3, 30, 20)), pixels[3:23, 7:37])
+
+
+@pytest.mark.parametrize("crop", [(-1, 0, 10, 10), (0, 0, 51, 10), (0, 35, 10, 6), (0, 0, 0, 5)])
+def test_a_crop_outside_the_photo_is_refused_with_the_photo_s_size(tmp_path, crop):
+    path = save(draw_pixels(40, 50), tmp_path / "photo.png")
+    with pytest.raises(UserError, match="50 x 40"):
+        td.load_photo(path, crop=crop)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_uneven_lighting_is_reported(tmp_path, grey):
+    pixels = draw_pixels(80, 100, channels=1 if grey else 3) * 0.5
+    light = np.linspace(0, 120, 100) if grey else np.linspace(0, 120, 100)[:, None]
+    photo = td.load_photo(save((pixels + light).astype(np.uint8), tmp_path / "lamp.png"))
+    assert any("brightness" in note for note in photo.notes)
+
+
+def test_even_lighting_is_not_reported(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3)).astype(np.uint8)
+    assert not td.load_photo(save(noise, tmp_path / "noise.png")).notes
+
+
+@pytest.mark.parametrize("suffix", ["tiff", "webp"])
+def test_of_several_pages_the_first_is_used_and_that_is_said(tmp_path, suffix):
+    first, second = (Image.fromarray(draw_pixels(40, 50, seed)) for seed in (0, 1))
+    path = save(first, tmp_path / f"pages.{suffix}", save_all=True, append_images=[second], lossless=True)
+    photo = td.load_photo(path)
+    assert np.array_equal(photo.pixels(photo.x), np.asarray(first))
+    assert any("2 pictures" in note for note in photo.notes)
+
+
+def test_a_single_colour_is_refused(tmp_path):
+    with pytest.raises(UserError, match="single colour"):
+        td.load_photo(save(np.full((40, 50, 3), 90, np.uint8), tmp_path / "plain.png"))
+
+
+def test_the_digest_stands_for_the_pixels(tmp_path):
+    pixels = draw_pixels(40, 50)
+    png, bmp = (td.load_photo(save(pixels, tmp_path / name)) for name in ("a.png", "b.bmp"))
+    pixels[3, 4, 1] ^= 1
+    assert png.digest == bmp.digest != td.load_photo(save(pixels, tmp_path / "c.png")).digest
 
 
 def fixed(*values):
@@ -198,9 +313,6 @@ def test_a_broken_profile_is_left_out_and_that_is_said(tmp_path, broken):
     pixels, notes = loaded(saved(Image.fromarray(COLOUR), "png", icc_profile=broken)(tmp_path))
     assert np.array_equal(pixels, COLOUR)
     assert "profile" in notes and "\n" not in notes
-
-
-# Paths
 
 
 def run(tool, path):
@@ -281,7 +393,57 @@ def test_a_path_that_leads_to_no_photo_is_refused_in_one_line(tool, tmp_path, ki
     assert {path.name for path in tmp_path.rglob("*")} == before
 
 
-# Rubbish
+def png_header(path, width, height):
+    """A PNG that claims a size and holds no pixels."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+
+def cut(path, format):
+    Image.fromarray(draw_pixels(54, 70)).save(path, format)
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 2])
+
+
+BAD_PHOTOS = {
+    "missing": (lambda path: path.unlink(), ("photo.png", "no photo")),
+    "a folder": (lambda path: path.unlink() or path.mkdir(), ("photo.png",)),
+    "empty": (lambda path: path.write_bytes(b""), ("photo.png", "not a picture")),
+    "text": (lambda path: path.write_text("a brick wall"), ("photo.png", "not a picture")),
+    "gif": (lambda path: Image.fromarray(draw_pixels(54, 70)).save(path, "GIF"), ("photo.png", "PNG", "JPEG")),
+    "truncated png": (lambda path: cut(path, "PNG"), ("photo.png", "cut short")),
+    "truncated jpeg": (lambda path: cut(path, "JPEG"), ("photo.png", "cut short")),
+    "truncated bmp": (lambda path: cut(path, "BMP"), ("photo.png", "cut short")),
+    "truncated webp": (lambda path: cut(path, "WEBP"), ("photo.png",)),
+    "truncated tiff": (lambda path: cut(path, "TIFF"), ("photo.png",)),
+    "no pixels": (lambda path: png_header(path, 54, 70), ("photo.png", "cut short")),
+    "101 megapixels": (lambda path: Image.new("1", (10100, 10000)).save(path), ("100 megapixels",)),
+    "10 gigapixels": (lambda path: png_header(path, 100_000, 100_000), ("100 megapixels",)),
+    "too small": (lambda path: Image.fromarray(draw_pixels(47, 100)).save(path), ("100 x 47", "48 x 48")),
+    "a single colour": (lambda path: Image.new("RGB", (54, 70)).save(path), ("single colour",)),
+    "transparent": (lambda path: Image.new("RGBA", (54, 70)).save(path), ("transparent",)),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_PHOTOS)
+def test_a_bad_photo_is_refused_in_one_line_and_nothing_is_overwritten(tool, tmp_path, kind):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "photo.pt").write_bytes(b"precious")
+    make, words = BAD_PHOTOS[kind]
+    make(tmp_path / "photo.png")
+    before = files_in(tmp_path)
+    assert_refused(tool("photo.png", *tiny()), *words)
+    assert files_in(tmp_path) == before
+
+
+def test_a_bad_photo_given_to_the_script_itself(tmp_path):
+    result = run_script("missing.png", cwd=tmp_path)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1 and "missing.png" in result.stderr
+    assert files_in(tmp_path) == {}
 
 
 def encoded(image, format, **options):

@@ -25,30 +25,27 @@ def bands_of(corner, size, tile):
     return [((y + at, x), (min(step, height - at), width)) for at in range(0, height, step)]
 
 
-def png_writer(path, size, bands, text):
-    """What writes the bands of a picture of a size (h, w) as a PNG file, with its metadata {key: value}."""
-    return WholePng(path, text) if len(bands) == 1 else PngBands(path, size, text)
-
-
-def digest_of(things, arrays):
-    """SHA-256 of all that a texture depends on, hexadecimal: plain values, and tensors or numpy arrays."""
-    digest = hashlib.sha256(repr(things).encode())
-    for array in arrays:
-        array = array.cpu().float().numpy() if isinstance(array, torch.Tensor) else array
-        digest.update(np.ascontiguousarray(array).tobytes())
+def digest_of(things):
+    """SHA-256 of plain values, tensors and numpy arrays, hexadecimal."""
+    digest = hashlib.sha256()
+    for thing in things:
+        thing = thing.cpu().float().numpy() if isinstance(thing, torch.Tensor) else thing
+        digest.update(thing.tobytes() if isinstance(thing, np.ndarray) else repr(thing).encode())
     return digest.hexdigest()
 
 
 class Drawing:
-    """A picture that is being drawn, and the file beside it that says how far it has come.
+    """A picture of a size (h, w) that is drawn in bands to a PNG file at path with metadata {key: value}; and the file
+    beside it that says how far it has come.
 
-    writer: a png.WholePng or png.PngBands; key: digest of all that the picture depends on; of a group of processes all
-    read that file, and the first one writes.
+    made_of: values, tensors and arrays, all that the picture depends on. Of a group of processes all read that file,
+    and the first one writes.
     """
 
-    def __init__(self, writer, key, group=ALONE):
-        self.writer, self.key, self.group = writer, key, group
-        self.path = writer.path.with_name(f".{writer.path.stem}.unfinished.pt")
+    def __init__(self, path, size, bands, text, made_of, group=ALONE):
+        self.writer = WholePng(path, text) if len(bands) == 1 else PngBands(path, size, text)
+        self.count, self.key, self.group = len(bands), digest_of(made_of), group
+        self.path = path.with_name(f".{path.stem}.unfinished.pt")
 
     def resume(self, shape):
         """What a stopped drawing of the same picture left: (number of finished bands, {cell: tile of a shape})."""
@@ -69,11 +66,11 @@ class Drawing:
             state = {"key": self.key, "done": done, "writer": self.writer.state(), "drawn": tiles}
             files.write_atomically(self.path, lambda file: torch.save(state, file))
 
-    def write(self, pixels, done, tiles, last):
-        """Write the next band, uint8 [h, W, 3], and after it how far the drawing has come; nothing after the last."""
+    def write(self, pixels, done, tiles):
+        """Write the next band, uint8 [h, W, 3], and how far the drawing has come with it; nothing after the last."""
         if self.group.rank == 0:
             self.writer.write(pixels)
-        if not last:
+        if done < self.count:
             self.keep(done, tiles)
         elif self.group.rank == 0:
             self.path.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""The constants: overrides, their types and rules, and --help."""
+
+import re
+
+import pytest
+from conftest import SCRIPT, assert_refused, constants_of, files_in, tiny
+
+from texture_tools import constants
+from texture_tools.errors import UserError
+
+REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 50, "BATCH_SIZE": 8, "SCALE": 3, "LAYOUT": "matched",
+            "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}
+
+
+def test_the_constants_are_those_of_the_manual():
+    defaults = vars(constants_of())
+    assert {name: defaults[name] for name in REQUIRED} == REQUIRED
+    assert {"IMAGE", "LEARNING_RATE", "TIMESTEPS", "SAMPLE_STEPS", "NEIGHBOUR_DROPOUT", "VALIDATION"} <= defaults.keys()
+
+
+@pytest.mark.parametrize("word, value", [
+    ("EPOCHS=3", 3), ("LEARNING_RATE=0.001", 0.001), ("NEIGHBOUR_DROPOUT=1", 1.0), ("IMAGE=rock.jpg", "rock.jpg"),
+    ("IMAGE='my rock.jpg'", "my rock.jpg"), ("IMAGE=2024", "2024"), ("IMAGE=a=b.png", "a=b.png"),
+    ("SAMPLER=ddpm", "ddpm"), ("SAMPLER=ddim", "ddim"), ('LAYOUT="rows"', "rows"), ("FRESH=True", True),
+    ("CROP=(1, 2, 30, 40)", (1, 2, 30, 40)), ("CROP=1,2,30,40", (1, 2, 30, 40)),
+    ("CROP=None", None), ("WIDTHS=(8,16)", (8, 16)), ("VALIDATION=2", 2), ("VALIDATION=None", None)])
+def test_an_override_has_the_constant_s_type(word, value):
+    found = getattr(constants_of(word), word.partition("=")[0])
+    assert found == value and type(found) is type(value)
+
+
+def test_overrides_leave_the_other_constants_alone():
+    before, after = vars(constants_of()), vars(constants_of("EPOCHS=3", "SEED=4"))
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"EPOCHS", "SEED"}
+
+
+def test_a_first_argument_is_the_photo():
+    c = constants_of("rock.jpg", "EPOCHS=0")
+    assert (c.IMAGE, c.EPOCHS) == ("rock.jpg", 0)
+
+
+def test_a_first_argument_that_is_an_existing_file_is_the_photo_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "SEED=3.png").touch()
+    assert constants_of("SEED=3.png").IMAGE == "SEED=3.png"
+
+
+@pytest.mark.parametrize("word, nearest", [
+    ("EPOCH=1", "EPOCHS"), ("epochs=1", "EPOCHS"), ("--EPOCHS=1", "EPOCHS"), ("TILESIZE=16", "TILE_SIZE"),
+    ("LEARNING=1", "LEARNING_RATE"), ("SAMPLE_STEP=3", "SAMPLE_STEPS"), ("zzz=1", "")])
+def test_an_unknown_name_is_refused_with_the_nearest(word, nearest):
+    with pytest.raises(UserError, match=re.escape(word)) as refusal:
+        constants_of("EPOCHS=1", word)
+    assert re.search(rf"nearest is {nearest}", str(refusal.value))
+
+
+@pytest.mark.parametrize("word", [
+    "EPOCHS=1.5", "EPOCHS=many", "EPOCHS=True", "EPOCHS=", "FRESH=1", "FRESH=yes", "WIDTHS=8", "WIDTHS=(8,12)",
+    "WIDTHS=()", "CROP=(1,2,3)", "CROP=all", "CROP=(0,0,1.5,2)", "SAMPLER=euler", "LAYOUT=spiral", "LEARNING_RATE=fast",
+    "LEARNING_RATE=-1", "NEIGHBOUR_DROPOUT=2", "EPOCHS=-1", "SEED=-1", "BATCH_SIZE=0", "SCALE=0", "SAMPLES=0",
+    "SAMPLE_STEPS=0", "TIMESTEPS=0", "VALIDATION=1.5", "LEARNING_RATE=nan", "EPOCHS=__import__('os')"])
+def test_a_value_of_the_wrong_type_or_range_is_refused_by_name(word):
+    with pytest.raises(UserError, match=word.partition("=")[0]):
+        constants_of(word)
+
+
+def test_help_prints_every_constant_with_its_comment_and_value(tool):
+    result = tool("--help")
+    assert result.code == 0
+    source = SCRIPT.read_text(encoding="utf-8")
+    for name, value in vars(constants_of()).items():
+        line = next(line for line in result.out.splitlines() if re.match(rf"\s*{name}\b", line))
+        meaning = line.partition(repr(value))[2].strip()
+        assert len(meaning) > 10
+        assert re.search(rf"^ +{name} += .*# {re.escape(meaning)}$", source, re.M)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"TILE_SIZE": 32}, ("TILE_SIZE=16", "70 x 54", "96 x 96")),
+    ({"TILE_SIZE": 20}, ("TILE_SIZE is 20", "halve", "16")),
+    ({"TILE_SIZE": 0}, ("TILE_SIZE is 0",)),
+    ({"WIDTHS": "(8,8,8)"}, ("TILE_SIZE is 16", "32")),
+    ({"VALIDATION": 9}, ("VALIDATION", "at most 2")),
+    ({"VALIDATION": -1}, ("VALIDATION",)),
+    ({"CROP": "(0,0,999,20)"}, ("CROP", "70 x 54")),
+    ({"EPOCH_TILES": 9}, ("EPOCH_TILES is 9", "BATCH_SIZE")),
+    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "STRENGTH", "TIMESTEPS", "15")), ({"STRENGTH": 0.0}, ("STRENGTH", "0")),
+    ({"STRENGTH": 1.5}, ("STRENGTH", "1")),
+    ({"OUTPUT_DIR": "blocked/pictures"}, ("blocked", "OUTPUT_DIR")),
+    ({"CHECKPOINT_DIR": "blocked/models"}, ("blocked", "CHECKPOINT_DIR")),
+    ({"OUTPUT_DIR": "blocked"}, ("blocked",))])
+def test_bad_constants_are_refused_in_one_line_and_nothing_is_overwritten(tool, tmp_path, changes, words):
+    (tmp_path / "blocked").write_text("a file where a folder should be")
+    before = files_in(tmp_path)
+    assert_refused(tool("photo.png", *tiny(**changes)), *words)
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("height, width", [(95, 200), (150, 100), (64, 48)])
+def test_the_tile_size_named_for_a_small_photo_is_the_largest_that_fits(height, width):
+    with pytest.raises(UserError, match=f"{width} x {height}.*TILE_SIZE") as refusal:
+        constants.check_sizes(height, width, 128, 16)
+    named = int(str(refusal.value).split("TILE_SIZE=")[1].split()[0])
+    constants.check_sizes(height, width, named, 16)
+    with pytest.raises(UserError):
+        constants.check_sizes(height, width, named + 16, 16)
+
+
+@pytest.mark.parametrize("tile", [0, 1, 20, 100, -16])
+def test_a_tile_that_cannot_be_halved_is_refused_with_one_that_can(tile):
+    with pytest.raises(UserError, match="halve") as refusal:
+        constants.check_sizes(1000, 1000, tile, 16)
+    constants.check_sizes(1000, 1000, int(str(refusal.value).split("such as ")[1].split()[0]), 16)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"OUTPUT_SIZE": "(100,0)"}, "OUTPUT_SIZE"), ({"OUTPUT_SIZE": "(100,)"}, "OUTPUT_SIZE"),
+    ({"OUTPUT_SIZE": "(1.5,3)"}, "OUTPUT_SIZE"), ({"OUTPUT_SIZE": "large"}, "OUTPUT_SIZE"),
+    ({"TILEABLE": "z"}, "TILEABLE"), ({"TILEABLE": "x", "OUTPUT_SIZE": "(30,30)"}, "smallest is 40"),
+    ({"REGION": "(0,0,300,10)"}, "210 x 162"), ({"REGION": "(0,0,0,10)"}, "REGION"),
+    ({"REGION": "(-1,0,10,10)"}, "REGION"), ({"AUGMENT": "all"}, "AUGMENT"),
+    ({"LAYOUT": "rows", "TILEABLE": "x"}, "LAYOUT"), ({"LAYOUT": "rows", "REDRAW_ORIGINALS": True}, "LAYOUT")])
+def test_bad_values_get_one_sentence_before_anything_is_drawn(drawing, changes, words):
+    result = drawing(**changes)
+    assert result.code == 2 and words in result.err and len(result.err.strip().splitlines()) == 1
