@@ -35,6 +35,12 @@ def test_overrides_leave_the_other_constants_alone():
     assert changed == {"EPOCHS", "SEED"}
 
 
+def test_an_old_name_still_works():
+    assert constants_of("START=0.5").STRENGTH == 0.5
+    with pytest.raises(UserError, match="STRENGTH=much is not possible"):
+        constants_of("START=much")
+
+
 def test_a_first_argument_is_the_photo():
     c = constants_of("rock.jpg", "EPOCHS=0")
     assert (c.IMAGE, c.EPOCHS) == ("rock.jpg", 0)
