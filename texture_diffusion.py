@@ -50,7 +50,6 @@ import functools
 import hashlib
 import math
 import platform
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -1324,7 +1323,7 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         rows, columns = (side // c.TILE_SIZE for side in photo.x.shape[1:])
         c.VALIDATION = int(rows * columns >= 16)
     dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT)
-    source, state = find_state(photo, c, checkpoint, group)
+    source, state = checkpoints.find_state(checkpoint, photo, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
     net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device)
     net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
     trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
@@ -1335,36 +1334,6 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         except ValueError as error:
             raise RunError(f"{printable(source)} cannot be used: {error}") from None
     return trainer
-
-
-def find_state(photo, c, checkpoint, group):
-    """The path and the state of the checkpoint to go on from, {} if there is none; says what differs from it."""
-    if c.FRESH and group.rank == 0 and checkpoints.exists(checkpoint):
-        aside = checkpoints.put_aside(checkpoint, photos.find_photo(c.IMAGE, HERE))
-        group.say(f"note: {printable(checkpoint)} was put aside as {printable(aside)}")
-    group.barrier()
-    source = checkpoint
-    if not checkpoints.exists(checkpoint):
-        if c.EPOCHS > 0:
-            return checkpoint, {}
-        source = shipped_weights(photo, c.IMAGE, checkpoint)
-    state = checkpoints.load(source)
-    goes_on = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
-    for note in checkpoints.check_fit(source, state, photo, vars(c), NETWORK_CONSTANTS, TRAINING_CONSTANTS, goes_on):
-        group.say(f"note: {note}")
-    if goes_on and "net" not in state:
-        raise UserError(f"{printable(source)} can draw but not be trained further; start anew with FRESH=True, "
-                        "which puts it aside")
-    return source, state
-
-
-def shipped_weights(photo, image, checkpoint):
-    """The path of the weights that come with the script, if there are any for this very photo; else UserError."""
-    shipped = HERE / "checkpoints" / f"{photo.name}.shipped.pt"
-    if not shipped.exists() or checkpoints.load(shipped)["digest"] != photo.digest:
-        raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
-                        f"python texture_diffusion.py {shlex.quote(f'IMAGE={image}')} EPOCHS=50")
-    return shipped
 
 
 def grid_of(photo, c):
@@ -1388,7 +1357,8 @@ def announce(photo, trainer, c):
     for note in photo.notes:
         say(f"note: {note}")
     _, (height, width) = window_of(grid, c.REGION)
-    files.check_room(c.OUTPUT_DIR, 3.01 * height * width + 1e6, f"a texture of {width} x {height} pixels")
+    most = 3.01 * height * width + 1e6  # bytes of a PNG whose rows do not pack
+    files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
     say(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
         f"{str(net.precision).removeprefix('torch.')}")

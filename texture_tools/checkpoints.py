@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import shlex
 import sys
 import warnings
 import zipfile
@@ -13,6 +14,7 @@ import torch
 
 from . import __version__, files
 from .errors import RunError, UserError, first_line, printable
+from .photos import find_photo
 
 PROGRAM = "texture_diffusion"  # who wrote a file: a part of the format
 FORMAT = 1  # of those that are promised to be read for ever
@@ -196,6 +198,40 @@ def check_values(state):
     if not state["start"] <= state["step"] <= state["end"]:
         raise ValueError("its steps are not in order")
     return state
+
+
+def find_state(checkpoint, photo, c, network, training, home, group):
+    """The path and the state of the checkpoint to go on from, {} if there is none; says what differs from it.
+
+    network, training: as in check_fit; home: the script's folder, where shipped weights and the photo may lie. FRESH
+    puts the checkpoint aside first, which the other processes of a group wait for.
+    """
+    if c.FRESH and group.rank == 0 and exists(checkpoint):
+        aside = put_aside(checkpoint, find_photo(c.IMAGE, home))
+        group.say(f"note: {printable(checkpoint)} was put aside as {printable(aside)}")
+    group.barrier()
+    source = checkpoint
+    if not exists(checkpoint):
+        if c.EPOCHS > 0:
+            return checkpoint, {}
+        source = shipped_weights(photo, c.IMAGE, checkpoint, home)
+    state = load(source)
+    goes_on = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
+    for note in check_fit(source, state, photo, vars(c), network, training, goes_on):
+        group.say(f"note: {note}")
+    if goes_on and "net" not in state:
+        raise UserError(f"{printable(source)} can draw but not be trained further; start anew with FRESH=True, "
+                        "which puts it aside")
+    return source, state
+
+
+def shipped_weights(photo, image, checkpoint, home):
+    """The path of the weights that come with the script, if there are any for this very photo; else UserError."""
+    shipped = home / "checkpoints" / f"{photo.name}.shipped.pt"
+    if not shipped.exists() or load(shipped)["digest"] != photo.digest:
+        raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
+                        f"python {PROGRAM}.py {shlex.quote(f'IMAGE={image}')} EPOCHS=50")
+    return shipped
 
 
 def check_fit(path, state, photo, constants, network, training, goes_on):
