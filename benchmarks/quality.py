@@ -43,6 +43,8 @@ from texture_tools.errors import RunError, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = "texture_diffusion.py"
+TOOL = (SCRIPT, "texture_tools")
+SCORES = ("benchmarks/scores.py", "texture_tools/measures.py")
 PEERS = {"stacked": "ordered", "lucidrains": "matched", "quilting": None}  # LAYOUT; None: lays out nothing
 SYSTEMS = ("ours", "rows", *PEERS)
 MAX_SIDE = 640  # of the exemplars, px
@@ -118,7 +120,7 @@ def commit_of(*paths):
 def folder_of(bench, job):
     """The folder of a job in the cache: it is another one for every commit that changed what makes the texture."""
     peer = [f"benchmarks/peers/{name}.py" for name in ("__init__", job.system)]
-    makers = [SCRIPT, *peer] if job.system in PEERS else [SCRIPT]
+    makers = [*TOOL, *peer] if job.system in PEERS else TOOL
     exemplar = f"{job.exemplar.name}-{job.exemplar.digest}"
     return bench.cache / commit_of(*makers) / exemplar / f"{job.system}-seed{job.seed}"
 
@@ -248,7 +250,7 @@ def score_job(bench, job, photo, real):
         pixels = np.asarray(Image.open(folder / "texture.png").convert("RGB"))
         return scores.score(pixels, layout_of(photo, kind, tile, job.seed), tile, real)
 
-    return {**made, **cached(folder / f"scores-{commit_of('benchmarks/scores.py')}.json", work)}
+    return {**made, **cached(folder / f"scores-{commit_of(*SCORES)}.json", work)}
 
 
 def bounds_of(bench, exemplar, photo, real):
@@ -265,7 +267,7 @@ def bounds_of(bench, exemplar, photo, real):
         return {**found, "true floor": more()} if exemplar.name == "stones" else found
 
     name = f"{exemplar.name}-{exemplar.digest}.json"
-    return cached(bench.cache / f"bounds-{commit_of('benchmarks/scores.py')}" / name, work)
+    return cached(bench.cache / f"bounds-{commit_of(*SCORES)}" / name, work)
 
 
 def mean_of(rows):
@@ -387,8 +389,8 @@ def markdown(table):
 def write_results(path, tables, sheets):
     """RESULTS.md: tables, exemplar -> label -> scores; sheets, exemplar -> path from the file's folder."""
     text = [f"# Results\n\nWritten by `python -m benchmarks.quality`; what the scores mean is in "
-            f"[scores.py](scores.py). Commit of the tool: {commit_of(SCRIPT)}; of the scores: "
-            f"{commit_of('benchmarks/scores.py')}. Machine: {benchmarks.machine()}. Floor: the photo against itself; "
+            f"[scores.py](scores.py). Commit of the tool: {commit_of(*TOOL)}; of the scores: "
+            f"{commit_of(*SCORES)}. Machine: {benchmarks.machine()}. Floor: the photo against itself; "
             "true floor: more of the same texture from its generator; ceiling: the photo with its pixels shuffled. "
             "Peers trained as long as ours, seed 0."]
     text += [f"## {name}\n\n{markdown(table)}\n\n![{name}: exemplar and a part of each texture]({sheets[name]})"

@@ -1,5 +1,7 @@
 """What the benchmark's scores promise: near the floor on more of the same texture, far from it on anything else."""
 
+import functools
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -223,9 +225,25 @@ def test_what_an_earlier_run_made_is_shown_again(tmp_path):
     assert set(quality.jobs_of(bench, exemplar, ["ours"], 1)) == {quality.Job(exemplar, "ours", 0), *earlier}
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the repository, not a copy of its files")
 def test_a_commit_is_that_of_the_files_alone():
     assert quality.commit_of("LICENSE") != "no-commit"
     assert quality.commit_of("no such file") == "no-commit"
+
+
+def test_a_change_of_a_room_is_a_change_of_the_tool(tmp_path, monkeypatch):
+    """Textures of another commit are not taken from the cache."""
+    for name in quality.TOOL:
+        (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).touch()
+    (tmp_path / "texture_tools" / "png.py").touch()
+    run = functools.partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    run(["git", "init"])
+    run(["git", "add", "."])
+    run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "first"])
+    monkeypatch.setattr(quality, "ROOT", tmp_path)
+    before = quality.commit_of(*quality.TOOL)
+    (tmp_path / "texture_tools" / "png.py").write_text("changed")
+    assert quality.commit_of(*quality.TOOL) != before != "no-commit"
 
 
 def test_seconds_of_a_training_that_went_on_are_all_of_it():

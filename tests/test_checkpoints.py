@@ -72,6 +72,9 @@ def previous_of(path):
     return checkpoints.generations(path)[1]
 
 
+# What is written
+
+
 def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path, photo):
     saved = {**MADE_OF, **trained(photo).state()}
     checkpoints.save(tmp_path / "model.pt", saved)
@@ -272,6 +275,9 @@ def test_writes_that_fail_at_random_never_cost_the_checkpoint(tmp_path):
     assert outcomes["saved"] > 0 and outcomes["refused"] > 0, outcomes
 
 
+# What is damaged
+
+
 def zipped(path, compression=zipfile.ZIP_STORED, **members):
     with zipfile.ZipFile(path, "w", compression) as file:
         for name, content in members.items():
@@ -447,6 +453,9 @@ def near_an_end(length, random_):
     return random_.choice((place, length - 4 - place))
 
 
+# What is malicious
+
+
 class Trap:
     """Unpickled, it creates a file."""
 
@@ -557,6 +566,9 @@ def test_no_code_is_ever_loaded():
                     assert all(ast.unparse(word.value) == "False" for word in node.keywords
                                if word.arg == "allow_pickle"), (path, node.lineno)
     assert checked >= 1
+
+
+# What it says of itself
 
 
 def test_a_checkpoint_says_what_it_is(tool, tmp_path):

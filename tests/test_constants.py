@@ -82,6 +82,9 @@ def test_help_prints_every_constant_with_its_comment_and_value(tool):
         assert re.search(rf"^ +{name} += .*# {re.escape(meaning)}$", source, re.M)
 
 
+# Values that cannot be used
+
+
 @pytest.mark.parametrize("changes, words", [
     ({"TILE_SIZE": 32}, ("TILE_SIZE=16", "70 x 54", "96 x 96")),
     ({"TILE_SIZE": 20}, ("TILE_SIZE is 20", "halve", "16")),

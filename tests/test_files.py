@@ -164,6 +164,9 @@ def test_a_disk_too_small_is_named_before_anything_is_done(drawing, monkeypatch)
     assert result.code == 2 and "3.23 GB" in result.err and "2.00 GB" in result.err and "training" not in result.err
 
 
+# Two runs at a time
+
+
 def test_a_second_run_on_the_same_photo_says_so_and_stops(trained, tmp_path):
     before = files_in(tmp_path)
     with files.locked(tmp_path / "checkpoints" / ".photo.lock", "photo"):
@@ -205,6 +208,9 @@ def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment()).returncode == -9
     with files.locked(tmp_path / "lock", "photo"):
         assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
+
+
+# The user's files
 
 
 def outputs(tmp_path):

@@ -29,6 +29,8 @@ from PIL import Image
 
 import texture_diffusion as td
 
+# Whole runs
+
 
 def test_a_run_succeeds_and_ends_with_its_figures(finished):
     assert finished.result.returncode == 0, finished.result.stderr
@@ -226,6 +228,9 @@ def test_a_step_that_was_left_out_is_counted_and_said(trained, tmp_path, monkeyp
     assert checkpoint_in(tmp_path)["skipped"] == 1
 
 
+# Import
+
+
 def test_importing_the_script_does_nothing(tmp_path):
     code = "import sys; sys.argv = ['x', 'NONSENSE=1']; import texture_diffusion as td; assert callable(td.main)"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)),
@@ -245,6 +250,9 @@ def test_a_broken_torchvision_is_one_sentence_that_says_what_to_install(tmp_path
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1 and "pip install" in result.stderr
     assert all(word in result.stderr for word in words)
+
+
+# The shipped model
 
 
 @pytest.fixture

@@ -26,9 +26,12 @@ HOLE = np.zeros((HEIGHT, WIDTH), bool)
 HOLE[:10] = True
 
 
-def loaded(path):
+# Modes: what is written -> (how it is written, its pixels, the largest error in levels, a word of the notes)
+
+
+def loaded(path, **options):
     """The pixels of a photo, uint8 [H, W, 3], and its notes on one line."""
-    photo = td.load_photo(path)
+    photo = td.load_photo(path, **options)
     return photo.pixels(photo.x), " ".join(photo.notes)
 
 
@@ -125,6 +128,9 @@ def test_a_photo_of_every_mode_has_its_values(tmp_path, mode):
     assert word in notes and bool(word) == bool(notes), notes
 
 
+# Orientation, depth, size, light
+
+
 ORIENTATIONS = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lambda x: x.swapaxes(0, 1),
                 6: lambda x: np.rot90(x, -1), 7: lambda x: np.rot90(x, 2).swapaxes(0, 1), 8: np.rot90}
 
@@ -137,11 +143,6 @@ def test_every_orientation_of_a_camera_is_turned_upright(tmp_path, orientation, 
     options = {"lossless": True} if suffix == "webp" else {}
     path = saved(Image.fromarray(COLOUR), suffix, exif=exif, **options)(tmp_path)
     assert np.array_equal(loaded(path)[0], ORIENTATIONS[orientation](COLOUR))
-
-
-def loaded_pixels(path, **options):
-    photo = td.load_photo(path, **options)
-    return photo.pixels(photo.x)
 
 
 def save(image, path, **options):
@@ -159,7 +160,7 @@ def with_alpha(pixels, hole):
 @pytest.mark.parametrize("suffix, options", [("png", {}), ("bmp", {}), ("tiff", {}), ("webp", {"lossless": True})])
 def test_lossless_formats_give_their_pixels_back(tmp_path, suffix, options):
     pixels = draw_pixels(40, 50)
-    assert np.array_equal(loaded_pixels(save(pixels, tmp_path / f"photo.{suffix}", **options)), pixels)
+    assert np.array_equal(loaded(save(pixels, tmp_path / f"photo.{suffix}", **options))[0], pixels)
 
 
 @pytest.mark.parametrize("equal_channels", [False, True])
@@ -195,7 +196,7 @@ def test_a_transparent_colour_is_not_shown(tmp_path, mode):
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
 def test_a_16_bit_ramp_stays_a_ramp(tmp_path, suffix):
     ramp = np.tile(np.linspace(0, 65535, 512).astype(np.uint16), (40, 1))
-    line = loaded_pixels(save(ramp, tmp_path / f"ramp.{suffix}"))[0, :, 0].astype(int)
+    line = loaded(save(ramp, tmp_path / f"ramp.{suffix}"))[0][0, :, 0].astype(int)
     assert np.abs(line - np.linspace(0, 255, 512)).max() <= 1
 
 
@@ -215,7 +216,7 @@ def test_a_photo_within_the_limit_is_left_alone(tmp_path):
 def test_crop_selects_a_part(tmp_path):
     pixels = draw_pixels(40, 50)
     path = save(pixels, tmp_path / "photo.png")
-    assert np.array_equal(loaded_pixels(path, crop=(7, 3, 30, 20)), pixels[3:23, 7:37])
+    assert np.array_equal(loaded(path, crop=(7, 3, 30, 20))[0], pixels[3:23, 7:37])
 
 
 @pytest.mark.parametrize("crop", [(-1, 0, 10, 10), (0, 0, 51, 10), (0, 35, 10, 6), (0, 0, 0, 5)])
@@ -257,6 +258,9 @@ def test_the_digest_stands_for_the_pixels(tmp_path):
     png, bmp = (td.load_photo(save(pixels, tmp_path / name)) for name in ("a.png", "b.bmp"))
     pixels[3, 4, 1] ^= 1
     assert png.digest == bmp.digest != td.load_photo(save(pixels, tmp_path / "c.png")).digest
+
+
+# Colour profiles
 
 
 def fixed(*values):
@@ -313,6 +317,9 @@ def test_a_broken_profile_is_left_out_and_that_is_said(tmp_path, broken):
     pixels, notes = loaded(saved(Image.fromarray(COLOUR), "png", icc_profile=broken)(tmp_path))
     assert np.array_equal(pixels, COLOUR)
     assert "profile" in notes and "\n" not in notes
+
+
+# Paths
 
 
 def run(tool, path):
@@ -393,6 +400,9 @@ def test_a_path_that_leads_to_no_photo_is_refused_in_one_line(tool, tmp_path, ki
     assert {path.name for path in tmp_path.rglob("*")} == before
 
 
+# Files that are no photo
+
+
 def png_header(path, width, height):
     """A PNG that claims a size and holds no pixels."""
     def chunk(kind, data):
@@ -444,6 +454,9 @@ def test_a_bad_photo_given_to_the_script_itself(tmp_path):
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1 and "missing.png" in result.stderr
     assert files_in(tmp_path) == {}
+
+
+# Rubbish
 
 
 def encoded(image, format, **options):

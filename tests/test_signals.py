@@ -45,6 +45,9 @@ def test_a_second_interrupt_stops_at_once():
         signal.signal(signal.SIGINT, before)
 
 
+# Whole runs
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_packages_are_imported_ends_the_run_without_a_traceback(tmp_path, number, code):
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
