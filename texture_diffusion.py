@@ -882,7 +882,9 @@ def measure_speed(trainer):
         with torch.inference_mode():
             twin.loss(twin.net, generator)
 
-    return tuple(min(devices.timed(work) for _ in range(2)) for work in (twin.train_step, draw))
+    seconds = [min(devices.timed(work) for _ in range(2)) for work in (twin.train_step, draw)]
+    twin.objective = None  # the two hold each other, and the copy of the network with them
+    return seconds
 
 
 def train(trainer, epochs, epoch_steps, stop, save, report):
