@@ -1073,8 +1073,8 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False):
         return rows_layout(photo, grid)
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
     offsets = [grid_offsets(side, grid.tile) for side in photo.x.shape[1:]]
-    along_x = matching.extend_photo(photo.x.cpu(), grid.tile, offsets)
-    extended = tuple(oriented(along_x, *orientation).contiguous() for orientation in AUGMENTS[augment])
+    upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets)
+    extended = tuple(oriented(upright, *orientation).contiguous() for orientation in AUGMENTS[augment])
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     if kind == "matched":
         places = matching.match_tiles(extended, grid, black, rng)
@@ -1085,7 +1085,8 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False):
     source, orientation = np.full((*grid.shape(), 2), -1), np.zeros(grid.shape(), int)
     for cell, (number, *offset) in zip(black, places):
         source[cell], orientation[cell] = offset, number
-    passes = [cells for colour in ([white, black] if redraw else [white]) for cells in passes_of(colour, grid)]
+    colours = [white, black] if redraw else [white]
+    passes = [cells for colour in colours for cells in passes_of(colour, grid)]
     return Layout(grid, source, passes, extended, orientation)
 
 
