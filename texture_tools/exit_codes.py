@@ -11,7 +11,8 @@ from .signals import StopAtOnce
 
 def run(main):
     """Call main() and return the exit code: 0, 2 for the user's mistake, 1 for a failed run, 128 + n for signal n."""
-    name = Path(inspect.getfile(main)).stem
+    path = Path(inspect.getfile(main))
+    name = path.stem if path.stem != "__main__" else path.parent.name  # a package's, run by python -m
     try:
         with StopAtOnce():
             main()

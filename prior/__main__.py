@@ -1,0 +1,113 @@
+"""A network that has seen many materials, as a beginning for one of its own.
+
+    python -m prior sheet                    draw an example of every kind: docs/materials.jpg
+    python -m prior train                    learn from drawn materials alone
+    python -m prior train PHOTOS=folder      and from crops of the photos in a folder, in turn
+
+Training takes hours, can be stopped with Ctrl-C, and goes on by the same command; the state is in OUTPUT.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+import texture_diffusion as td
+from texture_tools import checkpoints, constants, devices, exit_codes, files
+from texture_tools.errors import UserError
+from texture_tools.signals import StopSignals
+
+from .endless import SIDE, EndlessDataset, read_photos
+from .kinds import KINDS
+from .photograph import draw
+
+SHEET = Path(__file__).resolve().parent.parent / "docs" / "materials.jpg"
+SHOWN, COLUMNS, LABEL = 160, 9, 14  # of the sheet, pixels and pictures
+DROPOUT = 0.4  # of neighbours, as in the tool
+
+
+def sheet(path=SHEET, seed=0):
+    """A contact sheet of all kinds, each at half its size under its name."""
+    rows = -(-len(KINDS) // COLUMNS)
+    page = Image.new("RGB", (COLUMNS * SHOWN, rows * (SHOWN + LABEL)), "white")
+    pen = ImageDraw.Draw(page)
+    for k, name in enumerate(KINDS):
+        x, y = k % COLUMNS * SHOWN, k // COLUMNS * (SHOWN + LABEL)
+        pixels = draw(name, np.random.default_rng((seed, k)), SIDE)
+        page.paste(Image.fromarray(pixels).resize((SHOWN, SHOWN), Image.LANCZOS), (x, y + LABEL))
+        pen.text((x + 2, y + 1), name.replace("_", " "), fill="black")
+    files.write_atomically(path, lambda file: page.save(file, format="JPEG", quality=88))
+    print(f"output: {path}")
+
+
+def train(argv):
+    """Learn from materials without end; argv: overrides such as PHOTOS=folder."""
+    # fmt: off
+    PHOTOS        = ""                           # folder of photos to learn from as well; "": none
+    OUTPUT        = "checkpoints/prior_state.pt" # what is needed to go on
+    TILES         = 500_000                      # tiles to be seen in all: the schedule's length
+    SAVE_EVERY    = 2_000                        # tiles between checkpoints
+    TILE_SIZE     = 128                          # as in the tool, like the four below
+    WIDTHS        = (64, 128, 256)               # channels of the network
+    TIMESTEPS     = 1000                         # length of the diffusion chain
+    BATCH_SIZE    = 8                            # tiles in one step, all of one material
+    LEARNING_RATE = 1.2e-3                       # peak, after the warm-up
+    SEED          = 0                            # other materials in another order
+    # fmt: on
+    c = constants.settings(train, locals(), argv)
+    output = Path(c.OUTPUT)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    trainer, made_of = prepare(c, output)
+    epoch_steps = max(1, c.SAVE_EVERY // c.BATCH_SIZE)
+
+    def save():
+        checkpoints.save(output, {**made_of, **trainer.state()})
+
+    with StopSignals() as stop:
+        td.train(trainer, -(-c.TILES // (epoch_steps * c.BATCH_SIZE)), epoch_steps, stop, save, lambda epoch: save())
+    print(f"output: {output}\ntiles: {trainer.step * c.BATCH_SIZE}")
+
+
+def prepare(c, output):
+    """A td.Trainer on materials without end, new or as the state at output left it, and what it is made of."""
+    pictures, device = read_photos(c.PHOTOS) if c.PHOTOS else [], devices.pick_device()
+    data = EndlessDataset(c.TILE_SIZE, pictures, seed=c.SEED)
+    digest = td.normalise(np.concatenate([part.reshape(-1, 1, 3) for part in pictures]), "photos").digest \
+        if pictures else "0" * 64
+    made_of = {"digest": digest, "constants": {name: getattr(c, name) for name in (
+        "TILES", "SAVE_EVERY", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
+    first = td.normalise(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first")
+    net = td.build_net(first, c.TILE_SIZE, c.WIDTHS, c.SEED, device)
+    state = checkpoints.load(output) if checkpoints.exists(output) else {}
+    wrong = checkpoints.differences(state.get("constants", made_of["constants"]), made_of["constants"],
+                                    made_of["constants"])
+    if wrong or state and state["digest"] != digest:
+        raise UserError(f"{output} was made otherwise: {'; '.join(wrong) or 'the photos differ'}. Set it back, or "
+                        "choose another OUTPUT")
+    net.precision = devices.pick_precision(device, state.get("precision"))
+    alphas_cumprod = td.cosine_schedule(c.TIMESTEPS).to(device)
+    trainer = td.Trainer(net, data, alphas_cumprod, c.BATCH_SIZE, c.LEARNING_RATE, DROPOUT, c.SEED)
+    if state:
+        trainer.load(state)
+    data.nets, data.step = [trainer.net, trainer.ema], trainer.step
+    return trainer, made_of
+
+
+def main():
+    """The command line."""
+    command, *argv = sys.argv[1:] or ["--help"]
+    if command == "sheet" and not argv:
+        sheet()
+    elif command == "train":
+        train(argv)
+    else:
+        print(__doc__)
+        if command != "--help":
+            raise UserError(f"{' '.join([command, *argv])} is not understood; the commands are sheet and train")
+
+
+if __name__ == "__main__":
+    torch.set_float32_matmul_precision("high")
+    sys.exit(exit_codes.run(main))

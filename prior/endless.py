@@ -1,0 +1,95 @@
+"""Materials without end as a dataset for the tool's trainer: drawn ones and crops of photos in turn."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import texture_diffusion as td
+from texture_tools import photos
+from texture_tools.errors import UserError
+
+from .kinds import KINDS
+from .photograph import draw
+
+SIDE = 320  # of a material, pixels
+FLATTEST = 3.0  # levels: a material of less contrast teaches nothing
+
+
+def read_photos(folder):
+    """The pictures of a folder, uint8 [H, W, 3]; UserError if there are none of SIDE pixels or more."""
+    found = []
+    for path in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []:
+        try:
+            found.append(np.asarray(photos.open_image(path)[0].convert("RGB")))
+        except UserError:
+            continue  # a README, for instance
+    large = [picture for picture in found if min(picture.shape[:2]) >= SIDE]
+    if not large:
+        raise UserError(f"{folder} holds no picture of {SIDE} x {SIDE} pixels or more; {len(found)} are smaller")
+    return large
+
+
+def crop(picture, rng):
+    """A part of a photo at a scale at random, uint8 [SIDE, SIDE, 3]."""
+    side = int(rng.integers(SIDE, min(min(picture.shape[:2]), 3 * SIDE) + 1))
+    y, x = (rng.integers(length - side + 1) for length in picture.shape[:2])
+    part = Image.fromarray(picture[y:y + side, x:x + side])
+    return np.asarray(part.resize((SIDE, SIDE), Image.LANCZOS))
+
+
+def material(number, pictures, seed=0):
+    """The material of a number, uint8 [SIDE, SIDE, 3]: always the same one; every second is from a photo, if any."""
+    for attempt in range(100):
+        rng = np.random.default_rng((seed, number, attempt))
+        if pictures and number % 2:
+            pixels = crop(pictures[rng.integers(len(pictures))], rng)
+        else:
+            pixels = draw(list(KINDS)[rng.integers(len(KINDS))], rng, SIDE)
+        if pixels.std((0, 1)).max() >= FLATTEST:
+            return pixels
+    raise UserError(f"100 attempts at material {number} gave one colour")
+
+
+class EndlessDataset:
+    """What td.Trainer needs of a dataset. A batch is of one material; a pool of them moves on with the steps, so that a
+    training that goes on sees what an unbroken one would have seen.
+
+    nets: whose band powers (signal) become those of the material that a batch is of.
+    """
+
+    halo = td.HALO
+    validation = 0
+
+    def __init__(self, tile, pictures=(), pool=128, every=8, seed=0):
+        self.tile, self.pictures, self.pool, self.every, self.seed = tile, list(pictures), pool, every, seed
+        self.nets, self.step, self.known = [], 0, {}
+
+    def part(self, number):
+        """The td.NeighbourDataset of a material and its band powers."""
+        if number not in self.known:
+            photo = td.normalise(material(number, self.pictures, self.seed), f"material {number}")
+            x = photo.x.expand(3, -1, -1)  # a grey one, too
+            data = td.NeighbourDataset(photo._replace(x=x), self.tile, augment="rotations")
+            self.known[number] = data, td.band_powers(x)
+            if len(self.known) > self.pool:
+                del self.known[min(self.known)]
+        return self.known[number]
+
+    def batch(self, count, share, generator):
+        """A batch as of td.NeighbourDataset, of a material that the generator takes from the pool."""
+        place = int(torch.randint(self.pool, (1,), generator=generator, device=generator.device))
+        number = self.step // self.every + place
+        data, powers = self.part(number)
+        for net in self.nets:
+            net.signal.copy_(powers)
+        self.step += 1
+        return data.batch(count, share, generator)
+
+    def tiles_of(self, windows):
+        return td.crop_middle(windows, self.tile)
+
+    def validation_offsets(self):
+        """No tile is held out: a prior is judged by photos that it never sees."""
+        return torch.empty(0, 2)
