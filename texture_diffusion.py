@@ -689,6 +689,7 @@ GRADIENT_CLIP = 1.0
 WEIGHT_DECAY = 0.01
 MOST_SKIPPED = 10  # steps in a row whose loss is not finite
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
+CHANNEL_LAYERS = ("stem.weight", "head_in.weight", "filters.weight", "head_out.weight", "head_out.bias")
 
 
 def loss_weight(t, alphas_cumprod):
@@ -749,6 +750,7 @@ class Trainer:
         self.losses = []  # of the steps since the last entry
         self.skipped = self.in_a_row = 0  # steps whose loss was not finite: all, and those just now
         self.reported = 0  # the last step after which report() was called
+        self.prior = ""  # SHA-256 of the file of weights that the training began from
 
     def loss(self, net, generator):
         """The weighted x0 loss of one random batch, a scalar tensor; each process takes its share of the batch."""
@@ -853,7 +855,8 @@ class Trainer:
         return {"net": self.net.state_dict(), "ema": self.ema.state_dict(), "step": self.step, "start": self.start,
                 "opts": [opt.state_dict()["state"] for opt in self.opts], "end": self.end, "seed": self.seed,
                 "curve": self.curve, "losses": self.losses, "skipped": self.skipped, "in_a_row": self.in_a_row,
-                "reported": self.reported, "precision": str(self.net.precision).removeprefix("torch.")}
+                "reported": self.reported, "precision": str(self.net.precision).removeprefix("torch."),
+                "prior": self.prior}
 
     def load(self, state):
         """Take over a state; one with EMA weights only (a shipped model) can draw but not go on training. ValueError if
@@ -869,7 +872,20 @@ class Trainer:
         self.step, self.start, self.end = state["step"], state["start"], state["end"]
         self.seed, self.curve, self.losses = state["seed"], list(state["curve"]), list(state["losses"])
         self.skipped, self.in_a_row = state.get("skipped", 0), state.get("in_a_row", 0)
-        self.reported = state.get("reported", self.step)
+        self.reported, self.prior = state.get("reported", self.step), state.get("prior", "")
+
+    def begin_from(self, weights, digest):
+        """Take over a prior's weights {name: tensor} before the first step, but for the photo's own band powers, and
+        for CHANNEL_LAYERS if it has another number of channels. ValueError if others do not fit."""
+        own = self.net.state_dict()
+        fitting = {name: weight for name, weight in weights.items()
+                   if name != "signal" and name in own and weight.shape == own[name].shape}
+        missing = own.keys() - fitting.keys() - {"signal", *CHANNEL_LAYERS}
+        if missing:
+            raise ValueError(f"its weights do not fit the network ({min(missing)})")
+        for net in (self.net, self.ema):
+            net.load_state_dict(fitting, strict=False)
+        self.prior = digest
 
 
 def measure_speed(trainer):
@@ -1272,6 +1288,7 @@ def main(argv=None):
     CROP              = None                  # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                  # a larger photo is shrunk to this longer side, pixels
     TILE_SIZE         = 128                   # side of a tile, pixels, a multiple of 32; the photo holds 3 x 3 or more
+    PRIOR             = None                  # weights to begin from, of python -m prior; None: from nothing
     VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
     EPOCHS            = 50                    # training length; 0: only draw, with the model trained before
     EPOCH_TILES       = 176                   # tiles seen in one epoch
@@ -1301,7 +1318,7 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        photo = load_photo(photos.find_photo(c.IMAGE, HERE), c.CROP, c.MAX_SIDE)
+        photo = load_photo(files.find_file(c.IMAGE, HERE), c.CROP, c.MAX_SIDE)
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
@@ -1331,11 +1348,14 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
     trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                       c.NEIGHBOUR_DROPOUT, c.SEED, group)
-    if state:
-        try:
+    try:
+        if state:
             trainer.load(state)
-        except ValueError as error:
-            raise RunError(f"{printable(source)} cannot be used: {error}") from None
+        elif c.PRIOR is not None:
+            source = files.find_file(c.PRIOR, HERE)
+            trainer.begin_from(*checkpoints.load_prior(source, c.WIDTHS))
+    except ValueError as error:
+        raise RunError(f"{printable(source)} cannot be used: {error}") from None
     return trainer
 
 

@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import benchmarks
 import texture_diffusion as td
 from benchmarks import peers
-from texture_tools import devices, photos, seeds
+from texture_tools import devices, files, seeds
 from texture_tools.errors import RunError, UserError
 
 HERE = Path(__file__).resolve().parent
@@ -62,7 +62,7 @@ def constants(quick):
 
 def ours(c, precision, quick):
     """The tool as main() sets it up, on its default photo; precision None lets it choose, as main() does."""
-    photo = td.load_photo(photos.find_photo(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
+    photo = td.load_photo(files.find_file(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
     trainer = td.prepare_trainer(photo, c, Path("no checkpoint"))
     trainer.plan(1000)
     if precision is not None:

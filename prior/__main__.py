@@ -3,6 +3,7 @@
     python -m prior sheet                    draw an example of every kind: docs/materials.jpg
     python -m prior train                    learn from drawn materials alone
     python -m prior train PHOTOS=folder      and from crops of the photos in a folder, in turn
+    python -m prior export                   the averaged weights alone: checkpoints/prior.pt, for PRIOR
 
 Training takes hours, can be stopped with Ctrl-C, and goes on by the same command; the state is in OUTPUT.
 """
@@ -70,6 +71,22 @@ def train(argv):
     print(f"output: {output}\ntiles: {trainer.step * c.BATCH_SIZE}")
 
 
+def export(argv):
+    """Write the averaged weights of a training, in float16, as the tool's PRIOR; argv: overrides such as STATE=path."""
+    # fmt: off
+    STATE  = "checkpoints/prior_state.pt"        # of python -m prior train
+    OUTPUT = "checkpoints/prior.pt"              # for the tool's constant PRIOR
+    # fmt: on
+    c = constants.settings(export, locals(), argv)
+    if not checkpoints.exists(Path(c.STATE)):
+        raise UserError(f"there is no training at {c.STATE}; begin one with python -m prior train")
+    state = checkpoints.load(Path(c.STATE))
+    kept = {name: value for name, value in state.items() if name not in ("net", "opts", "curve", "losses")}
+    weights = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
+    checkpoints.save(Path(c.OUTPUT), {**kept, "ema": weights, "curve": [], "losses": []})
+    print(f"output: {c.OUTPUT}\ntiles: {state['step'] * state['constants']['BATCH_SIZE']}")
+
+
 def prepare(c, output):
     """A td.Trainer on materials without end, new or as the state at output left it, and what it is made of."""
     pictures, device = read_photos(c.PHOTOS) if c.PHOTOS else [], devices.pick_device()
@@ -100,12 +117,12 @@ def main():
     command, *argv = sys.argv[1:] or ["--help"]
     if command == "sheet" and not argv:
         sheet()
-    elif command == "train":
-        train(argv)
+    elif command in ("train", "export"):
+        {"train": train, "export": export}[command](argv)
     else:
         print(__doc__)
         if command != "--help":
-            raise UserError(f"{' '.join([command, *argv])} is not understood; the commands are sheet and train")
+            raise UserError(f"{' '.join([command, *argv])} is not understood; the commands are sheet, train and export")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from conftest import ROOT, SCRIPT, constants_of, run_script
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import photos
+from texture_tools import files
 
 SOURCE = SCRIPT.read_text(encoding="utf-8")
 PACKAGES = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tqdm"}
@@ -115,7 +115,7 @@ def test_the_default_photo_is_what_its_script_draws():
 
 def default_photo():
     c = constants_of()
-    return td.load_photo(photos.find_photo(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
+    return td.load_photo(files.find_file(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Whole runs from the command line, and going on with them."""
 
+import hashlib
 import math
 import re
 import shlex
@@ -303,3 +304,58 @@ def test_main_can_be_called_twice_and_from_another_thread(tool, tmp_path):
 def test_results_go_where_the_constants_say_and_nowhere_else(tool, tmp_path):
     assert tool("photo.png", *tiny(OUTPUT_DIR="out", CHECKPOINT_DIR="models")).code == 0
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "out", "models"}
+
+
+# A prior
+
+
+@pytest.fixture
+def prior(tool, trained, tmp_path):
+    """The finished run's model as a prior, for a photo that nothing was ever trained on; runs the tool on that."""
+    state = checkpoint_in(tmp_path)
+    (tmp_path / "prior").mkdir()
+    weights = {name: value.half() for name, value in state["ema"].items()}
+    torch.save({**{name: value for name, value in state.items() if name not in ("net", "opts")}, "ema": weights},
+               tmp_path / "prior" / "prior.pt")
+    Image.fromarray(draw_pixels(60, 80, seed=9)).save(tmp_path / "rock.png")
+    return lambda **changes: tool("rock.png", *tiny(PRIOR="prior/prior.pt", **changes))
+
+
+def test_a_prior_draws_a_photo_that_was_never_trained_on(prior, tmp_path):
+    result = prior(EPOCHS=0)
+    assert result.code == 0, result.err
+    assert "prior alone" in result.out and "EPOCHS=10" in result.out
+    assert pixels_in(tmp_path / "samples/rock/output_texture_3x3.png").shape == (180, 240, 3)
+    assert not (tmp_path / "checkpoints" / "rock.pt").exists()
+
+
+def test_a_training_begins_from_the_prior_says_so_and_goes_on_without_it(prior, tmp_path):
+    digest = hashlib.sha256((tmp_path / "prior/prior.pt").read_bytes()).hexdigest()
+    assert prior(EPOCHS=2).code == 0
+    whole = checkpoint_in(tmp_path, "rock")
+    assert whole["prior"] == digest and whole["step"] == 4
+    shutil.rmtree(tmp_path / "checkpoints")
+    assert prior(EPOCHS=2, LEARNING_RATE=1e-9).code == 0
+    still, begun = checkpoint_in(tmp_path, "rock")["ema"], torch.load(tmp_path / "prior/prior.pt", weights_only=True)
+    assert all((still[name] - begun["ema"][name].float()).abs().max() < 1e-5 for name in still if name != "signal")
+    shutil.rmtree(tmp_path / "prior")
+    result = prior(EPOCHS=0, LEARNING_RATE=1e-9)
+    assert result.code == 0, result.err
+
+
+def test_shipped_weights_come_before_a_prior(prior, shipped):
+    result = shipped(EPOCHS=0, PRIOR="prior/prior.pt")
+    assert result.code == 0 and "prior alone" not in result.out
+
+
+@pytest.mark.parametrize("spoil, code, words", [
+    (lambda path: path.unlink(), 2, ("no prior", "PRIOR=None")),
+    (lambda path: path.write_bytes(path.read_bytes()[:5000]), 1, ("damaged",)),
+    (lambda path: torch.save({**torch.load(path, weights_only=True), "constants": {"WIDTHS": (8, 24)}}, path), 2,
+     ("WIDTHS is (8, 16) here and (8, 24) in the prior", "PRIOR=None"))])
+def test_a_prior_that_cannot_be_used_is_one_sentence_and_nothing_is_trained(prior, tmp_path, spoil, code, words):
+    spoil(tmp_path / "prior" / "prior.pt")
+    result = prior(EPOCHS=2)
+    assert result.code == code and len(result.err.splitlines()) == 1
+    assert all(word in result.err for word in words)
+    assert not (tmp_path / "checkpoints" / "rock.pt").exists()

@@ -129,6 +129,19 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, monkey
         program.train([f"OUTPUT={tmp_path}/model.pt", "TILES=16", "SEED=1", *TINY])
 
 
+def test_an_export_holds_the_averaged_weights_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("prior.endless.SIDE", 64)
+    monkeypatch.setattr(program, "SIDE", 64)
+    program.train([f"OUTPUT={tmp_path}/state.pt", "TILES=4", *TINY])
+    program.export([f"STATE={tmp_path}/state.pt", f"OUTPUT={tmp_path}/prior.pt"])
+    weights, digest = checkpoints.load_prior(tmp_path / "prior.pt", (8, 16))
+    whole = checkpoints.load(tmp_path / "state.pt")["ema"]
+    assert weights.keys() == whole.keys() and len(digest) == 64
+    assert all(torch.allclose(weights[name].float(), whole[name], atol=1e-3) for name in whole)
+    with pytest.raises(UserError, match="there is no training at"):
+        program.export([f"STATE={tmp_path}/nothing.pt"])
+
+
 def stopping(batch, number):
     """batch() that fails like a kill the first time that it is called so many times."""
     calls = []

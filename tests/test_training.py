@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import MADE_OF, assert_same, draw_photo, make_trainer
+from conftest import MADE_OF, assert_same, draw_photo, make_trainer, random_net
 
 import texture_diffusion as td
 from texture_tools import checkpoints
@@ -304,3 +304,36 @@ def test_a_model_without_optimizer_can_be_drawn_from(photo):
     shipped = make_trainer(photo, net_seed=5)
     shipped.load(state)
     assert torch.equal(weights_of(shipped.ema), weights_of(trained.ema))
+
+
+def trained_weights(**options):
+    """Weights of a network that was moved at random."""
+    return random_net(**options).state_dict()
+
+
+def test_a_prior_is_taken_over_but_for_the_photo_s_own_powers(photo):
+    weights, trainer = trained_weights(), make_trainer(photo)
+    trainer.begin_from(weights, "f" * 64)
+    for net in (trainer.net, trainer.ema):
+        for name, value in net.state_dict().items():
+            assert torch.equal(value, td.band_powers(photo.x) if name == "signal" else weights[name]), name
+    assert trainer.state()["prior"] == "f" * 64
+
+
+def test_a_grey_photo_takes_over_all_but_what_sees_channels():
+    trainer, weights = make_trainer(draw_photo(54, 70, channels=1)), trained_weights()
+    own = {name: value.clone() for name, value in trainer.net.state_dict().items()}
+    trainer.begin_from(weights, "")
+    for name, value in trainer.net.state_dict().items():
+        taken = name not in ("signal", *td.CHANNEL_LAYERS)
+        assert torch.equal(value, weights[name] if taken else own[name]), name
+    trainer.plan(2)
+    assert all(np.isfinite(list(trainer.steps())))
+
+
+def test_a_prior_of_another_network_is_refused_before_anything_is_taken_over(photo):
+    trainer = make_trainer(photo)
+    before = weights_of(trainer.net)
+    with pytest.raises(ValueError, match="do not fit"):
+        trainer.begin_from(trained_weights(widths=(8, 24)), "")
+    assert torch.equal(weights_of(trainer.net), before)

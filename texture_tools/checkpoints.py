@@ -14,7 +14,6 @@ import torch
 
 from . import __version__, files
 from .errors import RunError, UserError, first_line, printable
-from .photos import find_photo
 
 PROGRAM = "texture_diffusion"  # who wrote a file: a part of the format
 FORMAT = 1  # of those that are promised to be read for ever
@@ -181,9 +180,10 @@ VALUES = {  # what each value has to be; those of an older version may lack some
                                for step, loss, held in value),
     "losses": lambda value: all(map(is_number, value)),
     "precision": lambda value: value in ("float32", "bfloat16"),
+    "prior": lambda value: re.fullmatch("|[0-9a-f]{64}", value),
     "ema": lambda value: all(isinstance(weights, torch.Tensor) for weights in value.values()),
 }
-LACKED = ("version", "size", "reported", "skipped", "in_a_row", "precision")
+LACKED = ("version", "size", "reported", "skipped", "in_a_row", "precision", "prior")
 
 
 def check_values(state):
@@ -207,14 +207,21 @@ def find_state(checkpoint, photo, c, network, training, home, group):
     puts the checkpoint aside first, which the other processes of a group wait for.
     """
     if c.FRESH and group.rank == 0 and exists(checkpoint):
-        aside = put_aside(checkpoint, find_photo(c.IMAGE, home))
+        aside = put_aside(checkpoint, files.find_file(c.IMAGE, home))
         group.say(f"note: {printable(checkpoint)} was put aside as {printable(aside)}")
     group.barrier()
     source = checkpoint
     if not exists(checkpoint):
         if c.EPOCHS > 0:
             return checkpoint, {}
-        source = shipped_weights(photo, c.IMAGE, checkpoint, home)
+        source = shipped_weights(photo, home)
+        if source is None and c.PRIOR is not None:
+            group.say("note: there is no model of this photo yet, so it is drawn with the prior alone; "
+                      "a minute of training, such as EPOCHS=10, makes it better")
+            return checkpoint, {}
+        if source is None:
+            raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
+                            f"python {PROGRAM}.py {shlex.quote(f'IMAGE={c.IMAGE}')} EPOCHS=50")
     state = load(source)
     goes_on = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
     for note in check_fit(source, state, photo, vars(c), network, training, goes_on):
@@ -225,13 +232,25 @@ def find_state(checkpoint, photo, c, network, training, home, group):
     return source, state
 
 
-def shipped_weights(photo, image, checkpoint, home):
-    """The path of the weights that come with the script, if there are any for this very photo; else UserError."""
+def shipped_weights(photo, home):
+    """The path of the weights that come with the script, if there are any for this very photo; else None."""
     shipped = home / "checkpoints" / f"{photo.name}.shipped.pt"
-    if not shipped.exists() or load(shipped)["digest"] != photo.digest:
-        raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
-                        f"python {PROGRAM}.py {shlex.quote(f'IMAGE={image}')} EPOCHS=50")
-    return shipped
+    return shipped if shipped.exists() and load(shipped)["digest"] == photo.digest else None
+
+
+def load_prior(path, widths):
+    """Weights to begin from, {name: tensor}, and their file's SHA-256; UserError if there are none, or of other widths.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no prior at {printable(path)}; make one with python -m prior, or begin from nothing "
+                        "with PRIOR=None")
+    state = load(path)
+    wrong = differences(state["constants"], {"WIDTHS": widths}, ["WIDTHS"])
+    if wrong:
+        raise UserError(f"{printable(path)} does not fit: {wrong[0].replace('checkpoint', 'prior')}; set WIDTHS to "
+                        "that, or begin from nothing with PRIOR=None")
+    return state["ema"], files.digest_of(path)
 
 
 def check_fit(path, state, photo, constants, network, training, goes_on):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from .errors import UserError
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
-OPTIONAL = {"CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple, "VALIDATION": int}  # types of what can be None
+OPTIONAL = {"CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple, "VALIDATION": int, "PRIOR": str}  # or None
 
 
 def settings(function, values, argv):

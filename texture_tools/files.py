@@ -65,6 +65,11 @@ def sweep(folder, pattern):
             path.unlink(missing_ok=True)
 
 
+def find_file(path, beside):
+    """The path of a file of the user's; a relative one is also looked for in the folder beside."""
+    return path if os.path.exists(path) or not os.path.exists(beside / path) else beside / path
+
+
 def prepare_folders(output_dir, checkpoint_dir, name):
     """Make and try the folders; returns the pictures' folder and the checkpoint's path. UserError if not writable."""
     folder, models = Path(output_dir) / name, Path(checkpoint_dir)

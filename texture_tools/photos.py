@@ -17,11 +17,6 @@ MAX_MEGAPIXELS = 100
 LONGEST_NAME = 120  # bytes of the photo's name in the names of results
 
 
-def find_photo(path, beside):
-    """The photo's path; a relative one is also looked for in the folder beside."""
-    return path if os.path.exists(path) or not os.path.exists(beside / path) else beside / path
-
-
 def name_of(path):
     """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
     stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
