@@ -7,8 +7,6 @@ Keeps the EMA alone, in float16 (about 9 MB), as checkpoints/stones.shipped.pt.
 
 from pathlib import Path
 
-import torch
-
 from texture_tools import checkpoints
 
 FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
@@ -17,9 +15,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "checkpoints"
 def main():
     """Read checkpoints/stones.pt, write checkpoints/stones.shipped.pt."""
     state = checkpoints.load(FOLDER / "stones.pt")
-    state = {key: value for key, value in state.items() if key not in ("net", "opts")}
-    state["ema"] = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
-    checkpoints.save(FOLDER / "stones.shipped.pt", state)
+    checkpoints.save(FOLDER / "stones.shipped.pt", checkpoints.averaged_alone(state))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 import texture_diffusion as td
 from texture_tools import checkpoints, constants, devices, exit_codes, files
+from texture_tools.drawings import digest_of_all
 from texture_tools.errors import UserError
 from texture_tools.signals import StopSignals
 
@@ -66,8 +67,12 @@ def train(argv):
     def save():
         checkpoints.save(output, {**made_of, **trainer.state()})
 
+    def report(epoch):
+        if trainer.step < trainer.end:  # the last state is saved by train()
+            save()
+
     with StopSignals() as stop:
-        td.train(trainer, -(-c.TILES // (epoch_steps * c.BATCH_SIZE)), epoch_steps, stop, save, lambda epoch: save())
+        td.train(trainer, -(-c.TILES // (epoch_steps * c.BATCH_SIZE)), epoch_steps, stop, save, report)
     print(f"output: {output}\ntiles: {trainer.step * c.BATCH_SIZE}")
 
 
@@ -81,9 +86,7 @@ def export(argv):
     if not checkpoints.exists(Path(c.STATE)):
         raise UserError(f"there is no training at {c.STATE}; begin one with python -m prior train")
     state = checkpoints.load(Path(c.STATE))
-    kept = {name: value for name, value in state.items() if name not in ("net", "opts", "curve", "losses")}
-    weights = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
-    checkpoints.save(Path(c.OUTPUT), {**kept, "ema": weights, "curve": [], "losses": []})
+    checkpoints.save(Path(c.OUTPUT), checkpoints.averaged_alone(state))
     print(f"output: {c.OUTPUT}\ntiles: {state['step'] * state['constants']['BATCH_SIZE']}")
 
 
@@ -91,8 +94,7 @@ def prepare(c, output):
     """A td.Trainer on materials without end, new or as the state at output left it, and what it is made of."""
     pictures, device = read_photos(c.PHOTOS) if c.PHOTOS else [], devices.pick_device()
     data = EndlessDataset(c.TILE_SIZE, pictures, seed=c.SEED)
-    digest = td.normalise(np.concatenate([part.reshape(-1, 1, 3) for part in pictures]), "photos").digest \
-        if pictures else "0" * 64
+    digest = digest_of_all(pictures)
     made_of = {"digest": digest, "constants": {name: getattr(c, name) for name in (
         "TILES", "SAVE_EVERY", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
     first = td.normalise(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first")

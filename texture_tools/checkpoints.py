@@ -39,6 +39,12 @@ def save(path, state):
     files.write_atomically(path, lambda file: torch.save(state, file), lambda: keep_generation(path))
 
 
+def averaged_alone(state):
+    """A state whose only weights are the averaged ones, in float16, to be shipped: it can draw, not be trained further."""
+    weights = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
+    return {**{name: value for name, value in state.items() if name not in ("net", "opts")}, "ema": weights}
+
+
 def keep_generation(path):
     """Make the file at path the generation before it, if it is whole; it stays at path, too, where that can be."""
     previous, link = generations(path)[1], path.with_name(f".{path.name}.{os.getpid()}.link")

@@ -25,7 +25,7 @@ def bands_of(corner, size, tile):
     return [((y + at, x), (min(step, height - at), width)) for at in range(0, height, step)]
 
 
-def digest_of(things):
+def digest_of_all(things):
     """SHA-256 of plain values, tensors and numpy arrays, hexadecimal."""
     digest = hashlib.sha256()
     for thing in things:
@@ -44,7 +44,7 @@ class Drawing:
 
     def __init__(self, path, size, bands, text, made_of, group=ALONE):
         self.writer = WholePng(path, text) if len(bands) == 1 else PngBands(path, size, text)
-        self.count, self.key, self.group = len(bands), digest_of(made_of), group
+        self.count, self.key, self.group = len(bands), digest_of_all(made_of), group
         self.path = path.with_name(f".{path.stem}.unfinished.pt")
 
     def resume(self, shape):
