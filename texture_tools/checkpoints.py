@@ -40,7 +40,7 @@ def save(path, state):
 
 
 def averaged_alone(state):
-    """A state whose only weights are the averaged ones, in float16, to be shipped: it can draw, not be trained further."""
+    """A state with the averaged weights alone, in float16, to be shipped: it can draw, but not be trained further."""
     weights = {name: tensor.to(torch.float16) for name, tensor in state["ema"].items()}
     return {**{name: value for name, value in state.items() if name not in ("net", "opts")}, "ema": weights}
 
