@@ -111,6 +111,7 @@ def joined():
     group = join()
     try:
         yield group
+        group.barrier()  # the first one still writes: a process that leaves while others are at work may be aborted
     except (UserError, Stopped) as error:
         if group.rank:
             raise SystemExit(error.exit_code) from None
