@@ -71,6 +71,7 @@ try:
         files,
         matching,
         measures,
+        photo_facts,
         photos,
         pictures,
         processes,
@@ -78,6 +79,7 @@ try:
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
     from texture_tools.muon import Muon
+    from texture_tools.photo_facts import rotated, split_bands
     from texture_tools.signals import StopAtOnce, StopSignals
 except (ImportError, RuntimeError) as problem:  # RuntimeError: torchvision built for another torch
     if "torchvision::nms" in str(problem):
@@ -377,6 +379,7 @@ class NeighbourDataset:
 #        |                                             block - block                            |
 #        +--------------------------------> unshuffle 2 ----------------------------------------+
 
+COLOURS = 3  # channels of a prior's network, which sees a grey photo as the first of them
 UNSHUFFLE = 4  # space-to-depth factor of the stem
 HEAD_UNSHUFFLE = 2  # and of the head
 HEAD_WIDTH = 64  # channels of the head
@@ -388,33 +391,9 @@ def tile_multiple(widths, unshuffle=UNSHUFFLE):
     return unshuffle * max(4, 2 ** len(widths))
 
 
-# The network carries what is known of the photo before any training: the power of each band of detail, and what white
-# noise has in it. The two say how far x_t is to be trusted at each scale (see wiener_bands and predict_x0).
-
-BLURS = (2, 3, 5)  # half widths in pixels of the triangles that separate each band of detail from the next
-
-
-def split_bands(x):
-    """x [B, C, h, w] as a sum of bands, from the finest detail to what is left, [B, bands, C, h, w]."""
-    bands = []
-    for width in BLURS:
-        line = (width - torch.arange(1 - width, width, device=x.device).abs()) / width**2
-        kernel = torch.outer(line, line).expand(x.shape[1], 1, -1, -1)
-        low = F.conv2d(F.pad(x, [width - 1] * 4, mode="replicate"), kernel, groups=x.shape[1])
-        bands.append(x - low)
-        x = low
-    return torch.stack([*bands, x], 1)
-
-
-def band_powers(x):
-    """Mean square of each band of pictures [..., C, H, W], [bands]."""
-    return split_bands(x.reshape(-1, *x.shape[-3:])).square().mean((0, 2, 3, 4))
-
-
-def noise_powers():
-    """Mean square of each band of white noise of deviation 1, [bands]: what one pixel alone leaves in them."""
-    pixel = F.pad(torch.ones(1, 1, 1), [4 * sum(BLURS)] * 4)
-    return band_powers(pixel) * pixel.numel()
+# The network carries what is known of the photo before any training, its photo_facts: colours are turned to the photo's
+# own axes on the way in and back on the way out; the power of each band of detail, and what white noise has in it, say
+# how far x_t is to be trusted at each scale (see wiener_bands and predict_x0).
 
 
 class Block(nn.Module):
@@ -460,7 +439,7 @@ class UNet(nn.Module):
         self.norm_out = nn.GroupNorm(8, widths[0])
         self.conv_out = nn.Conv2d(widths[0], HEAD_WIDTH * (unshuffle // self.head_unshuffle) ** 2, 3, padding=1)
         seen = self.head_unshuffle**2 * (2 * channels + 1)  # the noisy tile, the neighbours, where they are known
-        out = self.head_unshuffle**2 * (channels + len(BLURS) + 1)  # the tile, and a gate for each band
+        out = self.head_unshuffle**2 * (channels + len(photo_facts.BLURS) + 1)  # the tile, and a gate for each band
         self.head_in = nn.Conv2d(HEAD_WIDTH + seen, HEAD_WIDTH, 3, padding=1)
         self.filters = nn.Conv2d(seen, HEAD_WIDTH, 3, padding=1)
         self.choice = nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 1)
@@ -468,9 +447,15 @@ class UNet(nn.Module):
         self.head_out = nn.Conv2d(HEAD_WIDTH, out, 3, padding=1)
         self.precision = torch.float32  # of the convolutions; see pick_precision
         self.register_buffer("region", region_map(tile, self.halo), persistent=False)
-        self.register_buffer("noise", noise_powers(), persistent=False)
-        self.register_buffer("signal", noise_powers())  # band_powers of the photo; build_net measures them
+        noise = photo_facts.noise_powers()
+        self.register_buffer("noise", noise, persistent=False)
+        self.register_buffer("axes", torch.eye(channels))  # the two facts of the photo, see know()
+        self.register_buffer("signal", noise[:, None].repeat(1, channels))
         self.initialise()
+
+    def know(self, facts):
+        """Take over a photo's photo_facts.PhotoFacts; or those of one for each picture of a batch, stacked."""
+        self.axes, self.signal = facts
 
     def initialise(self):
         """All rules of initialisation, in one place; torch's defaults where nothing is said."""
@@ -580,10 +565,10 @@ def q_sample(x0, t, eps, alphas_cumprod):
 
 def wiener_bands(net, x_t, ring, present, abar):
     """The bands of x_t, each under a Wiener filter for a signal of the photo's power in it, [B, bands, C, T, T]."""
-    margin = min(net.halo, sum(BLURS))  # the reach of a band
+    margin = min(net.halo, sum(photo_facts.BLURS))  # the reach of a band
     canvas = net.canvas(x_t, abar.sqrt() * ring, present)  # the neighbours as bright as x_t, without noise
     bands = crop_middle(split_bands(crop_middle(canvas, net.tile + 2 * margin)), net.tile)
-    signal, noise = (powers[:, None, None, None] for powers in (net.signal, net.noise))  # [bands, 1, 1, 1]
+    signal, noise = net.signal[..., None, None], net.noise[:, None, None, None]  # [bands, C, 1, 1], [bands, 1, 1, 1]
     abar = abar[:, None]
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
@@ -599,10 +584,11 @@ def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context
     guidance takes the estimate by this share further away from that of a worse model of the same photo, the filter
     alone, which knows no shapes (autoguidance, arXiv 2406.02507, with guidance = w - 1).
     """
+    x_t, ring = rotated(x_t, net.axes), rotated(ring, net.axes)
     bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t))
     drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context)
     x0 = drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
-    return torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0
+    return rotated(torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0, net.axes.mT)
 
 
 def posterior(x_t, x0, t, t_prev, alphas_cumprod):
@@ -689,7 +675,6 @@ GRADIENT_CLIP = 1.0
 WEIGHT_DECAY = 0.01
 MOST_SKIPPED = 10  # steps in a row whose loss is not finite
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
-CHANNEL_LAYERS = ("stem.weight", "head_in.weight", "filters.weight", "head_out.weight", "head_out.bias")
 
 
 def loss_weight(t, alphas_cumprod):
@@ -712,13 +697,32 @@ def learning_rate_at(step, start, end, peak):
     return peak * min(1, (step - start + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1, max(0, done))))
 
 
-def build_net(photo, tile, widths, seed, device, **options):
-    """A UNet for a Photo with reproducible initial weights, channels_last, on the device; options: of UNet."""
+def build_net(photo, tile, widths, seed, device, channels=None, **options):
+    """A UNet that knows a Photo, with reproducible initial weights, channels_last, on the device. channels: of the
+    network, the photo's or more; options: of UNet."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
-        net = UNet(len(photo.x), tile, widths, **options)
-    net.signal.copy_(band_powers(photo.x))
+        net = UNet(channels or len(photo.x), tile, widths, **options)
+    net.know(photo_facts.facts_of(photo.x.cpu(), channels or len(photo.x)))
     return net.to(device, memory_format=torch.channels_last)
+
+
+def channels_of(weights, photo):
+    """How many channels a network with such weights {name: tensor} sees; ValueError if it cannot see the photo's."""
+    try:
+        channels = weights["stem.weight"].shape[1] // UNSHUFFLE**2
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"its weights are of another network ({first_line(error)})") from error
+    if channels not in (len(photo.x), COLOURS):
+        raise ValueError(f"its network sees {channels} channels, and the photo has {len(photo.x)}")
+    return channels
+
+
+def with_facts(weights, net):
+    """The weights of a checkpoint as the network has them: those of before there were axes see colours as they are, and
+    one power a band."""
+    signal = weights["signal"] if weights["signal"].ndim == 2 else weights["signal"][:, None].expand_as(net.signal)
+    return {"axes": torch.eye(*net.axes.shape), **weights, "signal": signal}
 
 
 class Objective(nn.Module):
@@ -862,9 +866,9 @@ class Trainer:
         """Take over a state; one with EMA weights only (a shipped model) can draw but not go on training. ValueError if
         it does not fit the network."""
         try:
-            self.ema.load_state_dict(state["ema"])
+            self.ema.load_state_dict(with_facts(state["ema"], self.ema))
             if "net" in state:
-                self.net.load_state_dict(state["net"])
+                self.net.load_state_dict(with_facts(state["net"], self.net))
                 for opt, kept in zip(self.opts, state["opts"], strict=True):
                     checkpoints.load_optimizer(opt, kept)
         except Exception as error:  # load_state_dict raises almost anything on what is none
@@ -875,16 +879,15 @@ class Trainer:
         self.reported, self.prior = state.get("reported", self.step), state.get("prior", "")
 
     def begin_from(self, weights, digest):
-        """Take over a prior's weights {name: tensor} before the first step, but for the photo's own band powers, and
-        for CHANNEL_LAYERS if it has another number of channels. ValueError if others do not fit."""
+        """Take over a prior's weights {name: tensor} before the first step; what the network knows of the photo stays.
+        ValueError if they do not fit."""
         own = self.net.state_dict()
-        fitting = {name: weight for name, weight in weights.items()
-                   if name != "signal" and name in own and weight.shape == own[name].shape}
-        missing = own.keys() - fitting.keys() - {"signal", *CHANNEL_LAYERS}
-        if missing:
-            raise ValueError(f"its weights do not fit the network ({min(missing)})")
+        weights = {**weights, **{name: own[name] for name in photo_facts.PhotoFacts._fields if name in own}}
+        wrong = weights.keys() ^ own.keys() or {name for name in own if weights[name].shape != own[name].shape}
+        if wrong:
+            raise ValueError(f"its weights do not fit the network ({min(wrong)})")
         for net in (self.net, self.ema):
-            net.load_state_dict(fitting, strict=False)
+            net.load_state_dict(weights)
         self.prior = digest
 
 
@@ -1344,16 +1347,21 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         c.VALIDATION = int(rows * columns >= 16)
     dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT)
     source, state = checkpoints.find_state(checkpoint, photo, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
-    net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device)
-    net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
-    trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
-                      c.NEIGHBOUR_DROPOUT, c.SEED, group)
+    prior, digest = {}, ""
+    if not state and c.PRIOR is not None:
+        source = files.find_file(c.PRIOR, HERE)
+        prior, digest = checkpoints.load_prior(source, c.WIDTHS)
+    weights = prior or state.get("ema")
     try:
+        channels = channels_of(weights, photo) if weights else None
+        net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels)
+        net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
+        trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
+                          c.NEIGHBOUR_DROPOUT, c.SEED, group)
         if state:
             trainer.load(state)
-        elif c.PRIOR is not None:
-            source = files.find_file(c.PRIOR, HERE)
-            trainer.begin_from(*checkpoints.load_prior(source, c.WIDTHS))
+        elif prior:
+            trainer.begin_from(prior, digest)
     except ValueError as error:
         raise RunError(f"{printable(source)} cannot be used: {error}") from None
     return trainer

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
 from benchmarks.peers import need  # one sentence for a missing package, as for the peers
-from texture_tools import checkpoints, devices, seeds
+from texture_tools import checkpoints, devices, photo_facts, seeds
 from texture_tools.errors import UserError
 from texture_tools.pictures import draw_loss, picture_grid, save_curve
 from texture_tools.signals import StopSignals
@@ -41,8 +41,8 @@ class PictureDataset:
         return len(self.x)
 
     def powers(self):
-        """Mean square of each band of detail, [bands]."""
-        return td.band_powers(self.x)
+        """Mean square of each band of detail and channel, [bands, C]."""
+        return photo_facts.band_powers(self.x)
 
     def batch(self, count, dropout, generator):
         """Pictures [B, C, T, T], which neighbours they have (none), bool [B, 8], and their context [B, K], if any."""
@@ -83,7 +83,8 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **o
     """
     device = devices.pick_device()
     net = td.build_net(photo, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
-    net.signal.copy_(dataset.powers())
+    powers = dataset.powers().mean(1, keepdim=True).expand_as(net.signal).clone()
+    net.know(photo_facts.PhotoFacts(torch.eye(len(photo.x), device=device), powers))
     if change is not None:
         change(net)
     made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),

@@ -22,7 +22,7 @@ from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
 from torch.nn import functional as F
 
-from texture_tools import constants, devices, exit_codes, files, photos, png
+from texture_tools import constants, devices, exit_codes, files, photo_facts, photos, png
 from texture_tools.errors import UserError
 from texture_tools.pictures import save_figure
 
@@ -80,8 +80,8 @@ class StyleDataset:
         return self.epoch_tiles
 
     def powers(self):
-        """Mean square of each band of detail, [bands]."""
-        return torch.stack([td.band_powers(part.padded) for part in self.parts]).mean(0)
+        """Mean square of each band of detail and channel, [bands, C]."""
+        return torch.stack([photo_facts.band_powers(part.padded) for part in self.parts]).mean(0)
 
     def batch(self, count, dropout, generator):
         """Canvases [B, C, S, S], the neighbours that are shown, bool [B, 8], and the style, one-hot [B, K].

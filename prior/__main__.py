@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import texture_diffusion as td
-from texture_tools import checkpoints, constants, devices, exit_codes, files
+from texture_tools import checkpoints, constants, devices, exit_codes, files, photo_facts
 from texture_tools.drawings import digest_of_all
 from texture_tools.errors import UserError
 from texture_tools.signals import StopSignals
@@ -48,24 +48,28 @@ def train(argv):
     """Learn from materials without end; argv: overrides such as PHOTOS=folder."""
     # fmt: off
     PHOTOS        = ""                           # folder of photos to learn from as well; "": none
+    PRIOR         = None                         # weights to begin from, of an earlier training; None: from nothing
     OUTPUT        = "checkpoints/prior_state.pt" # what is needed to go on
     TILES         = 500_000                      # tiles to be seen in all: the schedule's length
     SAVE_EVERY    = 2_000                        # tiles between checkpoints
     TILE_SIZE     = 128                          # as in the tool, like the four below
     WIDTHS        = (64, 128, 256)               # channels of the network
     TIMESTEPS     = 1000                         # length of the diffusion chain
-    BATCH_SIZE    = 8                            # tiles in one step, all of one material
+    BATCH_SIZE    = 8                            # tiles in one step, each of another material
     LEARNING_RATE = 1.2e-3                       # peak, after the warm-up
     SEED          = 0                            # other materials in another order
     # fmt: on
     c = constants.settings(train, locals(), argv)
     output = Path(c.OUTPUT)
     output.parent.mkdir(parents=True, exist_ok=True)
-    trainer, made_of = prepare(c, output)
+    trainer, facts, made_of = prepare(c, output)
     epoch_steps = max(1, c.SAVE_EVERY // c.BATCH_SIZE)
 
     def save():
-        checkpoints.save(output, {**made_of, **trainer.state()})
+        state = trainer.state()
+        for weights in (state["net"], state["ema"]):
+            weights.update(facts._asdict())  # instead of those of the last batch
+        checkpoints.save(output, {**made_of, **state})
 
     def report(epoch):
         if trainer.step < trainer.end:  # the last state is saved by train()
@@ -91,14 +95,16 @@ def export(argv):
 
 
 def prepare(c, output):
-    """A td.Trainer on materials without end, new or as the state at output left it, and what it is made of."""
+    """A td.Trainer on materials without end, new or as the state at output left it; the photo_facts that its network
+    was built with; and what it is made of."""
     pictures, device = read_photos(c.PHOTOS) if c.PHOTOS else [], devices.pick_device()
     data = EndlessDataset(c.TILE_SIZE, pictures, seed=c.SEED)
     digest = digest_of_all(pictures)
     made_of = {"digest": digest, "constants": {name: getattr(c, name) for name in (
         "TILES", "SAVE_EVERY", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
     first = td.normalise(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first")
-    net = td.build_net(first, c.TILE_SIZE, c.WIDTHS, c.SEED, device)
+    facts = photo_facts.facts_of(first.x, td.COLOURS)
+    net = td.build_net(first, c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS)
     state = checkpoints.load(output) if checkpoints.exists(output) else {}
     wrong = checkpoints.differences(state.get("constants", made_of["constants"]), made_of["constants"],
                                     made_of["constants"])
@@ -110,8 +116,10 @@ def prepare(c, output):
     trainer = td.Trainer(net, data, alphas_cumprod, c.BATCH_SIZE, c.LEARNING_RATE, DROPOUT, c.SEED)
     if state:
         trainer.load(state)
+    elif c.PRIOR is not None:
+        trainer.begin_from(*checkpoints.load_prior(c.PRIOR, c.WIDTHS))
     data.nets, data.step = [trainer.net, trainer.ema], trainer.step
-    return trainer, made_of
+    return trainer, facts, made_of
 
 
 def main():

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import photos
+from texture_tools import photo_facts, photos
 from texture_tools.errors import UserError
 
 from .kinds import KINDS
@@ -15,6 +15,7 @@ from .photograph import draw
 
 SIDE = 320  # of a material, pixels
 FLATTEST = 3.0  # levels: a material of less contrast teaches nothing
+GREY = 0.15  # share of the batches that are grey
 
 
 def read_photos(folder):
@@ -48,44 +49,52 @@ def material(number, pictures, seed=0):
         else:
             pixels = draw(list(KINDS)[rng.integers(len(KINDS))], rng, SIDE)
         if pixels.std((0, 1)).max() >= FLATTEST:
-            return pixels
+            turned = np.rot90(pixels, rng.integers(4))
+            return np.ascontiguousarray(turned[:, ::rng.choice((1, -1))])
     raise UserError(f"100 attempts at material {number} gave one colour")
 
 
 class EndlessDataset:
-    """What td.Trainer needs of a dataset. A batch is of one material; a pool of them moves on with the steps, so that a
-    training that goes on sees what an unbroken one would have seen.
+    """What td.Trainer needs of a dataset. A batch is of as many materials as tiles, all in colour or all grey; the pool
+    that they are taken from moves on with the steps, so that a training that goes on sees what an unbroken one would
+    have seen.
 
-    nets: whose band powers (signal) become those of the material that a batch is of.
+    nets: which are told the photo_facts of the materials in each batch.
     """
 
     halo = td.HALO
     validation = 0
 
-    def __init__(self, tile, pictures=(), pool=128, every=8, seed=0):
+    def __init__(self, tile, pictures=(), pool=128, every=4, seed=0):
         self.tile, self.pictures, self.pool, self.every, self.seed = tile, list(pictures), pool, every, seed
         self.nets, self.step, self.known = [], 0, {}
 
-    def part(self, number):
-        """The td.NeighbourDataset of a material and its band powers."""
+    def parts(self, number):
+        """A material in colour and in grey, each a td.NeighbourDataset and its photo_facts.PhotoFacts."""
         if number not in self.known:
             photo = td.normalise(material(number, self.pictures, self.seed), f"material {number}")
-            x = photo.x.expand(3, -1, -1)  # a grey one, too
-            data = td.NeighbourDataset(photo._replace(x=x), self.tile, augment="rotations")
-            self.known[number] = data, td.band_powers(x)
+            colour = photo.x.expand(td.COLOURS, -1, -1)
+            grey = colour.mean(0, keepdim=True)
+            self.known[number] = [(td.NeighbourDataset(photo._replace(x=x), self.tile),
+                                   photo_facts.facts_of(x, td.COLOURS)) for x in (colour, grey / grey.std())]
             if len(self.known) > self.pool:
                 del self.known[min(self.known)]
         return self.known[number]
 
     def batch(self, count, share, generator):
-        """A batch as of td.NeighbourDataset, of a material that the generator takes from the pool."""
-        place = int(torch.randint(self.pool, (1,), generator=generator, device=generator.device))
-        number = self.step // self.every + place
-        data, powers = self.part(number)
-        for net in self.nets:
-            net.signal.copy_(powers)
+        """A batch as of td.NeighbourDataset, of materials that the generator takes from the pool."""
+        is_grey = int(torch.rand((), generator=generator) < GREY)
+        places = torch.randint(self.pool, (count,), generator=generator).tolist()
+        chosen = [self.parts(self.step // self.every + place)[is_grey] for place in places]
+        self.tell([facts for _, facts in chosen])
         self.step += 1
-        return data.batch(count, share, generator)
+        return [torch.cat(x) for x in zip(*(data.batch(1, share, generator) for data, _ in chosen))]
+
+    def tell(self, facts):
+        """Let the networks know the PhotoFacts of each picture of a batch."""
+        stacked = photo_facts.PhotoFacts(*map(torch.stack, zip(*facts)))
+        for net in self.nets:
+            net.know(stacked)
 
     def tiles_of(self, windows):
         return td.crop_middle(windows, self.tile)

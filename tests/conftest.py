@@ -67,9 +67,10 @@ def random_net(channels=3, tile=TILE, widths=WIDTHS, seed=0, **options):
     return randomise(td.build_net(photo, tile, widths, seed, "cpu", **options), seed).eval()
 
 
-def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0, precision=torch.float32):
+def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0, precision=torch.float32,
+                 **options):
     dataset = td.NeighbourDataset(photo, TILE, validation)
-    net = td.build_net(photo, TILE, WIDTHS, net_seed, "cpu")
+    net = td.build_net(photo, TILE, WIDTHS, net_seed, "cpu", **options)
     net.precision = precision
     return td.Trainer(net, dataset, td.cosine_schedule(50), batch_size, learning_rate, 0.4, seed)
 

@@ -7,6 +7,7 @@ import torch
 from conftest import draw_photo, random_net
 
 import texture_diffusion as td
+from texture_tools import photo_facts
 
 WIDE = (torch.tensor(-1e6), torch.tensor(1e6))
 
@@ -150,13 +151,13 @@ def test_a_ddpm_step_leads_to_the_forward_process_at_the_earlier_time(t, t_prev)
 
 def drawn_nothing(x_t, *args):
     """A network that draws nothing and leaves all gates half open, which is their neutral place."""
-    return torch.zeros_like(x_t), torch.zeros(len(x_t), len(td.BLURS) + 1, *x_t.shape[2:])
+    return torch.zeros_like(x_t), torch.zeros(len(x_t), len(photo_facts.BLURS) + 1, *x_t.shape[2:])
 
 
 def silent_net(signal, tile=32):
     """The network without its weights: what is left of predict_x0 is the Wiener filter for these powers."""
     net = random_net(tile=tile)
-    net.signal.copy_(signal)
+    net.axes, net.signal = torch.eye(3), signal
     net.forward = drawn_nothing
     return net
 
@@ -164,15 +165,16 @@ def silent_net(signal, tile=32):
 @pytest.mark.parametrize("t", [2, 10, 25, 40])
 def test_the_filtered_x_t_is_as_near_to_x0_as_one_factor_a_band_can_bring_it(t):
     generator, alphas_cumprod = torch.Generator().manual_seed(0), td.cosine_schedule(50)
-    x0 = td.split_bands(torch.randn(1, 3, 400, 400, generator=generator))[:, 1:].sum(1)  # without its finest band
-    net = silent_net(td.band_powers(x0[0]))
+    bands = photo_facts.split_bands(torch.randn(1, 3, 400, 400, generator=generator))
+    x0 = bands[:, 1:].sum(1)  # without the finest
+    net = silent_net(photo_facts.band_powers(x0[0]))
     windows = x0.unfold(2, 64, 44).unfold(3, 64, 44).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
     truth, t = td.crop_middle(windows, 32), full(t, len(windows))
     x_t = td.q_sample(truth, t, torch.randn(truth.shape, generator=generator), alphas_cumprod)
     present = torch.ones(len(windows), 8, dtype=torch.bool)
 
     def error(factors):
-        net.signal.copy_(td.band_powers(x0[0]) * torch.tensor(factors))
+        net.signal = photo_facts.band_powers(x0[0]) * torch.tensor(factors)[:, None]
         return (td.predict_x0(net, x_t, t, windows, present, alphas_cumprod) - truth).square().mean()
 
     best = error([1.0, 1, 1, 1])
@@ -181,13 +183,14 @@ def test_the_filtered_x_t_is_as_near_to_x0_as_one_factor_a_band_can_bring_it(t):
 
 
 def test_at_the_last_step_the_estimate_is_what_the_network_draws():
-    net, (x_t, ring) = silent_net(torch.ones(4)), (torch.randn(2, 3, 32, 32), torch.randn(2, 3, 64, 64))
+    net, (x_t, ring) = silent_net(torch.ones(4, 3)), (torch.randn(2, 3, 32, 32), torch.randn(2, 3, 64, 64))
     estimate = td.predict_x0(net, x_t, full(49), ring, torch.ones(2, 8, dtype=torch.bool), td.cosine_schedule(50))
     assert (estimate == 0).all()
 
 
 def test_a_gate_closes_its_band_and_opens_it_twofold():
-    net, (x_t, ring), alphas_cumprod = silent_net(torch.ones(4)), torch.randn(2, 1, 3, 64, 64), td.cosine_schedule(50)
+    net, alphas_cumprod = silent_net(torch.ones(4, 3)), td.cosine_schedule(50)
+    x_t, ring = torch.randn(2, 1, 3, 64, 64)
     x_t, present, t = td.crop_middle(x_t, 32), torch.ones(1, 8, dtype=torch.bool), full(20, 1)
     bands = td.wiener_bands(net, x_t, ring, present, alphas_cumprod[20].view(1, 1, 1, 1))[0]
     for band in range(4):

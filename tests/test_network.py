@@ -7,6 +7,7 @@ import torch
 from conftest import random_net
 
 import texture_diffusion as td
+from texture_tools import photo_facts
 
 TILE, HALO = 32, td.HALO
 SIDE = TILE + 2 * HALO
@@ -117,22 +118,23 @@ def test_the_smallest_tile_and_its_triple_keep_their_shape(channels, widths):
         net = random_net(channels, tile, widths).requires_grad_(False)
         drawn, gates = net(*inputs(2, channels, tile))
         assert drawn.shape == (2, channels, tile, tile)
-        assert gates.shape == (2, len(td.BLURS) + 1, tile, tile)
+        assert gates.shape == (2, len(photo_facts.BLURS) + 1, tile, tile)
 
 
 def test_the_bands_of_a_picture_add_up_to_it():
     x = torch.randn(2, 3, 40, 50)
-    assert torch.allclose(td.split_bands(x).sum(1), x, atol=1e-5)
+    assert torch.allclose(photo_facts.split_bands(x).sum(1), x, atol=1e-5)
 
 
 def test_the_powers_of_white_noise_are_those_of_a_large_piece_of_it():
     noise = torch.randn(1, 1000, 1000, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(td.band_powers(noise), td.noise_powers(), rtol=0.03)
+    assert torch.allclose(photo_facts.band_powers(noise)[:, 0], photo_facts.noise_powers(), rtol=0.03)
 
 
 def test_a_finer_pattern_has_its_power_in_finer_bands():
     x = torch.arange(200.0)
-    powers = [td.band_powers((2 * torch.pi * x / length).sin().expand(1, 200, 200)) for length in (2.5, 5, 9, 80)]
+    waves = [(2 * torch.pi * x / length).sin().expand(1, 200, 200) for length in (2.5, 5, 9, 80)]
+    powers = [photo_facts.band_powers(wave) for wave in waves]
     assert [int(power.argmax()) for power in powers] == [0, 1, 2, 3]
 
 
@@ -150,7 +152,7 @@ def test_a_network_without_neighbours_draws_pictures_of_any_number_of_channels(u
     net, x = picture_net(unshuffle, channels=channels), torch.randn(2, channels, 16, 16)
     present, time = torch.zeros(2, 8, dtype=torch.bool), torch.tensor([0.3, 0.9])
     out = net(x, x, present, time)
-    assert out.shape == (2, channels + len(td.BLURS) + 1, 16, 16)
+    assert out.shape == (2, channels + len(photo_facts.BLURS) + 1, 16, 16)
     assert torch.equal(out, net(x, x + 1, present, time))
     assert (out - net(x + 0.1, x, present, time)).abs().max() > 1e-3
 

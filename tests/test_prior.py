@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, assert_same, draw_pixels
+from conftest import ROOT, assert_same, draw_photo, draw_pixels, random_net
 from PIL import Image
 
 import prior.__main__ as program
+import texture_diffusion as td
 from prior.endless import SIDE, EndlessDataset, crop, material, read_photos
 from prior.fields import Cells, noise, stamp, warp
 from prior.kinds import KINDS
 from prior.photograph import draw
-from texture_tools import checkpoints, devices, exit_codes
+from texture_tools import checkpoints, devices, exit_codes, photo_facts
 from texture_tools.errors import UserError
 
 
@@ -89,17 +90,35 @@ def test_a_material_of_a_number_is_always_the_same_and_every_second_is_from_a_ph
     assert np.array_equal(odd[..., 0], odd[..., 1]) and odd.shape == (SIDE, SIDE, 3)  # the photo is grey
 
 
-def test_a_batch_is_of_one_material_whose_powers_the_network_gets(monkeypatch):
+@pytest.mark.parametrize("share, channels", [(0, 3), (1, 1)])
+def test_a_batch_is_of_many_materials_in_colour_or_in_grey_whose_facts_the_network_gets(monkeypatch, share, channels):
     monkeypatch.setattr("prior.endless.SIDE", 64)
-    data = EndlessDataset(16, pool=4, every=1)
-    net = type("Net", (), {"signal": torch.zeros(4)})()
-    data.nets = [net]
+    monkeypatch.setattr("prior.endless.GREY", share)
+    data, told = EndlessDataset(16, pool=4, every=1), []
+    data.nets = [type("Net", (), {"know": told.append})()]
     windows, present = data.batch(5, 0.4, torch.Generator().manual_seed(0))
-    assert windows.shape == (5, 3, 48, 48) and present.shape == (5, 8)
-    assert any(torch.equal(net.signal, powers) for _, powers in data.known.values()) and net.signal.min() > 0
+    assert windows.shape == (5, channels, 48, 48) and present.shape == (5, 8)
+    assert [fact.shape for fact in told[0]] == [(5, 3, channels), (5, 4, 3)]
+    known = [parts[share][1].signal for parts in data.known.values()]
+    assert all(any(torch.equal(one, other) for other in known) for one in told[0].signal)
+    assert len(told[0].signal.unique(dim=0)) > 1
     for _ in range(12):
         data.batch(5, 0.4, torch.Generator().manual_seed(1))
     assert min(data.known) > 2 and len(data.known) <= 4  # the pool moves on
+
+
+def test_each_picture_of_a_batch_is_estimated_by_its_own_facts():
+    pictures = [draw_photo(64, 64, seed) for seed in range(2)]
+    facts = [photo_facts.facts_of(photo.x, 3) for photo in pictures]
+    net = random_net(tile=16)
+    ring = torch.stack([photo.x[:, :48, :48] for photo in pictures])
+    x_t, present, t = td.crop_middle(ring, 16), torch.ones(2, 8, dtype=torch.bool), torch.tensor([3, 15])
+    net.know(photo_facts.PhotoFacts(*map(torch.stack, zip(*facts))))
+    both = td.predict_x0(net, x_t, t, ring, present, td.cosine_schedule(20))
+    for k in range(2):
+        net.know(facts[k])
+        one = td.predict_x0(net, *(x[k:k + 1] for x in (x_t, t, ring, present)), td.cosine_schedule(20))
+        assert torch.allclose(one[0], both[k], atol=1e-5)
 
 
 def test_a_folder_without_photos_is_refused(tmp_path):
@@ -138,6 +157,12 @@ def test_an_export_holds_the_averaged_weights_alone(tmp_path, monkeypatch):
     whole = checkpoints.load(tmp_path / "state.pt")["ema"]
     assert weights.keys() == whole.keys() and len(digest) == 64
     assert all(torch.allclose(weights[name].float(), whole[name], atol=1e-3) for name in whole)
+    program.train([f"OUTPUT={tmp_path}/further.pt", f"PRIOR={tmp_path}/prior.pt", "TILES=2", "LEARNING_RATE=1e-9",
+                   *TINY])
+    further = checkpoints.load(tmp_path / "further.pt")
+    learned = [name for name in whole if name not in photo_facts.PhotoFacts._fields]
+    assert all(torch.allclose(further["ema"][name], whole[name], atol=1e-3) for name in learned)
+    assert further["prior"] == digest
     with pytest.raises(UserError, match="there is no training at"):
         program.export([f"STATE={tmp_path}/nothing.pt"])
 

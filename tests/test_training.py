@@ -6,7 +6,7 @@ import torch
 from conftest import MADE_OF, assert_same, draw_photo, make_trainer, random_net
 
 import texture_diffusion as td
-from texture_tools import checkpoints
+from texture_tools import checkpoints, photo_facts
 from texture_tools.errors import RunError, Stopped
 
 EPOCH_STEPS = 3
@@ -311,24 +311,39 @@ def trained_weights(**options):
     return random_net(**options).state_dict()
 
 
-def test_a_prior_is_taken_over_but_for_the_photo_s_own_powers(photo):
-    weights, trainer = trained_weights(), make_trainer(photo)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_prior_is_taken_over_but_for_what_is_known_of_the_photo(channels):
+    photo = draw_photo(54, 70, channels=channels)
+    weights, facts = trained_weights(), photo_facts.facts_of(photo.x, 3)._asdict()
+    trainer = make_trainer(photo, channels=td.channels_of(weights, photo))
     trainer.begin_from(weights, "f" * 64)
     for net in (trainer.net, trainer.ema):
         for name, value in net.state_dict().items():
-            assert torch.equal(value, td.band_powers(photo.x) if name == "signal" else weights[name]), name
+            assert torch.equal(value, facts.get(name, weights[name])), name
     assert trainer.state()["prior"] == "f" * 64
-
-
-def test_a_grey_photo_takes_over_all_but_what_sees_channels():
-    trainer, weights = make_trainer(draw_photo(54, 70, channels=1)), trained_weights()
-    own = {name: value.clone() for name, value in trainer.net.state_dict().items()}
-    trainer.begin_from(weights, "")
-    for name, value in trainer.net.state_dict().items():
-        taken = name not in ("signal", *td.CHANNEL_LAYERS)
-        assert torch.equal(value, weights[name] if taken else own[name]), name
     trainer.plan(2)
     assert all(np.isfinite(list(trainer.steps())))
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda weights: weights.pop("stem.weight"),
+    lambda weights: weights.update({"stem.weight": torch.zeros(8)}),
+    lambda weights: weights.update({"stem.weight": torch.zeros(8, 16 * 5, 3, 3)})])
+def test_weights_that_are_for_no_photo_are_refused(spoil):
+    weights = trained_weights()
+    spoil(weights)
+    with pytest.raises(ValueError, match="its weights are of another|sees 5 channels, and the photo has 1"):
+        td.channels_of(weights, draw_photo(54, 70, channels=1))
+
+
+def test_weights_of_before_there_were_axes_see_colours_as_they_are(photo):
+    trainer = make_trainer(photo)
+    trainer.plan(1)
+    state = trainer.state()
+    old = {name: weight for name, weight in state["ema"].items() if name not in ("axes", "signal")}
+    powers = torch.tensor([1.0, 2, 3, 4])
+    trainer.load({**state, "ema": {**old, "signal": powers}})
+    assert torch.equal(trainer.ema.axes, torch.eye(3)) and torch.equal(trainer.ema.signal, powers[:, None].expand(4, 3))
 
 
 def test_a_prior_of_another_network_is_refused_before_anything_is_taken_over(photo):

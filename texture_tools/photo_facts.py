@@ -1,0 +1,63 @@
+"""What is known of a photo before any training: its axes of colour, and the power of each band of detail along them."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+BLURS = (2, 3, 5)  # half widths in pixels of the triangles that separate each band of detail from the next
+
+
+class PhotoFacts(NamedTuple):
+    """The facts of a photo for a network of K channels."""
+
+    axes: torch.Tensor  # [K, C], see principal_axes
+    signal: torch.Tensor  # [bands, K], band_powers along the axes
+
+
+def facts_of(x, channels):
+    """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more."""
+    axes = principal_axes(x, channels)
+    return PhotoFacts(axes, band_powers(rotated(x[None], axes)))
+
+
+def principal_axes(x, channels):
+    """The principal axes of the colours of x [C, H, W] with mean 0, [channels, C]: orthonormal rows with falling
+    deviation, each pointing to where its largest part is positive; rows of zeros beyond C.
+
+    A rotation changes neither white noise nor squared errors, but along these axes a photo's colours are independent
+    at first order: hues that it does not have are weak in one channel instead of a rule between three.
+    """
+    colours = x.flatten(1).double()
+    axes = torch.linalg.eigh(colours @ colours.T)[1].flip(1).T
+    axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
+    return F.pad(axes, (0, 0, 0, channels - len(axes))).to(x.dtype)
+
+
+def rotated(x, axes):
+    """Pictures x [B, C, h, w] along axes [K, C], or [B, K, C] for each its own, [B, K, h, w]. Their transpose leads
+    back. Not a matrix product, which may be rounded to fewer bits: nothing is lost where the axes are x's own."""
+    return sum(axes[..., k, None, None] * x[:, k, None] for k in range(x.shape[1]))
+
+
+def split_bands(x):
+    """x [B, C, h, w] as a sum of bands, from the finest detail to what is left, [B, bands, C, h, w]."""
+    bands = []
+    for width in BLURS:
+        line = (width - torch.arange(1 - width, width, device=x.device).abs()) / width**2
+        kernel = torch.outer(line, line).expand(x.shape[1], 1, -1, -1)
+        low = F.conv2d(F.pad(x, [width - 1] * 4, mode="replicate"), kernel, groups=x.shape[1])
+        bands.append(x - low)
+        x = low
+    return torch.stack([*bands, x], 1)
+
+
+def band_powers(x):
+    """Mean square of each band and channel of pictures [..., C, H, W], [bands, C]."""
+    return split_bands(x.reshape(-1, *x.shape[-3:])).square().mean((0, 3, 4))
+
+
+def noise_powers():
+    """Mean square of each band of white noise of deviation 1, [bands]: what one pixel alone leaves in them."""
+    pixel = F.pad(torch.ones(1, 1, 1), [4 * sum(BLURS)] * 4)
+    return band_powers(pixel)[:, 0] * pixel.numel()
