@@ -6,19 +6,20 @@
 
     python texture_diffusion.py                      train on samples/stones.png and draw
     python texture_diffusion.py rock.jpg             the same for a photo of yours
-    python texture_diffusion.py rock.jpg EPOCHS=0    only draw, with the model trained before
+    python texture_diffusion.py rock.jpg EPOCHS=0    only draw, with the model trained before, if there is one
     python texture_diffusion.py --help               every constant with its meaning
 
 The constants at the top of main() say everything that can be chosen; edit them there or
-override them as NAME=value. A run with the default constants takes about ten minutes on
-two CPU cores. Ctrl-C saves; the same command goes on from there.
+override them as NAME=value. A run with the default constants takes about a minute and a half
+on two CPU cores. Ctrl-C saves; the same command goes on from there.
 What a run makes: samples/<photo>/output_texture_3x3.png and pictures that show how it came
 about, and checkpoints/<photo>.pt.
 
-The photo is cut into tiles. A small U-Net learns, by denoising diffusion, to draw a tile that
-fits those of its 8 neighbours that exist. Real tiles are then laid out like the black fields
-of a checkerboard and the network draws the white ones, each over a rough sketch that continues
-the real tiles around it, so that no drawn tile is further than one step from a real one.
+The photo is cut into tiles. A small U-Net, which has seen many materials before, learns by
+denoising diffusion to draw a tile of this one that fits those of its 8 neighbours that exist.
+Real tiles are then laid out like the black fields of a checkerboard and the network draws the
+white ones, each over a rough sketch that continues the real tiles around it, so that no drawn
+tile is further than one step from a real one.
 
 Contents, in the order in which data flows:
     1. Tiles             pixels of a photo -> normalised tensor; grid of tiles and back
@@ -1281,42 +1282,43 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
 
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION", "AUGMENT")
+RISEN = 0.03  # share by which the validation loss has to rise to be spoken of
 CHOICES = {"SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE, "AUGMENT": tuple(AUGMENTS)}
 
 
 def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
-    IMAGE             = "samples/stones.png"  # the photo: a PNG, JPEG, TIFF, WEBP or BMP file
-    CROP              = None                  # part of the photo to use: (x, y, width, height), pixels; None: all
-    MAX_SIDE          = 1024                  # a larger photo is shrunk to this longer side, pixels
-    TILE_SIZE         = 128                   # side of a tile, pixels, a multiple of 32; the photo holds 3 x 3 or more
-    PRIOR             = None                  # weights to begin from, of python -m prior; None: from nothing
-    VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
-    EPOCHS            = 50                    # training length; 0: only draw, with the model trained before
-    EPOCH_TILES       = 176                   # tiles seen in one epoch
-    BATCH_SIZE        = 8                     # tiles in one step of training or of drawing
-    LEARNING_RATE     = 1.2e-3                # peak, after the warm-up
-    NEIGHBOUR_DROPOUT = 0.4                   # share of training tiles that see other neighbours than N W E S, 0 to 1
-    WIDTHS            = (64, 128, 256)        # channels of the network at 1/4, 1/8, 1/16 of the resolution
-    TIMESTEPS         = 1000                  # length of the diffusion chain
-    SAMPLER           = "mixed"               # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
-    SAMPLE_STEPS      = 30                    # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
-    STRENGTH          = 0.75                  # how noisy the sketch of a gap is made before drawing; 1: pure noise
-    AUGMENT           = "none"                # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
-    SCALE             = 3                     # the texture is so many times as wide and high as the photo
-    OUTPUT_SIZE       = None                  # (width, height) of the texture in pixels instead; None: by SCALE
-    TILEABLE          = "none"                # "none" | "x" | "y" | "xy": where it continues at its other end
-    REGION            = None                  # draw only this part of it: (x, y, width, height), pixels; None: all
-    REDRAW_ORIGINALS  = False                 # True: at last the real tiles are drawn anew, so that none is a copy
-    LAYOUT            = "matched"             # "matched" | "ordered" | "random" | "rows": where real tiles go
-    SAMPLES           = 1                     # textures to draw, with SEED, SEED + 1, ...
-    SEED              = 0                     # another seed, another texture (and, when training starts, another model)
-    FRESH             = False                 # True: put the photo's old checkpoint aside and start anew
-    SAVE_EVERY        = 5                     # epochs between checkpoints
-    PREVIEW_EVERY     = 10                    # epochs between previews
-    OUTPUT_DIR        = "samples"             # pictures go to a folder in here named after the photo
-    CHECKPOINT_DIR    = "checkpoints"         # models go here
+    IMAGE             = "samples/stones.png"    # the photo: a PNG, JPEG, TIFF, WEBP or BMP file
+    CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
+    MAX_SIDE          = 1024                    # a larger photo is shrunk to this longer side, pixels
+    TILE_SIZE         = 128                     # side of a tile, pixels, a multiple of 32; 3 x 3 or more fit the photo
+    PRIOR             = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
+    VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
+    EPOCHS            = 5                       # training length; 0: only draw, with the model as it is, or the prior
+    EPOCH_TILES       = 176                     # tiles seen in one epoch
+    BATCH_SIZE        = 8                       # tiles in one step of training or of drawing
+    LEARNING_RATE     = 1.2e-3                  # peak, after the warm-up
+    NEIGHBOUR_DROPOUT = 0.4                     # share of training tiles that see other neighbours than N W E S, 0 to 1
+    WIDTHS            = (64, 128, 256)          # channels of the network at 1/4, 1/8, 1/16 of the resolution
+    TIMESTEPS         = 1000                    # length of the diffusion chain
+    SAMPLER           = "mixed"                 # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
+    SAMPLE_STEPS      = 30                      # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
+    STRENGTH          = 0.75                    # how noisy the sketch of a gap is made before drawing; 1: pure noise
+    AUGMENT           = "none"                  # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
+    SCALE             = 3                       # the texture is so many times as wide and high as the photo
+    OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels instead; None: by SCALE
+    TILEABLE          = "none"                  # "none" | "x" | "y" | "xy": where it continues at its other end
+    REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
+    REDRAW_ORIGINALS  = False                   # True: at last the real tiles are drawn anew, so that none is a copy
+    LAYOUT            = "matched"               # "matched" | "ordered" | "random" | "rows": where real tiles go
+    SAMPLES           = 1                       # textures to draw, with SEED, SEED + 1, ...
+    SEED              = 0                       # another seed, another texture (and, if it is trained, another model)
+    FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
+    SAVE_EVERY        = 5                       # epochs between checkpoints
+    PREVIEW_EVERY     = 10                      # epochs between previews
+    OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
+    CHECKPOINT_DIR    = "checkpoints"           # models go here
     # fmt: on
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
@@ -1338,7 +1340,7 @@ def main(argv=None):
 
 
 def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
-    """A Trainer that is new, or as the checkpoint left it, or with the shipped weights if it only has to draw."""
+    """A Trainer that is new, begins from the prior, or is as the checkpoint left it."""
     constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
     torch.set_float32_matmul_precision("high")
     device = devices.pick_device()
@@ -1346,11 +1348,10 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         rows, columns = (side // c.TILE_SIZE for side in photo.x.shape[1:])
         c.VALIDATION = int(rows * columns >= 16)
     dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT)
-    source, state = checkpoints.find_state(checkpoint, photo, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
+    state = checkpoints.find_state(checkpoint, photo, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
     prior, digest = {}, ""
     if not state and c.PRIOR is not None:
-        source = files.find_file(c.PRIOR, HERE)
-        prior, digest = checkpoints.load_prior(source, c.WIDTHS)
+        prior, digest = checkpoints.load_prior(files.find_file(c.PRIOR, HERE), c.WIDTHS)
     weights = prior or state.get("ema")
     try:
         channels = channels_of(weights, photo) if weights else None
@@ -1363,7 +1364,7 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         elif prior:
             trainer.begin_from(prior, digest)
     except ValueError as error:
-        raise RunError(f"{printable(source)} cannot be used: {error}") from None
+        raise RunError(f"{printable(c.PRIOR if prior else checkpoint)} cannot be used: {error}") from None
     return trainer
 
 
@@ -1392,7 +1393,7 @@ def announce(photo, trainer, c):
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
     say(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
-        f"{str(net.precision).removeprefix('torch.')}")
+        f"{str(net.precision).removeprefix('torch.')}" + ", begun from the prior" * bool(trainer.prior))
     training, drawing = measure_speed(trainer)
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
     share = 1 if c.REDRAW_ORIGINALS else 0.5  # of the tiles that are drawn
@@ -1434,7 +1435,19 @@ def run_training(photo, trainer, draw, c, results, checkpoint):
     if trainer.skipped:
         group.say(f"note: {trainer.skipped} of {trainer.step} steps were left out, "
                   "their loss or gradient was not finite")
+    best = lowest_validation(trainer.curve)
+    if best is not None:
+        group.say(f"note: the validation loss was lowest after {best / epoch_steps:g} epochs and has risen since: the "
+                  f"model begins to know the photo by heart. EPOCHS={best // epoch_steps} FRESH=True may draw better")
     return time.perf_counter() - start, (trainer.step - first) * c.BATCH_SIZE
+
+
+def lowest_validation(curve):
+    """The step of the lowest validation loss, if that of the last was higher by RISEN; else None."""
+    losses = {step: held for step, _, held in curve if held is not None}
+    if not losses or list(losses.values())[-1] <= (1 + RISEN) * min(losses.values()):
+        return None
+    return min(losses, key=losses.get)
 
 
 def make_texture(photo, trainer, draw, c, seed, results, trained):

@@ -30,7 +30,7 @@ from texture_tools.pictures import save_figure
 
 CACHE = quality.ROOT / "benchmarks/cache/minute"
 MAX_SIDE = 512  # of the photos, px
-STAGES = {"prior": (0, 3, 6, 50), "nothing": (3, 6, 50)}  # EPOCHS of 176 tiles
+STAGES = {"prior": (0, 3, 5, 50), "nothing": (5, 50)}  # EPOCHS of 176 tiles
 SHOWN = ("validation loss", "statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "C2ST",
          "C2ST apart")
 DRAWN_IN = ("validation loss", "statistics", "spectrum dB")  # the figure
@@ -77,21 +77,27 @@ def patches(pictures, stride):
     return x / x.std(1, keepdim=True)
 
 
-def likeness(exemplar, learned):
-    """The distance of what the prior drew alone to the photos that it learned from, over that of the photo itself."""
-    bench, rng = bench_of("prior", 0), np.random.default_rng(0)
-    tile, photo = quality.tile_of(bench), td.load_photo(exemplar.path, None, MAX_SIDE)
-    folder = quality.folder_of(bench, quality.Job(exemplar, "ours", 0))
-    pixels = np.asarray(Image.open(folder / "texture.png").convert("RGB"))
-    made = scores.tiles_where(pixels, quality.layout_of(photo, "matched", tile, 0), tile, real=False)
-    sets = [scores.some(patches(x, scores.PATCH // 2), rng, scores.QUERIES)
-            for x in (made, photo.pixels(photo.x)[None])]
+def likeness(made, pixels, learned):
+    """The mean distance of patches of drawn tiles [N, T, T, 3] to the nearest in any of the pictures learned from, over
+    that of patches of the photo [H, W, 3]."""
+    rng = np.random.default_rng(0)
+    sets = [scores.some(patches(x, scores.PATCH // 2), rng, scores.QUERIES) for x in (made, pixels[None])]
     both = torch.cat(sets)
     best = torch.full((len(both),), torch.inf)
     for other in learned:
         best = torch.minimum(best, torch.cdist(both, patches(other[None], STRIDE)).amin(1))
     drawn, real = best.split([len(each) for each in sets])
     return float(drawn.mean() / real.mean())
+
+
+def likeness_of(exemplar, learned):
+    """The likeness of what the prior drew alone from an exemplar."""
+    bench = bench_of("prior", 0)
+    tile, photo = quality.tile_of(bench), td.load_photo(exemplar.path, None, MAX_SIDE)
+    folder = quality.folder_of(bench, quality.Job(exemplar, "ours", 0))
+    texture = np.asarray(Image.open(folder / "texture.png").convert("RGB"))
+    made = scores.tiles_where(texture, quality.layout_of(photo, "matched", tile, 0), tile, real=False)
+    return likeness(made, photo.pixels(photo.x), learned)
 
 
 # =============================================================================================
@@ -163,7 +169,7 @@ def main():
                 table[begin, epochs] = measure(exemplar, begin, epochs, c.seeds)
                 print(f"{exemplar.name}, {begin}, {epochs} epochs", file=sys.stderr, flush=True)
             if learned:
-                shows[exemplar.name] = likeness(exemplar, learned)
+                shows[exemplar.name] = likeness_of(exemplar, learned)
             print(f"\n{exemplar.name}\n\n{markdown(table)}\n", flush=True)
             write(tables, shows)
     except (UserError, RunError) as error:

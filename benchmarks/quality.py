@@ -51,7 +51,8 @@ MAX_SIDE = 640  # of the exemplars, px
 SCALE = 3
 MAX_SEEDS = 10
 MORE_SEED = 8  # of samples/draw_stones.py, for more of the default exemplar's texture
-QUICK = {"TILE_SIZE": 32, "WIDTHS": "(8,16)", "EPOCHS": 2, "EPOCH_TILES": 32, "TIMESTEPS": 50, "SAMPLE_STEPS": 3}
+QUICK = {"TILE_SIZE": 32, "WIDTHS": "(8,16)", "PRIOR": None, "EPOCHS": 2, "EPOCH_TILES": 32, "TIMESTEPS": 50,
+         "SAMPLE_STEPS": 3}
 QUICK_SIDE, QUICK_SECONDS = 96, 2  # of the exemplars, px; of a peer's training
 SHEET_SIDE, SHEET_COLUMNS, LABEL = 384, 3, 20  # of a contact sheet: side of a crop, crops a row, height of a label
 

@@ -38,7 +38,7 @@ from texture_tools import devices, files, seeds
 from texture_tools.errors import RunError, UserError
 
 HERE = Path(__file__).resolve().parent
-QUICK = {"TILE_SIZE": 32, "WIDTHS": (8, 16), "SAMPLE_STEPS": 2}
+QUICK = {"TILE_SIZE": 32, "WIDTHS": (8, 16), "PRIOR": None, "SAMPLE_STEPS": 2}
 ROUNDS = 4  # of measurements in turn
 PEAK_SHAPES = ((64, 128), (128, 64), (128, 96), (256, 32), (256, 64))  # channels, side of the convolutions tried
 MEGAPIXELS = (1, 4, 16)  # of 2**20 pixels; the first is always drawn in full

@@ -24,8 +24,9 @@ from texture_tools import constants, devices, exit_codes, files, matching, pictu
 
 TILE = 16
 WIDTHS = (8, 16)
-TINY = {"TILE_SIZE": TILE, "WIDTHS": "(8,16)", "EPOCHS": 2, "EPOCH_TILES": 8, "BATCH_SIZE": 4, "TIMESTEPS": 20,
-        "LEARNING_RATE": 0.002, "NEIGHBOUR_DROPOUT": 0.4, "SAMPLE_STEPS": 2, "PREVIEW_EVERY": 1, "SAVE_EVERY": 1}
+TINY = {"TILE_SIZE": TILE, "PRIOR": None, "WIDTHS": "(8,16)", "EPOCHS": 2, "EPOCH_TILES": 8, "BATCH_SIZE": 4,
+        "TIMESTEPS": 20, "LEARNING_RATE": 0.002, "NEIGHBOUR_DROPOUT": 0.4, "SAMPLE_STEPS": 2, "PREVIEW_EVERY": 1,
+        "SAVE_EVERY": 1}
 
 torch.set_num_threads(1)
 

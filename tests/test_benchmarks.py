@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
-from benchmarks import quality, scores, wrap
+from benchmarks import minute, quality, scores, wrap
 from texture_tools.errors import UserError
 
 TILE = 32
@@ -305,3 +305,25 @@ def test_the_wrap_of_a_periodic_picture_is_no_seam_and_that_of_a_cut_one_is():
         assert value <= 1.05 * high, name
     cut = {(direction, name): value > 1.2 * high for direction, name, value, _, high in wrap.judge(periodic[:, :70])}
     assert cut["x", "1st"] and cut["x", "2nd"] and not cut["y", "1st"]
+
+
+# What a minute gives
+
+
+def test_what_was_learned_from_is_found_in_a_drawing_and_what_was_not_is_not():
+    photo, learned, new = (texture(SIDE, seed) for seed in range(3))
+    lighter = np.clip(learned.astype(int) + 40, 0, 255).astype(np.uint8)
+    assert minute.likeness(minute.scores.photo_tiles(lighter, TILE, TILE), photo, [learned]) < 0.6
+    assert 0.97 < minute.likeness(minute.scores.photo_tiles(new, TILE, TILE), photo, [learned]) < 1.03
+
+
+def test_the_table_has_a_row_for_each_stage_and_the_figure_a_panel_for_each_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(quality, "ROOT", tmp_path)
+    for folder in ("benchmarks", "docs"):
+        (tmp_path / folder).mkdir()
+    row = {**dict.fromkeys(minute.SHOWN, 0.5), "training": 40.0}
+    table = {("prior", 0): {**row, "training": 0.0}, ("prior", 5): row, ("nothing", 5): row}
+    minute.write({"bark": table}, {"bark": 1.1})
+    text = (tmp_path / "benchmarks" / "MINUTE.md").read_text(encoding="utf-8")
+    assert "| prior | 0 | 0 | 0.500 | 0.50 |" in text and "| nothing | 5 | 40 |" in text and "1.100" in text
+    assert Image.open(tmp_path / "docs" / "minute.png").width > 900

@@ -1,4 +1,4 @@
-"""The README, the docstring, the requirements and the shipped model against the script."""
+"""The README, the docstring, the requirements and the shipped prior against the script."""
 
 import ast
 import importlib.util
@@ -8,15 +8,14 @@ import shlex
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SCRIPT, constants_of, run_script
+from conftest import ROOT, SCRIPT, constants_of, draw_photo, run_script
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import files
 
 SOURCE = SCRIPT.read_text(encoding="utf-8")
 PACKAGES = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tqdm"}
-SHIPPED = ROOT / "checkpoints" / "stones.shipped.pt"
+PRIOR = ROOT / "checkpoints" / "prior.pt"
 
 
 def requirements(name):
@@ -113,40 +112,19 @@ def test_the_default_photo_is_what_its_script_draws():
     assert np.abs(module.draw(512, 512).astype(int) - shipped).max() <= 1
 
 
-def default_photo():
-    c = constants_of()
-    return td.load_photo(files.find_file(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
+def test_the_shipped_prior_is_small_and_holds_the_averaged_weights_alone():
+    assert PRIOR.stat().st_size <= 25e6
+    assert not {"net", "opts"} & torch.load(PRIOR, weights_only=True).keys()
 
 
-@pytest.fixture(scope="module")
-def shipped():
-    return torch.load(SHIPPED, weights_only=True)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_shipped_prior_fits_the_default_network_in_colour_and_in_grey(channels, tmp_path):
+    c = constants_of("EPOCHS=0")
+    trainer = td.prepare_trainer(draw_photo(400, 400, channels=channels), c, tmp_path / "none.pt")
+    assert len(trainer.prior) == 64 and trainer.net.position.isfinite().all()
 
 
-def test_the_shipped_model_is_small_and_holds_the_averaged_weights_alone():
-    assert SHIPPED.stat().st_size <= 15e6
-    assert not {"net", "opts"} & torch.load(SHIPPED, weights_only=True).keys()
-
-
-def test_the_shipped_model_was_made_with_the_default_constants(shipped):
-    defaults, photo = vars(constants_of()), default_photo()
-    tiles = np.prod([side // defaults["TILE_SIZE"] for side in photo.x.shape[1:]])
-    if defaults["VALIDATION"] is None:
-        defaults["VALIDATION"] = int(tiles >= 16)
-    assert set(shipped["constants"]) >= {"TILE_SIZE", "WIDTHS", "TIMESTEPS", "EPOCH_TILES", "BATCH_SIZE"}
-    assert shipped["constants"] == {name: defaults[name] for name in shipped["constants"]}
-    assert shipped["step"] * defaults["BATCH_SIZE"] == defaults["EPOCHS"] * defaults["EPOCH_TILES"]
-
-
-def test_the_shipped_model_fits_the_default_network_and_photo(shipped):
-    c, photo = constants_of(), default_photo()
-    assert shipped["digest"] == photo.digest
-    net = td.build_net(photo, c.TILE_SIZE, c.WIDTHS, 0, "cpu")
-    net.load_state_dict(shipped["ema"], strict=True)
-    assert all(weight.isfinite().all() for weight in net.parameters())
-
-
-def test_a_fresh_clone_draws_with_the_shipped_model(tmp_path):
+def test_a_fresh_clone_draws_with_the_prior_alone(tmp_path):
     result = run_script("EPOCHS=0", "SCALE=1", "SAMPLE_STEPS=1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert Image.open(tmp_path / "samples" / "stones" / "output_texture_1x1.png").size == (512, 512)

@@ -29,6 +29,7 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
+from texture_tools import photo_facts
 
 # Whole runs
 
@@ -253,41 +254,6 @@ def test_a_broken_torchvision_is_one_sentence_that_says_what_to_install(tmp_path
     assert all(word in result.stderr for word in words)
 
 
-# The shipped model
-
-
-@pytest.fixture
-def shipped(trained, tmp_path, monkeypatch):
-    """The tiny model as if it were the repository's shipped one, beside the script; there is no checkpoint."""
-    home = tmp_path / "home"
-    (home / "checkpoints").mkdir(parents=True)
-    state = checkpoint_in(tmp_path)
-    torch.save({key: value for key, value in state.items() if key not in ("net", "opts")},
-               home / "checkpoints" / "photo.shipped.pt")
-    shutil.rmtree(tmp_path / "checkpoints")
-    monkeypatch.setattr(td, "HERE", home)
-    return trained
-
-
-def test_without_a_checkpoint_the_shipped_model_draws(shipped, tmp_path):
-    home = files_in(tmp_path / "home")
-    result = shipped(EPOCHS=0)
-    assert result.code == 0, result.err
-    assert files_in(tmp_path / "home") == home
-
-
-def test_training_does_not_start_from_the_shipped_model(shipped, tmp_path):
-    home = files_in(tmp_path / "home")
-    assert shipped(EPOCHS=1).code == 0
-    assert checkpoint_in(tmp_path)["step"] == 2
-    assert files_in(tmp_path / "home") == home
-
-
-def test_another_photo_of_the_shipped_one_s_name_needs_a_model_of_its_own(shipped, tmp_path):
-    Image.fromarray(draw_pixels(64, 80, seed=9)).save(tmp_path / "photo.png")
-    assert_refused(shipped(EPOCHS=0), "python texture_diffusion.py")
-
-
 def test_main_can_be_called_twice_and_from_another_thread(tool, tmp_path):
     results = []
     arguments = ["photo.png", *tiny(EPOCHS=1)]
@@ -318,13 +284,13 @@ def prior(tool, trained, tmp_path):
     torch.save({**{name: value for name, value in state.items() if name not in ("net", "opts")}, "ema": weights},
                tmp_path / "prior" / "prior.pt")
     Image.fromarray(draw_pixels(60, 80, seed=9)).save(tmp_path / "rock.png")
-    return lambda **changes: tool("rock.png", *tiny(PRIOR="prior/prior.pt", **changes))
+    return lambda **changes: tool(*tiny(**{"IMAGE": "rock.png", "PRIOR": "prior/prior.pt", **changes}))
 
 
 def test_a_prior_draws_a_photo_that_was_never_trained_on(prior, tmp_path):
     result = prior(EPOCHS=0)
     assert result.code == 0, result.err
-    assert "prior alone" in result.out and "EPOCHS=10" in result.out
+    assert "prior alone" in result.out and "EPOCHS=5" in result.out
     assert pixels_in(tmp_path / "samples/rock/output_texture_3x3.png").shape == (180, 240, 3)
     assert not (tmp_path / "checkpoints" / "rock.pt").exists()
 
@@ -337,15 +303,18 @@ def test_a_training_begins_from_the_prior_says_so_and_goes_on_without_it(prior, 
     shutil.rmtree(tmp_path / "checkpoints")
     assert prior(EPOCHS=2, LEARNING_RATE=1e-9).code == 0
     still, begun = checkpoint_in(tmp_path, "rock")["ema"], torch.load(tmp_path / "prior/prior.pt", weights_only=True)
-    assert all((still[name] - begun["ema"][name].float()).abs().max() < 1e-5 for name in still if name != "signal")
+    assert all((still[name] - begun["ema"][name].float()).abs().max() < 1e-5 for name in still
+               if name not in photo_facts.PhotoFacts._fields)
     shutil.rmtree(tmp_path / "prior")
     result = prior(EPOCHS=0, LEARNING_RATE=1e-9)
     assert result.code == 0, result.err
 
 
-def test_shipped_weights_come_before_a_prior(prior, shipped):
-    result = shipped(EPOCHS=0, PRIOR="prior/prior.pt")
-    assert result.code == 0 and "prior alone" not in result.out
+def test_a_photo_whose_model_would_replace_the_prior_is_refused(prior, tmp_path):
+    before = (tmp_path / "prior" / "prior.pt").read_bytes()
+    (tmp_path / "rock.png").rename(tmp_path / "prior.png")
+    assert_refused(prior(IMAGE="prior.png", CHECKPOINT_DIR="prior", FRESH=True), "replace the prior")
+    assert (tmp_path / "prior" / "prior.pt").read_bytes() == before
 
 
 @pytest.mark.parametrize("spoil, code, words", [

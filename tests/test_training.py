@@ -352,3 +352,9 @@ def test_a_prior_of_another_network_is_refused_before_anything_is_taken_over(pho
     with pytest.raises(ValueError, match="do not fit"):
         trainer.begin_from(trained_weights(widths=(8, 24)), "")
     assert torch.equal(weights_of(trainer.net), before)
+
+
+@pytest.mark.parametrize("held, step", [
+    ([0.5, 0.4, 0.41], None), ([0.5, 0.4, 0.43], 8), ([0.4, 0.5, 0.6], 4), ([None, None, None], None), ([], None)])
+def test_a_validation_loss_that_has_risen_is_noticed(held, step):
+    assert td.lowest_validation([[4 * k + 4, 0.3, loss] for k, loss in enumerate(held)]) == step

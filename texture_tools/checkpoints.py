@@ -207,41 +207,35 @@ def check_values(state):
 
 
 def find_state(checkpoint, photo, c, network, training, home, group):
-    """The path and the state of the checkpoint to go on from, {} if there is none; says what differs from it.
+    """The state of the checkpoint to go on from, {} if there is none; says what differs from it.
 
-    network, training: as in check_fit; home: the script's folder, where shipped weights and the photo may lie. FRESH
-    puts the checkpoint aside first, which the other processes of a group wait for.
+    network, training: as in check_fit; home: the script's folder, where the photo and the prior may lie. FRESH puts the
+    checkpoint aside first, which the other processes of a group wait for. UserError if the prior lies at its path.
     """
+    if c.PRIOR is not None and checkpoint.resolve() == Path(files.find_file(c.PRIOR, home)).resolve():
+        raise UserError(f"the model of this photo would replace the prior, {printable(checkpoint)}; give the photo "
+                        "another name, or choose another CHECKPOINT_DIR")
     if c.FRESH and group.rank == 0 and exists(checkpoint):
         aside = put_aside(checkpoint, files.find_file(c.IMAGE, home))
         group.say(f"note: {printable(checkpoint)} was put aside as {printable(aside)}")
     group.barrier()
-    source = checkpoint
     if not exists(checkpoint):
         if c.EPOCHS > 0:
-            return checkpoint, {}
-        source = shipped_weights(photo, home)
-        if source is None and c.PRIOR is not None:
-            group.say("note: there is no model of this photo yet, so it is drawn with the prior alone; "
-                      "a minute of training, such as EPOCHS=10, makes it better")
-            return checkpoint, {}
-        if source is None:
+            return {}
+        if c.PRIOR is None:
             raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
                             f"python {PROGRAM}.py {shlex.quote(f'IMAGE={c.IMAGE}')} EPOCHS=50")
-    state = load(source)
+        group.say("note: there is no model of this photo yet, so it is drawn with the prior alone; "
+                  "a minute of training, such as EPOCHS=5, makes it better")
+        return {}
+    state = load(checkpoint)
     goes_on = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE
-    for note in check_fit(source, state, photo, vars(c), network, training, goes_on):
+    for note in check_fit(checkpoint, state, photo, vars(c), network, training, goes_on):
         group.say(f"note: {note}")
     if goes_on and "net" not in state:
-        raise UserError(f"{printable(source)} can draw but not be trained further; start anew with FRESH=True, "
+        raise UserError(f"{printable(checkpoint)} can draw but not be trained further; start anew with FRESH=True, "
                         "which puts it aside")
-    return source, state
-
-
-def shipped_weights(photo, home):
-    """The path of the weights that come with the script, if there are any for this very photo; else None."""
-    shipped = home / "checkpoints" / f"{photo.name}.shipped.pt"
-    return shipped if shipped.exists() and load(shipped)["digest"] == photo.digest else None
+    return state
 
 
 def load_prior(path, widths):
@@ -249,8 +243,8 @@ def load_prior(path, widths):
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"there is no prior at {printable(path)}; make one with python -m prior, or begin from nothing "
-                        "with PRIOR=None")
+        raise UserError(f"there is no prior at {printable(path)}; take it from where the script came from, make one "
+                        "with python -m prior, or begin from nothing with PRIOR=None")
     state = load(path)
     wrong = differences(state["constants"], {"WIDTHS": widths}, ["WIDTHS"])
     if wrong:

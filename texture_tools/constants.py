@@ -50,7 +50,7 @@ def parse_value(name, text, default):
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text
-    if isinstance(default, str):
+    if isinstance(default, str) and not (value is None and name in OPTIONAL):
         return value if isinstance(value, str) else text
     if isinstance(default, float) and type(value) is int:
         value = float(value)
