@@ -59,15 +59,15 @@ class EndlessDataset:
     that they are taken from moves on with the steps, so that a training that goes on sees what an unbroken one would
     have seen.
 
-    nets: which are told the photo_facts of the materials in each batch.
+    nets: which are told the photo_facts of the materials in each batch; device: where batches are needed.
     """
 
     halo = td.HALO
     validation = 0
 
-    def __init__(self, tile, pictures=(), pool=128, every=4, seed=0):
+    def __init__(self, tile, pictures=(), pool=128, every=4, seed=0, device="cpu"):
         self.tile, self.pictures, self.pool, self.every, self.seed = tile, list(pictures), pool, every, seed
-        self.nets, self.step, self.known = [], 0, {}
+        self.device, self.nets, self.step, self.known = device, [], 0, {}
 
     def parts(self, number):
         """A material in colour and in grey, each a td.NeighbourDataset and its photo_facts.PhotoFacts."""
@@ -75,7 +75,7 @@ class EndlessDataset:
             photo = td.normalise(material(number, self.pictures, self.seed), f"material {number}")
             colour = photo.x.expand(td.COLOURS, -1, -1)
             grey = colour.mean(0, keepdim=True)
-            self.known[number] = [(td.NeighbourDataset(photo._replace(x=x), self.tile),
+            self.known[number] = [(td.NeighbourDataset(photo._replace(x=x), self.tile, device=self.device),
                                    photo_facts.facts_of(x, td.COLOURS)) for x in (colour, grey / grey.std())]
             if len(self.known) > self.pool:
                 del self.known[min(self.known)]
@@ -83,8 +83,8 @@ class EndlessDataset:
 
     def batch(self, count, share, generator):
         """A batch as of td.NeighbourDataset, of materials that the generator takes from the pool."""
-        is_grey = int(torch.rand((), generator=generator) < GREY)
-        places = torch.randint(self.pool, (count,), generator=generator).tolist()
+        is_grey = int(torch.rand((), generator=generator, device=generator.device) < GREY)
+        places = torch.randint(self.pool, (count,), generator=generator, device=generator.device).tolist()
         chosen = [self.parts(self.step // self.every + place)[is_grey] for place in places]
         self.tell([facts for _, facts in chosen])
         self.step += 1
@@ -92,7 +92,7 @@ class EndlessDataset:
 
     def tell(self, facts):
         """Let the networks know the PhotoFacts of each picture of a batch."""
-        stacked = photo_facts.PhotoFacts(*map(torch.stack, zip(*facts)))
+        stacked = photo_facts.PhotoFacts(*(torch.stack(fact).to(self.device) for fact in zip(*facts)))
         for net in self.nets:
             net.know(stacked)
 
