@@ -131,9 +131,9 @@ class Photo(NamedTuple):
         return colour.movedim(-3, -1).contiguous().numpy()
 
 
-def load_photo(path, crop=None, max_side=1024):
+def load_photo(path, crop=None, max_side=1024, even=False):
     """Read a picture file as a Photo, as photos.read_photo does; UserError with a sentence for the person."""
-    pixels, notes = photos.read_photo(path, crop, max_side)
+    pixels, notes = photos.read_photo(path, crop, max_side, even)
     return normalise(pixels, photos.name_of(path), notes)
 
 
@@ -1290,6 +1290,7 @@ def main(argv=None):
     IMAGE             = "samples/stones.png"  # the photo: a PNG, JPEG, TIFF, WEBP or BMP file
     CROP              = None                  # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                  # a larger photo is shrunk to this longer side, pixels
+    EVEN_LIGHT        = False                 # True: brightness and colour that drift across the photo are levelled
     TILE_SIZE         = 128                   # side of a tile, pixels, a multiple of 32; the photo holds 3 x 3 or more
     PRIOR             = None                  # weights to begin from, of python -m prior; None: from nothing
     VALIDATION        = None                  # tiles held out of training; None: 1 if the photo has 16 or more, else 0
@@ -1321,7 +1322,7 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        photo = load_photo(files.find_file(c.IMAGE, HERE), c.CROP, c.MAX_SIDE)
+        photo = load_photo(files.find_file(c.IMAGE, HERE), c.CROP, c.MAX_SIDE, c.EVEN_LIGHT)
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)

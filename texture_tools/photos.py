@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from . import even_light
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
@@ -26,11 +27,12 @@ def name_of(path):
     return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
-def read_photo(path, crop=None, max_side=math.inf):
+def read_photo(path, crop=None, max_side=math.inf, even=False):
     """The pixels of a PNG, JPEG, TIFF, WEBP or BMP file, uint8 [H, W] or [H, W, 3], and notes, a list of sentences.
 
     crop is (x, y, width, height) in pixels of the upright photo or None; the result is shrunk so
-    that its longer side is at most max_side. Raises UserError with a sentence for the person.
+    that its longer side is at most max_side; even: whether its light is made even. Raises UserError with
+    a sentence for the person.
     """
     image, notes = open_image(path)
     if crop is not None:
@@ -41,7 +43,10 @@ def read_photo(path, crop=None, max_side=math.inf):
                      f"{small.width} x {small.height} pixels (MAX_SIDE = {max_side})")
         image = small
     pixels = np.asarray(image)
-    return pixels, notes + lighting_note(pixels)
+    if not even:
+        return pixels, notes + lighting_note(pixels)
+    pixels, said = even_light.even_out(pixels)
+    return pixels, notes + said
 
 
 def shrink(image, max_side):
@@ -155,4 +160,4 @@ def lighting_note(pixels):
     if share < 0.15 or np.ptp(surface) < 25:
         return []
     return [f"brightness drifts by {np.ptp(surface):.0f} of 255 levels across the photo ({share:.0%} of its variance): "
-            "this can show up as patches; an evenly lit photo or a CROP works better"]
+            "this can show up as patches; EVEN_LIGHT=True takes it out, an evenly lit photo or a CROP works better"]
