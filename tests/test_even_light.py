@@ -91,6 +91,16 @@ def test_a_photo_of_two_materials_side_by_side_is_left_alone_and_that_is_said():
     assert "left the photo as it is" in notes[0] and "CROP" in notes[0] and len(notes) == 1
 
 
+@pytest.mark.parametrize("texture, most", [(plain(), 0.1), (STONES[:HEIGHT, :WIDTH], 0.5)], ids=["plain", "stones"])
+def test_a_hole_and_a_label_are_not_taken_for_light(texture, most):
+    whole = lit(texture, np.exp2(X / 2))
+    changed = whole.copy()
+    changed[:30, :40], changed[60:100, :60] = 0, 255
+    evened, notes = even_light.even_out(changed)
+    assert "took that out" in notes[0]
+    assert drift(evened[120:], even_light.even_out(whole)[0][120:]) < most
+
+
 def test_what_becomes_white_is_said():
     pixels = lit(plain(), np.exp2(X / 2))
     pixels[::10, ::10] = 255
