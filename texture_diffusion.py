@@ -131,9 +131,9 @@ class Photo(NamedTuple):
         return colour.movedim(-3, -1).contiguous().numpy()
 
 
-def load_photo(path, crop=None, max_side=1024, even=False):
+def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None):
     """Read a picture file as a Photo, as photos.read_photo does; UserError with a sentence for the person."""
-    pixels, notes = photos.read_photo(path, crop, max_side, even)
+    pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect)
     return normalise(pixels, photos.name_of(path), notes)
 
 
@@ -1288,6 +1288,8 @@ def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
     IMAGE             = "samples/stones.png"  # the photo: a PNG, JPEG, TIFF, WEBP or BMP file
+    CORNERS           = None                  # of a rectangle seen at an angle: 4 x (x, y), pixels; None: straight on
+    ASPECT            = None                  # that rectangle's width over its height; None: worked out from CORNERS
     CROP              = None                  # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                  # a larger photo is shrunk to this longer side, pixels
     EVEN_LIGHT        = False                 # True: brightness and colour that drift across the photo are levelled
@@ -1322,7 +1324,8 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        photo = load_photo(files.find_file(c.IMAGE, HERE), c.CROP, c.MAX_SIDE, c.EVEN_LIGHT)
+        file = files.find_file(c.IMAGE, HERE)
+        photo = load_photo(file, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT)
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)

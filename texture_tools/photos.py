@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from . import even_light
+from . import even_light, straighten
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
@@ -27,14 +27,17 @@ def name_of(path):
     return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
-def read_photo(path, crop=None, max_side=math.inf, even=False):
+def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None):
     """The pixels of a PNG, JPEG, TIFF, WEBP or BMP file, uint8 [H, W] or [H, W, 3], and notes, a list of sentences.
 
-    crop is (x, y, width, height) in pixels of the upright photo or None; the result is shrunk so
-    that its longer side is at most max_side; even: whether its light is made even. Raises UserError with
-    a sentence for the person.
+    corners: of what is straightened, pixels of the upright photo, or None, and its width over its height, or None;
+    crop: (x, y, width, height) in pixels of what that makes, or None; the result is shrunk so that its longer side is
+    at most max_side; even: whether its light is made even. Raises UserError with a sentence for the person.
     """
     image, notes = open_image(path)
+    if corners is not None:
+        image, said = straighten.straighten(image, corners, aspect)
+        notes += said
     if crop is not None:
         image = crop_image(image, crop)
     if max(image.size) > max_side:
