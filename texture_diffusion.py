@@ -1331,6 +1331,9 @@ def main(argv=None):
             trainer = prepare_trainer(photo, c, checkpoint, group)
             draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
             announce(photo, trainer, c)
+            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
+                before, _ = photos.read_photo(file, None if c.CORNERS else c.CROP)
+                pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), c.CORNERS)
 
             trained = run_training(photo, trainer, draw, c, results, checkpoint)
             if group.rank == 0:
