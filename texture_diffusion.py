@@ -1287,7 +1287,7 @@ CHOICES = {"SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE, "AUGMEN
 def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
-    IMAGE             = "samples/stones.png"  # the photo: a PNG, JPEG, TIFF, WEBP or BMP file
+    IMAGE             = "samples/stones.png"  # the photo: a PNG, JPEG, TIFF, WEBP, BMP, AVIF or HEIC file
     CORNERS           = None                  # of a rectangle seen at an angle: 4 x (x, y), pixels; None: straight on
     ASPECT            = None                  # that rectangle's width over its height; None: worked out from CORNERS
     CROP              = None                  # part of the photo to use: (x, y, width, height), pixels; None: all
