@@ -3,8 +3,8 @@
 A photo is light times what the material reflects (in linear light, not in sRGB values), and what the material reflects
 is on average the same everywhere. So the logarithm of the mean of a block is that of the light there plus a constant
 and noise, and a surface fitted to it is the light. Surfaces of degree 2 and 3 came closest to known light on seven
-photos, closer than those of degree 1 and 4 and blurs; degree 2 takes less of what is the photo's own. The fit is robust
-(Huber, "Robust estimation of a location parameter", 1964): a hole, a label or a stain does not bend the surface.
+textures, closer than those of degree 1 and 4 and blurs; degree 2 takes less of what is the texture's own. The fit is
+robust (Huber, "Robust estimation of a location parameter", 1964): a hole, a label or a stain does not bend the surface.
 
 Where the material itself differs from one part of the photo to another, no such fit can tell it from light. That shows
 in what the surface leaves of the means of large blocks, and such a photo is left as it is.

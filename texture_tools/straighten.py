@@ -17,7 +17,8 @@ BEND = 0.05  # least sine of the angle by which the way round bends at a corner:
 CONVERGING = 0.03  # how much further away one end of a side has to be for both pairs of sides to tell the lens
 BELIEVED = (0.4, 3)  # focal lengths that corners may tell, in longer sides of the photo: 14 to 108 mm in 35 mm terms
 LENSES = (1, 0.65, 1.6)  # a usual, a wide and a long one, where they tell none: 36, 23 and 58 mm
-BAND = 256  # rows that are drawn at a time
+FINEST = 8  # samples a pixel in each direction, where that many pixels of the photo meet in one
+BAND = 256  # rows of samples that are taken at a time
 
 
 def straighten(image, corners, aspect=None):
@@ -109,10 +110,11 @@ def warp(image, matrix, size):
     memory does not grow with the fineness.
     """
     width, height = size
-    fine = max(1, math.ceil(stretch(matrix, [(0, 0), (width, 0), (0, height), (width, height)]) - 0.1))
-    out = Image.new(image.mode, tuple(size))
-    for top in range(0, height, BAND):
-        rows = min(BAND, height - top)
+    most = stretch(matrix, [(0, 0), (width, 0), (0, height), (width, height)])
+    fine = min(FINEST, max(1, math.ceil(most - 0.1)))
+    out, band = Image.new(image.mode, tuple(size)), max(1, BAND // fine)
+    for top in range(0, height, band):
+        rows = min(band, height - top)
         part = matrix @ [[1 / fine, 0, 0], [0, 1 / fine, top], [0, 0, 1]]
         samples = image.transform((width * fine, rows * fine), Image.Transform.PERSPECTIVE,
                                   tuple((part / part[2, 2]).ravel()[:8]), Image.Resampling.BICUBIC)
