@@ -132,9 +132,9 @@ class Photo(NamedTuple):
         return colour.movedim(-3, -1).contiguous().numpy()
 
 
-def load_photo(path, crop=None, max_side=1024):
+def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None):
     """Read a picture file as a Photo, as photos.read_photo does; UserError with a sentence for the person."""
-    pixels, notes = photos.read_photo(path, crop, max_side)
+    pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect)
     return normalise(pixels, photos.name_of(path), notes)
 
 
@@ -1289,9 +1289,12 @@ CHOICES = {"SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE, "AUGMEN
 def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
-    IMAGE             = "samples/stones.png"    # the photo: a PNG, JPEG, TIFF, WEBP or BMP file
+    IMAGE             = "samples/stones.png"    # the photo: a PNG, JPEG, TIFF, WEBP, BMP, AVIF or HEIC file
+    CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels; None: straight on
+    ASPECT            = None                    # that rectangle's width over its height; None: worked out from CORNERS
     CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                    # a larger photo is shrunk to this longer side, pixels
+    EVEN_LIGHT        = False                   # True: brightness and colour that drift across the photo are levelled
     TILE_SIZE         = 128                     # side of a tile, pixels, a multiple of 32; 3 x 3 or more fit the photo
     PRIOR             = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
     VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
@@ -1323,12 +1326,16 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        photo = load_photo(files.find_file(c.IMAGE, HERE), c.CROP, c.MAX_SIDE)
+        file = files.find_file(c.IMAGE, HERE)
+        photo = load_photo(file, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT)
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
             draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
             announce(photo, trainer, c)
+            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
+                before, _ = photos.read_photo(file, None if c.CORNERS else c.CROP)
+                pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), c.CORNERS)
 
             trained = run_training(photo, trainer, draw, c, results, checkpoint)
             if group.rank == 0:

@@ -74,9 +74,10 @@ def read_texture(path, photo_path):
     """The Photo, the texture uint8 [H, W, 3], its Layout and tile side, from a picture's metadata."""
     image = Image.open(path)
     constants = ast.literal_eval(image.text["constants"])
-    photo = td.load_photo(photo_path, constants["CROP"], constants["MAX_SIDE"])
+    prepared = (constants.get(name) for name in ("EVEN_LIGHT", "CORNERS", "ASPECT"))  # a file of before has none
+    photo = td.load_photo(photo_path, constants["CROP"], constants["MAX_SIDE"], *prepared)
     tile, pixels = constants["TILE_SIZE"], np.asarray(image.convert("RGB"))
-    grid = td.make_grid(*pixels.shape[:2], tile, constants.get("TILEABLE", "none"))  # a file of before has none
+    grid = td.make_grid(*pixels.shape[:2], tile, constants.get("TILEABLE", "none"))
     layout = td.lay_out(photo, constants["LAYOUT"], grid, int(image.text["seed"]), constants.get("AUGMENT", "none"),
                         constants.get("REDRAW_ORIGINALS", False))
     return photo, pixels, layout, tile

@@ -11,6 +11,7 @@ from conftest import ROOT, SCRIPT, environment
 
 ROOMS = sorted((ROOT / "texture_tools").glob("*.py"))
 PACKAGES = {"torch", "torchvision", "numpy", "PIL", "matplotlib", "tqdm"}
+OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"}}  # imported where it is needed, and not missed elsewhere
 PRODUCT = [SCRIPT, *ROOMS]
 
 
@@ -54,8 +55,21 @@ def test_every_room_is_used():
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: path.name)
 def test_the_product_imports_nothing_but_the_six_packages(path):
     foreign = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
-    assert foreign <= PACKAGES | {"texture_tools"}
+    optional = set().union(*(packages for (room, _), packages in OPTIONAL.items() if room == path.name))
+    assert foreign <= PACKAGES | {"texture_tools"} | optional
     assert not {"pickle", "dill", "joblib", "subprocess", "urllib", "socket"} & set(imports(path))
+
+
+@pytest.mark.parametrize("room, function", OPTIONAL)
+def test_an_optional_package_is_imported_once_inside_the_function_that_can_do_without(room, function):
+    tree = ast.parse((ROOT / "texture_tools" / room).read_text(encoding="utf-8"))
+    inside = next(node for node in tree.body if getattr(node, "name", "") == function)
+    guarded = [node for node in ast.walk(inside) if isinstance(node, ast.Try)
+               and any(getattr(handler.type, "id", "") == "ImportError" for handler in node.handlers)]
+    for package in OPTIONAL[room, function]:
+        where = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))
+                 and package in ast.unparse(node)]
+        assert len(where) == 1 and any(where[0] in node.body for node in guarded)
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: path.name)

@@ -1,9 +1,11 @@
 """Photos: every kind of file is pixels as they were meant, or refused in one sentence."""
 
+import importlib.util
 import io
 import os
 import random
 import struct
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import png
 import pytest
 from conftest import assert_refused, draw_pixels, files_in, mutated, run_script, tiny
-from PIL import Image, ImageCms, ImageFilter
+from PIL import Image, ImageCms, ImageFilter, features
 
 import texture_diffusion as td
 from texture_tools import devices, photos
@@ -126,6 +128,73 @@ def test_a_photo_of_every_mode_has_its_values(tmp_path, mode):
     pixels, notes = loaded(write(tmp_path))
     assert np.abs(pixels - expected.astype(float)).max() <= tolerance + 0.5
     assert word in notes and bool(word) == bool(notes), notes
+
+
+# HEIC and AVIF
+
+
+def phone_formats():
+    """Suffix -> options that lose little, of the formats that can be written here."""
+    formats = {"avif": {"quality": 100, "subsampling": "4:4:4"}} if features.check("avif") else {}
+    if importlib.util.find_spec("pillow_heif"):
+        importlib.import_module("pillow_heif").register_heif_opener()
+        formats["heic"] = {"quality": -1, "chroma": 444}
+    return formats
+
+
+PHONE_FORMATS = phone_formats()
+phone_formats_only = pytest.mark.parametrize("suffix", [
+    pytest.param(suffix, marks=pytest.mark.skipif(suffix not in PHONE_FORMATS, reason=f"{suffix} cannot be written"))
+    for suffix in ("avif", "heic")])
+
+
+def near(pixels, expected, most=8):
+    return pixels.shape == expected.shape and np.abs(pixels.astype(float) - expected).max() <= most
+
+
+@phone_formats_only
+def test_a_phone_s_photo_has_its_values(tmp_path, suffix):
+    options = PHONE_FORMATS[suffix]
+    assert near(loaded(saved(Image.fromarray(SMOOTH), suffix, **options)(tmp_path))[0], SMOOTH)
+    assert near(loaded(saved(Image.fromarray(SMOOTH[..., 0]), suffix, **options)(tmp_path))[0], three(SMOOTH[..., 0]))
+    pixels, notes = loaded(saved(image_of(SMOOTH, "RGBA", True), suffix, **options)(tmp_path))
+    assert near(pixels, with_hole(SMOOTH)) and "transparent" in notes
+
+
+@phone_formats_only
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_phone_s_photo_is_turned_upright(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(Image.fromarray(SMOOTH), suffix, exif=exif.tobytes(), **PHONE_FORMATS[suffix])(tmp_path)
+    assert near(loaded(path)[0], ORIENTATIONS[orientation](SMOOTH))
+
+
+@phone_formats_only
+def test_a_phone_s_colours_are_converted_to_srgb(tmp_path, suffix):
+    image, options = Image.fromarray(SMOOTH), PHONE_FORMATS[suffix]
+    path = saved(image, suffix, icc_profile=profile("RGB ", "Linear light"), **options)(tmp_path)
+    pixels, notes = loaded(path)
+    assert near(pixels, brightened(SMOOTH)) and "Linear light" in notes
+
+
+@phone_formats_only
+def test_a_phone_s_photo_that_is_too_large_is_refused_before_it_is_decoded(tmp_path, suffix, monkeypatch):
+    path = saved(Image.fromarray(SMOOTH), suffix)(tmp_path)
+    monkeypatch.setattr(photos, "MAX_MEGAPIXELS", WIDTH * HEIGHT / 1e6 * 0.99)
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(UserError, match="megapixels"):
+        td.load_photo(path)
+
+
+@pytest.mark.parametrize("brands, advice", [(b"heic\0\0\0\0mif1heic", "pip install pillow-heif"),
+                                            (b"mif1\0\0\0\0miafheix", "pip install pillow-heif"),
+                                            (b"avif\0\0\0\0avifmif1", "pip install --upgrade pillow")])
+def test_a_photo_that_needs_what_is_not_installed_says_what(tool, tmp_path, monkeypatch, brands, advice):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(features, "check", lambda name: False)
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftyp" + brands)
+    assert_refused(tool("photo.heic", *tiny()), "photo.heic", advice, "PNG or JPEG")
 
 
 # Orientation, depth, size, light
@@ -473,7 +542,8 @@ def valid_images():
             encoded(image, "JPEG", **cards), encoded(image, "JPEG", progressive=True),
             encoded(image, "TIFF", **cards), encoded(image, "TIFF", compression="tiff_lzw"),
             encoded(image, "WEBP", **cards), encoded(image, "WEBP", lossless=True), encoded(image, "BMP"),
-            encoded(image.convert("P"), "BMP")]
+            encoded(image.convert("P"), "BMP"),
+            *(encoded(image, {"avif": "AVIF", "heic": "HEIF"}[suffix]) for suffix in PHONE_FORMATS)]
 
 
 def near_the_beginning(length, random_):

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, TINY, checkerboard
+from conftest import TILE, TINY, checkerboard, pixels_in, tiny
 from PIL import Image
 
 import texture_diffusion as td
@@ -68,3 +68,29 @@ def test_a_tileable_texture_comes_with_a_picture_of_four(drawing, tmp_path):
     one, four = (np.asarray(Image.open(folder / f"output_texture_130x140_tileable_xy{name}.png"))
                  for name in ("", "_wrapped"))
     assert np.array_equal(four, np.tile(one, (2, 2, 1)))
+
+
+def test_a_prepared_photo_is_shown_before_with_its_corners_and_after(tmp_path):
+    before, after = np.full((100, 200), 90, np.uint8), np.full((30, 60, 3), 200, np.uint8)
+    pictures.draw_prepared(tmp_path / "prepared.png", before, after, ((20, 10), (180, 30), (170, 90), (10, 80)), 50)
+    both = pixels_in(tmp_path / "prepared.png")
+    assert both.shape == (50, 100 + 8 + 100, 3)
+    assert (both[:, 108:] == 200).all() and (both[:, 100:108] == 255).all()
+    for x, y in ((10, 5), (90, 15), (85, 45), (5, 40), (50, 10)):  # in the middle of a side, too
+        assert (both[y, x] == (255, 0, 80)).all()
+    assert (both[:3, :100] == 90).all() and (both[20:30, 20:60] == 90).all()
+
+
+@pytest.mark.parametrize("changes, shape", [
+    ({"CORNERS": "((2,2),(68,1),(66,52),(3,53))"}, (54, 70)), ({"EVEN_LIGHT": True, "CROP": "(4,3,60,50)"}, (50, 60))])
+def test_a_run_that_prepares_its_photo_shows_it(tool, tmp_path, changes, shape):
+    """Its left half is the file's, its right half what is learned."""
+    assert tool("photo.png", *tiny(EPOCHS=1, **changes)).code == 0
+    both = pixels_in(tmp_path / "samples/photo/prepared.png")
+    left = round(shape[1] * 512 / shape[0])
+    assert both.shape[0] == 512 and (both[:, left:left + 8] == 255).all()
+    assert bool((both[:, :left] == (255, 0, 80)).all(-1).any()) == ("CORNERS" in changes)
+
+
+def test_a_run_that_leaves_its_photo_as_it_is_shows_no_preparation(finished):
+    assert not (finished.pictures / "prepared.png").exists()

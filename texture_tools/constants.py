@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from .errors import UserError
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
-OPTIONAL = {"CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple, "VALIDATION": int, "PRIOR": str}  # or None
+OPTIONAL = {"CORNERS": tuple, "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple, "VALIDATION": int,
+            "PRIOR": str}  # or None
 
 
 def settings(function, values, argv):
@@ -52,7 +53,7 @@ def parse_value(name, text, default):
         value = text
     if isinstance(default, str) and not (value is None and name in OPTIONAL):
         return value if isinstance(value, str) else text
-    if isinstance(default, float) and type(value) is int:
+    if (isinstance(default, float) or OPTIONAL.get(name) is float) and type(value) is int:
         value = float(value)
     types = (OPTIONAL[name], type(None)) if name in OPTIONAL else (type(default),)
     if type(value) not in types:
@@ -79,12 +80,21 @@ def are_whole(values, count):
     return len(values) == count and all(type(value) is int for value in values)
 
 
+def are_places(values, count):
+    """Whether values are so many pairs of numbers."""
+    return len(values) == count and all(type(pair) in (tuple, list) and len(pair) == 2 and
+                                        all(type(value) in (int, float) for value in pair) for pair in values)
+
+
 RULES = (  # names, what holds of their values, and that in words
     ("MAX_SIDE EPOCH_TILES BATCH_SIZE TIMESTEPS SAMPLE_STEPS SCALE SAMPLES SAVE_EVERY PREVIEW_EVERY",
      lambda value: value >= 1, "must be at least 1"),
     ("EPOCHS SEED", lambda value: value >= 0, "must be at least 0"),
     ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH", lambda value: 0 <= value <= 1, "must lie between 0 and 1"),
     ("LEARNING_RATE STRENGTH", lambda value: value > 0, "must be above 0"),
+    ("CORNERS", lambda value: value is None or are_places(value, 4),
+     "must be four pairs of pixels ((x, y), (x, y), (x, y), (x, y)): upper left, upper right, lower right, lower left"),
+    ("ASPECT", lambda value: value is None or 0.1 <= value <= 10, "must lie between 0.1 and 10"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),
     ("OUTPUT_SIZE", lambda value: value is None or are_whole(value, 2) and min(value) > 0,
@@ -97,6 +107,7 @@ RULES = (  # names, what holds of their values, and that in words
 def rules_among(c, world_size):
     """The same for what has to hold of a value beside those of other constants."""
     return (
+        ("ASPECT", lambda value: value is None or c.CORNERS is not None, "needs CORNERS, whose sides' ratio it is"),
         ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS,
          "must be matched, ordered or random with TILEABLE and REDRAW_ORIGINALS"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,

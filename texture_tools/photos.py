@@ -8,11 +8,15 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, features
 
+from . import even_light, straighten
 from .errors import UserError, first_line, printable
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
+ALL_FORMATS = ", ".join(FORMATS) + ", AVIF or HEIC"
+AVIF_BRANDS = {b"avif", b"avis"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 MAX_MEGAPIXELS = 100
 LONGEST_NAME = 120  # bytes of the photo's name in the names of results
 
@@ -26,13 +30,17 @@ def name_of(path):
     return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
-def read_photo(path, crop=None, max_side=math.inf):
-    """The pixels of a PNG, JPEG, TIFF, WEBP or BMP file, uint8 [H, W] or [H, W, 3], and notes, a list of sentences.
+def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None):
+    """The pixels of a picture file, uint8 [H, W] or [H, W, 3], and notes, a list of sentences.
 
-    crop is (x, y, width, height) in pixels of the upright photo or None; the result is shrunk so
-    that its longer side is at most max_side. Raises UserError with a sentence for the person.
+    corners: of what is straightened, pixels of the upright photo, or None, and its width over its height, or None;
+    crop: (x, y, width, height) in pixels of what that makes, or None; the result is shrunk so that its longer side is
+    at most max_side; even: whether its light is made even. Raises UserError with a sentence for the person.
     """
     image, notes = open_image(path)
+    if corners is not None:
+        image, said = straighten.straighten(image, corners, aspect)
+        notes += said
     if crop is not None:
         image = crop_image(image, crop)
     if max(image.size) > max_side:
@@ -41,7 +49,10 @@ def read_photo(path, crop=None, max_side=math.inf):
                      f"{small.width} x {small.height} pixels (MAX_SIDE = {max_side})")
         image = small
     pixels = np.asarray(image)
-    return pixels, notes + lighting_note(pixels)
+    if not even:
+        return pixels, notes + lighting_note(pixels)
+    pixels, said = even_light.even_out(pixels)
+    return pixels, notes + said
 
 
 def shrink(image, max_side):
@@ -54,23 +65,49 @@ def open_image(path):
     """The upright first frame of an image file as mode L or RGB in sRGB, and notes on what was changed."""
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
-        raise UserError(f"there is no photo at {shown}; give the path of a PNG, JPEG, TIFF, WEBP or BMP file")
+        raise UserError(f"there is no photo at {shown}; give the path of a {ALL_FORMATS} file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(path, formats=formats_of(path)) as image:
                 if image.width * image.height > MAX_MEGAPIXELS * 1e6:
                     raise Image.DecompressionBombError
                 notes = [f"{shown} holds {image.n_frames} pictures; the first is used"] \
                     if getattr(image, "n_frames", 1) > 1 else []
                 image.load()
                 return to_8_bit(ImageOps.exif_transpose(image), notes), notes
+    except UserError:
+        raise
     except Image.DecompressionBombError:
         raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
     except Image.UnidentifiedImageError:
-        raise UserError(f"{shown} is not a picture in one of the formats {', '.join(FORMATS)}") from None
+        raise UserError(f"{shown} is not a picture in one of the formats {ALL_FORMATS}") from None
     except Exception as error:  # decoders raise almost anything on a damaged file
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
+
+
+def formats_of(path):
+    """The formats that a file is tried as. HEIC and AVIF have the same container (ISO/IEC 23008-12), whose brands tell
+    which it is; UserError if what reads that is not installed."""
+    with open(path, "rb") as file:
+        head = file.read(64)
+    length = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[place:place + 4] for place in (8, *range(16, length, 4))} if head[4:8] == b"ftyp" else set()
+    advice = "or save it as PNG or JPEG"
+    if brands & AVIF_BRANDS:
+        if not features.check("avif"):
+            raise UserError(f"{printable(path)} is an AVIF file, which this version of Pillow cannot read: "
+                            f"pip install --upgrade pillow, {advice}")
+        return ("AVIF",)
+    if brands & HEIC_BRANDS:
+        try:
+            import pillow_heif  # optional: needed by nothing else
+        except ImportError:
+            raise UserError(f"{printable(path)} is a HEIC file, which needs one more package: "
+                            f"pip install pillow-heif, {advice}") from None
+        pillow_heif.register_heif_opener()
+        return ("HEIF",)
+    return FORMATS
 
 
 def to_8_bit(image, notes):
@@ -155,4 +192,4 @@ def lighting_note(pixels):
     if share < 0.15 or np.ptp(surface) < 25:
         return []
     return [f"brightness drifts by {np.ptp(surface):.0f} of 255 levels across the photo ({share:.0%} of its variance): "
-            "this can show up as patches; an evenly lit photo or a CROP works better"]
+            "this can show up as patches; EVEN_LIGHT=True takes it out, an evenly lit photo or a CROP works better"]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torchvision
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from . import files, png, seeds
 
@@ -28,6 +28,22 @@ def picture_grid(photo, x, columns):
 def shown(trainer, count):
     """Generators for so many tiles that are drawn to be shown, always the same."""
     return [seeds.torch_generator(trainer.seed, seeds.SHOWING, k) for k in range(count)]
+
+
+def draw_prepared(path, before, after, corners=None, height=512):
+    """A photo before and after, uint8 [H, W] or [H, W, 3] each, side by side at one height; corners, ((x, y), ...) in
+    pixels of the first, are joined by lines."""
+    before, after = (Image.fromarray(pixels).convert("RGB") for pixels in (before, after))
+    scale = height / before.height
+    before, after = (image.resize((max(1, round(image.width * height / image.height)), height), Image.LANCZOS)
+                     for image in (before, after))
+    if corners is not None:
+        places = [(x * scale, y * scale) for x, y in (*corners, corners[0])]
+        ImageDraw.Draw(before).line(places, fill=(255, 0, 80), width=3)
+    both = Image.new("RGB", (before.width + 8 + after.width, height), "white")
+    both.paste(before, (0, 0))
+    both.paste(after, (before.width + 8, 0))
+    png.save_png(path, np.asarray(both))
 
 
 def draw_preview(path, photo, trainer, draw):

@@ -1,0 +1,122 @@
+"""A photo taken at an angle, straightened: four corners of a rectangle in reality become the corners of a picture.
+
+Places in a picture are (x, y) in pixels from its upper left corner, where the upper left pixel begins: a pixel's middle
+is half a pixel further on both ways, and (width, height) is the lower right corner. Corners are in the order upper
+left, upper right, lower right, lower left. A homography is a matrix [3, 3] that takes (x, y, 1) to (u w, v w, w).
+"""
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from .errors import UserError
+
+SHORTEST = 16  # px, of a side of the quadrilateral
+BEND = 0.05  # least sine of the angle by which the way round bends at a corner: 3 degrees
+CONVERGING = 0.03  # how much further away one end of a side has to be for both pairs of sides to tell the lens
+BELIEVED = (0.4, 3)  # focal lengths that corners may tell, in longer sides of the photo: 14 to 108 mm in 35 mm terms
+LENSES = (1, 0.65, 1.6)  # a usual, a wide and a long one, where they tell none: 36, 23 and 58 mm
+FINEST = 8  # samples a pixel in each direction, where that many pixels of the photo meet in one
+BAND = 256  # rows of samples that are taken at a time
+
+
+def straighten(image, corners, aspect=None):
+    """A quadrilateral of an image L or RGB as a picture of as many pixels, and notes, a list of sentences.
+
+    corners: ((x, y), ...), inside the image; aspect: its width over its height in reality, or None: worked out.
+    UserError if the corners are none of a rectangle.
+    """
+    corners = np.array(corners, dtype=float)
+    check_corners(corners, image.size)
+    notes = []
+    if aspect is None:
+        aspect, *others = aspects_of(corners, image.size)
+        doubt = " for a usual lens ({:.3f} to {:.3f} for others)".format(*sorted(others)) if others else ""
+        notes.append(f"CORNERS: width over height, {aspect:.3f}, was worked out from the perspective{doubt}; "
+                     "ASPECT sets it")
+    size = [max(1, round(math.sqrt(area(corners) * ratio))) for ratio in (aspect, 1 / aspect)]
+    return warp(image, homography(corners, size), size), notes
+
+
+def check_corners(corners, size):
+    """UserError unless corners [4, 2] lie in a photo of size (width, height) and can be those of a rectangle."""
+    for x, y in corners:
+        if not (0 <= x <= size[0] and 0 <= y <= size[1]):
+            raise UserError(f"CORNERS: ({x:g}, {y:g}) lies outside the photo of {size[0]} x {size[1]} pixels; "
+                            "give pixels of the whole upright photo, from its upper left corner")
+    sides = np.roll(corners, -1, 0) - corners  # each leads on to the next corner
+    lengths = np.hypot(*sides.T)
+    for k in np.flatnonzero(lengths < SHORTEST):
+        raise UserError("CORNERS: ({:g}, {:g}) and ({:g}, {:g}) are ".format(*corners[k], *corners[(k + 1) % 4]) +
+                        f"{lengths[k]:.1f} pixels apart, and {SHORTEST} is the least; choose a larger part")
+    (x0, y0), (x1, y1) = np.roll(sides, 1, 0).T, sides.T  # into each corner, and out of it
+    for k in np.flatnonzero((x0 * y1 - y0 * x1) / (np.roll(lengths, 1) * lengths) < BEND):
+        raise UserError("CORNERS: at ({:g}, {:g}) the way round does not bend to the right; ".format(*corners[k]) +
+                        "give the upper left, upper right, lower right and lower left corner in this order, "
+                        "no three of them on a line")
+
+
+def area(corners):
+    """The area of a quadrilateral [4, 2]: half the cross product of its diagonals."""
+    (x0, y0), (x1, y1) = corners[2] - corners[0], corners[3] - corners[1]
+    return (x0 * y1 - y0 * x1) / 2
+
+
+def homography(corners, size):
+    """The homography from a rectangle of size (width, height) to corners [4, 2]."""
+    width, height = size
+    rows, values = [], []
+    for (x, y), (u, v) in zip(((0, 0), (width, 0), (width, height), (0, height)), corners):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    return np.append(np.linalg.solve(rows, values), 1).reshape(3, 3)
+
+
+def aspects_of(corners, size):
+    """Width over height of the rectangle that corners [4, 2] show in a photo of size (width, height): [a number], or
+    three where the corners don't tell the lens: for a usual one, a wide one and a long one.
+
+    Zhang and He, "Whiteboard scanning and image enhancement" (Digital Signal Processing 17, 2007), section 3, for
+    square pixels and a photo whose middle is that of the lens. If a pair of sides is parallel in the photo, as when the
+    camera was only tilted, the corners are the same for any lens.
+    """
+    m1, m2, m4, m3 = np.column_stack([(corners - np.array(size) / 2) / max(size), np.ones(4)])
+    n2 = np.cross(m1, m4) @ m3 / (np.cross(m2, m4) @ m3) * m2 - m1  # along the width, as the camera sees it
+    n3 = np.cross(m1, m4) @ m2 / (np.cross(m3, m4) @ m2) * m3 - m1  # along the height
+    focal_lengths = LENSES
+    if min(abs(n2[2]), abs(n3[2])) > CONVERGING:
+        square = -(n2[:2] @ n3[:2]) / (n2[2] * n3[2])
+        if BELIEVED[0] ** 2 < square < BELIEVED[1] ** 2:
+            focal_lengths = [math.sqrt(square)]
+    lengths = [[math.hypot(*(n / (focal, focal, 1))) for n in (n2, n3)] for focal in focal_lengths]
+    return [width / height for width, height in lengths]
+
+
+def stretch(matrix, places):
+    """How many pixels of the photo a pixel of the result is long, where it is longest of some places [N, 2]."""
+    found = []
+    for place in places:
+        u, v, w = matrix @ (*place, 1)
+        jacobian = (matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w
+        found.append(np.linalg.norm(jacobian, 2))
+    return max(found)
+
+
+def warp(image, matrix, size):
+    """A picture of size (width, height) whose place p shows an image at matrix @ p.
+
+    Where that shrinks the image it is sampled more finely, and means of the samples are taken; in bands, so that
+    memory does not grow with the fineness.
+    """
+    width, height = size
+    most = stretch(matrix, [(0, 0), (width, 0), (0, height), (width, height)])
+    fine = min(FINEST, max(1, math.ceil(most - 0.1)))
+    out, band = Image.new(image.mode, tuple(size)), max(1, BAND // fine)
+    for top in range(0, height, band):
+        rows = min(band, height - top)
+        part = matrix @ [[1 / fine, 0, 0], [0, 1 / fine, top], [0, 0, 1]]
+        samples = image.transform((width * fine, rows * fine), Image.Transform.PERSPECTIVE,
+                                  tuple((part / part[2, 2]).ravel()[:8]), Image.Resampling.BICUBIC)
+        out.paste(samples.reduce(fine) if fine > 1 else samples, (0, top))
+    return out
