@@ -57,6 +57,12 @@ def measure(exemplar, begin, epochs, seeds):
     return quality.mean_of(rows)
 
 
+def is_done(exemplar, begin, epochs):
+    """Whether a stage was measured before."""
+    folder = quality.folder_of(bench_of(begin, epochs), quality.Job(exemplar, "ours", 0))
+    return (folder / "loss.json").exists()
+
+
 def validation(bench, job, photo):
     """The loss of a job's network on the tile that its training never saw."""
     c = peers.constants()
@@ -152,11 +158,12 @@ def main():
     parser.add_argument("folder", nargs="?", help="photos beside scikit-image's")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--exemplars", default="", help="names, comma-separated; default: all but the stones")
-    parser.add_argument("--stages", default="", help="such as prior-0,prior-6,nothing-50; default: all")
+    parser.add_argument("--stages", default="", help="such as prior-0,nothing-50; default: all; what was measured "
+                        "before is always shown")
     parser.add_argument("--learned", help="the folder of photos that the prior has learned from")
     c = parser.parse_args()
-    stages = [(begin, epochs) for begin, all_epochs in STAGES.items() for epochs in all_epochs
-              if not c.stages or f"{begin}-{epochs}" in c.stages.split(",")]
+    stages = [(begin, epochs) for begin, all_epochs in STAGES.items() for epochs in all_epochs]
+    wanted = [stage for stage in stages if not c.stages or "{}-{}".format(*stage) in c.stages.split(",")]
     try:
         names = list(filter(None, c.exemplars.split(",")))
         exemplars = quality.exemplars_of(quality.Bench(CACHE, {}, False), c.folder, names)
@@ -165,9 +172,10 @@ def main():
         tables, shows = {}, {}
         for exemplar in exemplars:
             table = tables[exemplar.name] = {}
-            for begin, epochs in stages:
-                table[begin, epochs] = measure(exemplar, begin, epochs, c.seeds)
-                print(f"{exemplar.name}, {begin}, {epochs} epochs", file=sys.stderr, flush=True)
+            for stage in stages:
+                if stage in wanted or is_done(exemplar, *stage):
+                    table[stage] = measure(exemplar, *stage, c.seeds)
+                    print("{}, {}, {} epochs".format(exemplar.name, *stage), file=sys.stderr, flush=True)
             if learned:
                 shows[exemplar.name] = likeness_of(exemplar, learned)
             print(f"\n{exemplar.name}\n\n{markdown(table)}\n", flush=True)
