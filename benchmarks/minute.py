@@ -4,8 +4,8 @@
 
 For scikit-image's brick, grass and gravel and each picture in FOLDER, none of which the prior may have seen: trains for
 STAGES from the prior and from nothing, draws, and scores the drawn tiles (see benchmarks/scores.py). Takes hours; what
-is done is kept in benchmarks/cache/minute, and the same command goes on. Writes benchmarks/MINUTE.md and
-docs/minute.png.
+is done is kept in benchmarks/cache/minute, and the same command goes on. Writes benchmarks/MINUTE.md and,
+where there are more than three stages of a photo, docs/minute.png.
 
 --learned: the folder of photos that the prior has learned from. What it drew alone is then looked for in them: the
 distance of drawn 16 x 16 patches to the nearest patch there, over that of the photo's own patches; both are scaled to
@@ -139,17 +139,19 @@ def draw_figure(path, tables):
 
 def write(tables, shows):
     """MINUTE.md and the figure; tables: exemplar -> (begin, epochs) -> scores; shows: exemplar -> likeness."""
+    curves = any(len(table) > 3 for table in tables.values())  # two points are none
     text = ["# What seconds of training give\n\nWritten by `python -m benchmarks.minute`; what the scores mean is in "
             f"[scores.py](scores.py). Commit of the tool: {quality.commit_of(*quality.TOOL)}. Machine: "
             f"{benchmarks.machine()}. An epoch is 176 tiles; photos of at most {MAX_SIDE} pixels, one tile held out."
-            "\n\n![curves of each photo](../docs/minute.png)"]
+            + "\n\n![curves of each photo](../docs/minute.png)" * curves]
     for name, table in tables.items():
         text.append(f"## {name}\n\n{markdown(table)}")
         if name in shows:
             text[-1] += f"\n\nLikeness to the photos learned from: {shows[name]:.3f} of the photo's own."
     files.write_atomically(quality.ROOT / "benchmarks/MINUTE.md",
                            lambda file: file.write(("\n\n".join(text) + "\n").encode()))
-    draw_figure(quality.ROOT / "docs/minute.png", tables)
+    if curves:
+        draw_figure(quality.ROOT / "docs/minute.png", tables)
 
 
 def main():

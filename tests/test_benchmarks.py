@@ -324,6 +324,8 @@ def test_the_table_has_a_row_for_each_stage_and_the_figure_a_panel_for_each_scor
     row = {**dict.fromkeys(minute.SHOWN, 0.5), "training": 40.0}
     table = {("prior", 0): {**row, "training": 0.0}, ("prior", 5): row, ("nothing", 5): row}
     minute.write({"bark": table}, {"bark": 1.1})
+    assert not (tmp_path / "docs" / "minute.png").exists()  # two points are no curve
+    minute.write({"bark": {**table, ("nothing", 50): row}}, {"bark": 1.1})
     text = (tmp_path / "benchmarks" / "MINUTE.md").read_text(encoding="utf-8")
     assert "| prior | 0 | 0 | 0.500 | 0.50 |" in text and "| nothing | 5 | 40 |" in text and "1.100" in text
     assert Image.open(tmp_path / "docs" / "minute.png").width > 900

@@ -8,8 +8,8 @@ from conftest import SCRIPT, assert_refused, constants_of, files_in, tiny
 from texture_tools import constants
 from texture_tools.errors import UserError
 
-REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 50, "BATCH_SIZE": 8, "SCALE": 3, "LAYOUT": "matched",
-            "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}
+REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 5, "PRIOR": "checkpoints/prior.pt", "BATCH_SIZE": 8, "SCALE": 3,
+            "LAYOUT": "matched", "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}
 
 
 def test_the_constants_are_those_of_the_manual():
@@ -23,7 +23,8 @@ def test_the_constants_are_those_of_the_manual():
     ("IMAGE='my rock.jpg'", "my rock.jpg"), ("IMAGE=2024", "2024"), ("IMAGE=a=b.png", "a=b.png"),
     ("SAMPLER=ddpm", "ddpm"), ("SAMPLER=ddim", "ddim"), ('LAYOUT="rows"', "rows"), ("FRESH=True", True),
     ("CROP=(1, 2, 30, 40)", (1, 2, 30, 40)), ("CROP=1,2,30,40", (1, 2, 30, 40)),
-    ("CROP=None", None), ("WIDTHS=(8,16)", (8, 16)), ("VALIDATION=2", 2), ("VALIDATION=None", None)])
+    ("CROP=None", None), ("PRIOR=None", None), ("WIDTHS=(8,16)", (8, 16)), ("VALIDATION=2", 2),
+    ("VALIDATION=None", None)])
 def test_an_override_has_the_constant_s_type(word, value):
     found = getattr(constants_of(word), word.partition("=")[0])
     assert found == value and type(found) is type(value)

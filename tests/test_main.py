@@ -99,7 +99,7 @@ def test_without_a_model_only_drawing_is_refused_with_the_command_that_makes_one
 
 def test_the_command_that_makes_a_model_can_be_pasted(tool, tmp_path):
     (tmp_path / "photo.png").rename(tmp_path / "my photo.png")
-    result = tool("my photo.png", "EPOCHS=0", "TILE_SIZE=16", "WIDTHS=(8,16)")
+    result = tool("my photo.png", "EPOCHS=0", "TILE_SIZE=16", "WIDTHS=(8,16)", "PRIOR=None")
     assert_refused(result, "no model")
     command = shlex.split(result.err.partition("python texture_diffusion.py ")[2].strip())
     assert constants_of(*command).IMAGE == "my photo.png"
