@@ -236,8 +236,9 @@ FAILING = """
 import ctypes, sys, types
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
+sys.modules["triton"] = None  # importing these crashes beside libfiu, triton now and then; not needed here
 import torch
-for name in ("matplotlib", "matplotlib.figure"):  # importing them crashes beside libfiu; not needed here
+for name in ("matplotlib", "matplotlib.figure"):
     sys.modules[name] = types.SimpleNamespace(Figure=None)
 from texture_tools import checkpoints
 from texture_tools.errors import DiskError
