@@ -71,12 +71,14 @@ try:
         exit_codes,
         files,
         matching,
+        materials,
         measures,
         photo_facts,
         photos,
         pictures,
         processes,
         seeds,
+        shading,
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
     from texture_tools.muon import Muon
@@ -109,33 +111,53 @@ OUTLIERS = 1e-4  # share of the pixels that are darker, and that are brighter, t
 
 
 class Photo(NamedTuple):
-    """A normalised photo; x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
+    """A normalised photo, or a material's maps; x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
 
     name: str  # file name without folder and suffix
     x: torch.Tensor  # [C, H, W], normalised
     mean: torch.Tensor  # [C, 1, 1], in [-1, 1]
-    std: float  # one number for all channels, so that hues keep their proportions
+    std: float | torch.Tensor  # one number for all colours, so that hues keep their proportions; [C, 1, 1] for maps
     digest: str  # SHA-256 of the pixels as used, hexadecimal
     notes: tuple  # sentences for the person: what was changed on the way in
+    maps: materials.Maps | None = None  # what the channels are, if they are not the photo's colours
 
     def bounds(self):
         """The range of each channel without its OUTLIERS, two tensors [C, 1, 1]."""
         low, high = np.quantile(self.x.cpu().flatten(1).numpy(), (OUTLIERS, 1 - OUTLIERS), axis=1)
         return tuple(torch.from_numpy(bound).float().view(-1, 1, 1) for bound in (low, high))
 
+    def values(self, x):
+        """Normalised [..., C, H, W] to values in [-1, 1], on the CPU."""
+        return x.detach().float().cpu() * self.std + self.mean
+
     def pixels(self, x):
-        """Normalised [..., C, H, W] to uint8 [..., H, W, 3 or more], rounded to the nearest level."""
-        x = x.detach().float().cpu() * self.std + self.mean
+        """What is seen of normalised [..., C, H, W], a material's colour or first map: uint8 [..., H, W, 3 or more],
+        rounded to the nearest level."""
+        x = self.values(x)
+        if self.maps is not None:
+            x = x[..., self.maps.slices.get("colour", slice(0, 1)), :, :]
         x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         *batch, channels, height, width = x.shape
         colour = x.expand(*batch, max(3, channels), height, width)
         return colour.movedim(-3, -1).contiguous().numpy()
 
+    def rendered(self, x):
+        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's."""
+        return [self.pixels(x)] if self.maps is None else self.maps.rendered(self.values(x).numpy())
+
+    def matching_weights(self):
+        """How much each channel counts where places are matched, [C]; None: all alike."""
+        return None if self.maps is None else torch.from_numpy(self.maps.weights())
+
 
 def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None):
-    """Read a picture file as a Photo, as photos.read_photo does; UserError with a sentence for the person."""
+    """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
+    materials.read_material do; UserError with a sentence for the person."""
+    name = photos.name_of(path)
+    if os.path.isdir(path):
+        return normalise_maps(*materials.read_material(path, crop, max_side, even, corners, aspect), name)
     pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect)
-    return normalise(pixels, photos.name_of(path), notes)
+    return normalise(pixels, name, notes)
 
 
 def normalise(pixels, name, notes=()):
@@ -149,6 +171,19 @@ def normalise(pixels, name, notes=()):
     if std < 1e-3:
         raise UserError(f"{name} is a single colour: there is no texture to learn")
     return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes))
+
+
+def normalise_maps(values, maps, notes, name):
+    """A material's values [C, H, W] in [-1, 1] to a Photo: each map has its own deviation, the colours one together.
+    Normals keep their zero, so that they can be turned."""
+    digest = drawings.digest_of_all([maps, values])
+    x = torch.from_numpy(values)
+    mean, std = x.mean((1, 2), keepdim=True), torch.ones(len(x), 1, 1)
+    if maps.vector() is not None:
+        mean[maps.slices["normal"]] = 0
+    for part in maps.slices.values():
+        std[part] = (x[part] - mean[part]).std()
+    return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes), maps)
 
 
 def grid_offsets(side, tile):
@@ -263,10 +298,20 @@ AUGMENTS = {"none": ((0, False),), "flip_x": ((0, False), (0, True)),
             "rotations": tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True))}
 
 
-def oriented(x, turns, mirrored):
-    """x [..., H, W] after quarter turns, then mirrored left to right."""
+def oriented(x, turns, mirrored, vector=None):
+    """x [..., H, W] after quarter turns, then mirrored left to right.
+
+    vector: the first of two channels, of [..., C, H, W], that point to the right and down, and turn with the picture.
+    """
     x = torch.rot90(x, turns, (-2, -1))
-    return x.flip(-1) if mirrored else x
+    x = x.flip(-1) if mirrored else x
+    if vector is not None:
+        x = x.clone()
+        right, down = x[..., vector, :, :].clone(), x[..., vector + 1, :, :].clone()
+        for _ in range(turns):  # what points to the right points up after a quarter turn, what points down to the right
+            right, down = down, -right
+        x[..., vector, :, :], x[..., vector + 1, :, :] = -right if mirrored else right, down
+    return x
 
 
 def cut_windows(x, ys, xs, side):
@@ -291,6 +336,7 @@ class NeighbourDataset:
 
     def __init__(self, photo, tile, validation=0, device="cpu", augment="none"):
         self.tile, self.halo, self.orientations = tile, HALO, AUGMENTS[augment]
+        self.vector = photo.maps and photo.maps.vector()
         _, self.height, self.width = photo.x.shape
         if validation < 0 or (validation + 2) * tile > self.width:
             raise UserError(f"VALIDATION = {validation} tiles of {tile} pixels leave too little of a photo "
@@ -362,7 +408,7 @@ class NeighbourDataset:
         windows, around = windows.clone(), with_tile(exists).unflatten(1, (3, 3))
         for k, orientation in enumerate(self.orientations):
             chosen = which == k
-            windows[chosen] = oriented(windows[chosen], *orientation)
+            windows[chosen] = oriented(windows[chosen], *orientation, self.vector)
             around[chosen] = oriented(around[chosen], *orientation)
         return windows, without_tile(around.flatten(1))
 
@@ -704,19 +750,41 @@ def build_net(photo, tile, widths, seed, device, channels=None, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
         net = UNet(channels or len(photo.x), tile, widths, **options)
-    net.know(photo_facts.facts_of(photo.x.cpu(), channels or len(photo.x)))
+    net.know(photo_facts.facts_of(photo.x.cpu(), channels or len(photo.x), photo.maps and photo.maps.groups()))
     return net.to(device, memory_format=torch.channels_last)
 
 
-def channels_of(weights, photo):
-    """How many channels a network with such weights {name: tensor} sees; ValueError if it cannot see the photo's."""
+def channels_seen(weights):
+    """How many channels a network with such weights {name: tensor} sees; ValueError if they are of none."""
     try:
-        channels = weights["stem.weight"].shape[1] // UNSHUFFLE**2
+        return weights["stem.weight"].shape[1] // UNSHUFFLE**2
     except (KeyError, IndexError) as error:
         raise ValueError(f"its weights are of another network ({first_line(error)})") from error
+
+
+def channels_of(weights, photo):
+    """The same; ValueError if it cannot see the photo's."""
+    channels = channels_seen(weights)
     if channels not in (len(photo.x), COLOURS):
         raise ValueError(f"its network sees {channels} channels, and the photo has {len(photo.x)}")
     return channels
+
+
+def with_channels(weights, net):
+    """The weights of a prior for a network that sees more channels: what sees or draws the others begins with zeros."""
+    few, many = channels_seen(weights), len(net.axes)
+    fine, coarse = net.head_unshuffle**2, net.unshuffle**2
+    blocks = {"stem.weight": (1, 0, 1, coarse), "head_in.weight": (1, HEAD_WIDTH, 2, fine),  # dimension, where the
+              "filters.weight": (1, 0, 2, fine), "head_out.weight": (0, 0, 1, fine),  # channels begin, how often they
+              "head_out.bias": (0, 0, 1, fine)}  # follow each other, and the places of each
+    wider = {}
+    for name, (dim, first, count, size) in blocks.items():
+        before, *seen, after = weights[name].tensor_split([first + k * few * size for k in range(count + 1)], dim)
+        shape = list(weights[name].shape)
+        shape[dim] = (many - few) * size
+        zeros = weights[name].new_zeros(shape)
+        wider[name] = torch.cat([before, *(x for part in seen for x in (part, zeros)), after], dim)
+    return {**weights, **wider}
 
 
 def with_facts(weights, net):
@@ -883,6 +951,8 @@ class Trainer:
         """Take over a prior's weights {name: tensor} before the first step; what the network knows of the photo stays.
         ValueError if they do not fit."""
         own = self.net.state_dict()
+        if len(self.net.axes) > channels_seen(weights):
+            weights = with_channels(weights, self.net)
         weights = {**weights, **{name: own[name] for name in photo_facts.PhotoFacts._fields if name in own}}
         wrong = weights.keys() ^ own.keys() or {name for name in own if weights[name].shape != own[name].shape}
         if wrong:
@@ -1093,11 +1163,12 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False):
         return rows_layout(photo, grid)
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
     offsets = [grid_offsets(side, grid.tile) for side in photo.x.shape[1:]]
-    upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets)
-    extended = tuple(oriented(upright, *orientation).contiguous() for orientation in AUGMENTS[augment])
+    weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
+    upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
+    extended = tuple(oriented(upright, *orientation, vector).contiguous() for orientation in AUGMENTS[augment])
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     if kind == "matched":
-        places = matching.match_tiles(extended, grid, black, rng)
+        places = matching.match_tiles(extended, grid, black, rng, weights)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
     else:
@@ -1254,8 +1325,8 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
     """Draw a texture window by window, with a progress bar, and have them written; goes on where it was stopped.
 
     windows: [(corner (y, x), size (h, w))], see drawings.bands_of; paint(passes): outpaint() of the texture, which
-    takes so many steps a tile; drawing: a drawings.Drawing. Returns the last window's pixels, uint8 [h, w, 3], and how
-    many tiles there were left to draw.
+    takes so many steps a tile; drawing: a drawings.Drawing. Returns the last window, normalised [C, h, w], and how many
+    tiles there were left to draw.
     """
     done, texture.drawn = drawing.resume((texture.channels, texture.grid.tile, texture.grid.tile))
     group.barrier()  # before the first process changes what the others read
@@ -1270,10 +1341,10 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
                 if group.any(stop.received):
                     drawing.keep(k, texture.drawn)
                     raise Stopped("stopped while drawing and saved; the same command goes on from there", stop.received)
-            pixels = photo.pixels(texture.cut(*windows[k]))
+            x = texture.cut(*windows[k])
             texture.drawn = {cell: tile for cell, tile in texture.drawn.items() if last_use[cell] > k}
-            drawing.write(pixels, k + 1, texture.drawn)
-    return pixels, left
+            drawing.write(photo.rendered(x), k + 1, texture.drawn)
+    return x, left
 
 
 # =============================================================================================
@@ -1289,7 +1360,7 @@ CHOICES = {"SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE, "AUGMEN
 def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
-    IMAGE             = "samples/stones.png"    # the photo: a PNG, JPEG, TIFF, WEBP, BMP, AVIF or HEIC file
+    IMAGE             = "samples/stones.png"    # the photo, or a folder of a material's maps
     CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels; None: straight on
     ASPECT            = None                    # that rectangle's width over its height; None: worked out from CORNERS
     CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
@@ -1334,8 +1405,8 @@ def main(argv=None):
             draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
             announce(photo, trainer, c)
             if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-                before, _ = photos.read_photo(file, None if c.CORNERS else c.CROP)
-                pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), c.CORNERS)
+                before = load_photo(file, None if c.CORNERS else c.CROP, math.inf)
+                pictures.draw_prepared(results.path("prepared.png"), *(p.pixels(p.x) for p in (before, photo)), c.CORNERS)
 
             trained = run_training(photo, trainer, draw, c, results, checkpoint)
             if group.rank == 0:
@@ -1362,6 +1433,8 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     weights = prior or state.get("ema")
     try:
         channels = channels_of(weights, photo) if weights else None
+        if prior:
+            channels = max(channels, len(photo.x))
         net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels)
         net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
         trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
@@ -1396,7 +1469,8 @@ def announce(photo, trainer, c):
     for note in photo.notes:
         say(f"note: {note}")
     _, (height, width) = window_of(grid, c.REGION)
-    most = 3.01 * height * width + 1e6  # bytes of a PNG whose rows do not pack
+    channels = 3 if photo.maps is None else photo.maps.bytes_per_pixel()
+    most = 1.01 * channels * height * width + 1e6  # bytes of PNG files whose rows do not pack
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
     say(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
@@ -1457,32 +1531,44 @@ def lowest_validation(curve):
     return min(losses, key=losses.get)
 
 
+def results_of(photo, results, name):
+    """The paths of the files of a texture: output_texture_<name>.png, or a folder of that name with a material's maps.
+    """
+    if photo.maps is None:
+        return [results.path(f"output_texture_{name}.png")]
+    return [results.path(f"output_texture_{name}/{file.name}.png") for file in photo.maps.files]
+
+
 def make_texture(photo, trainer, draw, c, seed, results, trained):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
     net, group, (name, special) = trainer.ema, trainer.group, constants.names_of(c, seed)
-    path = group.broadcast(results.path(f"output_texture_{name}.png") if group.rank == 0 else None)
+    paths = group.broadcast(results_of(photo, results, name) if group.rank == 0 else None)
     layout = lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS)
     corner, size = window_of(layout.grid, c.REGION)
     windows = drawings.bands_of(corner, size, c.TILE_SIZE)
     versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
     made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *net.state_dict().values()]
-    drawing = drawings.Drawing(path, size, windows, text, made_of, group)
+    drawing = drawings.Drawing(paths, size, windows, text, made_of, group)
     texture = Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
     sketch = functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
     paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, sketch=sketch,
                               group=group)
     start = time.perf_counter()
-    pixels, tiles = draw_texture(photo, texture, windows, paint, c.SAMPLE_STEPS, drawing, group)
+    x, tiles = draw_texture(photo, texture, windows, paint, c.SAMPLE_STEPS, drawing, group)
     drawn = time.perf_counter() - start, tiles
     if group.rank:
         return
-    corner = windows[-1][0]  # of the last band, which is all of the texture, if it is not large
+    corner, pixels = windows[-1][0], photo.pixels(x)  # of the last band, all of the texture, if it is not large
     pictures.draw_layout(results.path(f"layout{special}.png"), pixels, layout, corner)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
         pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
-    figures = {"output": path, "size": f"{size[1]} x {size[0]}", "seed": seed,
+    if photo.maps is not None:
+        shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
+    figures = {"output": paths[0] if photo.maps is None else paths[0].parent, "size": f"{size[1]} x {size[0]}", "seed": seed,
                **measures.run_figures(pixels, layout, photo, corner, drawn, trained)}
+    if photo.maps is not None:
+        figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
     for key, value in figures.items():
         print(f"{key}: {value}")
 

@@ -13,7 +13,7 @@ def x():
 
 
 def test_along_its_axes_a_photo_has_independent_channels_of_falling_power_and_comes_back(x):
-    axes = photo_facts.principal_axes(x, 3)
+    axes = photo_facts.facts_of(x, 3).axes
     along = photo_facts.rotated(x[None], axes)
     colours = along[0].flatten(1)
     covariance = colours @ colours.T / colours.shape[1]
@@ -38,6 +38,6 @@ def test_a_grey_photo_is_the_first_of_a_network_s_channels():
 
 def test_each_picture_of_a_batch_has_its_own_axes(x):
     other = draw_photo(96, 80, seed=1).x
-    axes = torch.stack([photo_facts.principal_axes(each, 3) for each in (x, other)])
+    axes = torch.stack([photo_facts.facts_of(each, 3).axes for each in (x, other)])
     both = photo_facts.rotated(torch.stack([x, other]), axes)
     assert torch.equal(both[1], photo_facts.rotated(other[None], axes[1])[0])

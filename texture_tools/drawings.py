@@ -35,17 +35,17 @@ def digest_of_all(things):
 
 
 class Drawing:
-    """A picture of a size (h, w) that is drawn in bands to a PNG file at path with metadata {key: value}; and the file
-    beside it that says how far it has come.
+    """A picture of a size (h, w) that is drawn in bands to PNG files at paths with metadata {key: value}, one or a
+    material's; and the file beside the first that says how far it has come.
 
     made_of: values, tensors and arrays, all that the picture depends on. Of a group of processes all read that file,
     and the first one writes.
     """
 
-    def __init__(self, path, size, bands, text, made_of, group=ALONE):
-        self.writer = WholePng(path, text) if len(bands) == 1 else PngBands(path, size, text)
+    def __init__(self, paths, size, bands, text, made_of, group=ALONE):
+        self.writers = [WholePng(path, text) if len(bands) == 1 else PngBands(path, size, text) for path in paths]
         self.count, self.key, self.group = len(bands), digest_of_all(made_of), group
-        self.path = path.with_name(f".{path.stem}.unfinished.pt")
+        self.path = paths[0].with_name(f".{paths[0].stem}.unfinished.pt")
 
     def resume(self, shape):
         """What a stopped drawing of the same picture left: (number of finished bands, {cell: tile of a shape})."""
@@ -55,7 +55,8 @@ class Drawing:
             fits = all(tile.shape == shape for tile in tiles.values()) and is_count(state["done"])
             if state["key"] != self.key or not fits:
                 return 0, {}
-            self.writer.resume(**state["writer"])
+            for writer, kept in zip(self.writers, state["writers"], strict=True):
+                writer.resume(**kept)
         except Exception:  # there is none, or it is damaged: it is drawn anew
             return 0, {}
         return state["done"], tiles
@@ -63,13 +64,16 @@ class Drawing:
     def keep(self, done, tiles):
         """Write down the number of finished bands and the tiles {cell: [C, T, T]} that are drawn and still needed."""
         if self.group.rank == 0:
-            state = {"key": self.key, "done": done, "writer": self.writer.state(), "drawn": tiles}
+            state = {"key": self.key, "done": done, "drawn": tiles,
+                     "writers": [writer.state() for writer in self.writers]}
             files.write_atomically(self.path, lambda file: torch.save(state, file))
 
-    def write(self, pixels, done, tiles):
-        """Write the next band, uint8 [h, W, 3], and how far the drawing has come with it; nothing after the last."""
+    def write(self, pictures, done, tiles):
+        """Write the next band, the pixels [h, W, ...] of each file, and how far the drawing has come with it; nothing
+        after the last."""
         if self.group.rank == 0:
-            self.writer.write(pixels)
+            for writer, pixels in zip(self.writers, pictures, strict=True):
+                writer.write(pixels)
         if done < self.count:
             self.keep(done, tiles)
         elif self.group.rank == 0:

@@ -60,7 +60,7 @@ def replace(source, target):
 
 def sweep(folder, pattern):
     """Delete the temporary files that a killed run left, of files whose names match a regular expression."""
-    for path in folder.iterdir():
+    for path in [*folder.iterdir(), *folder.glob("output_texture_*/.*")]:
         if re.fullmatch(rf"\.({pattern})\.\d+\.(tmp|link)", path.name):
             path.unlink(missing_ok=True)
 
@@ -168,25 +168,34 @@ class Results:
 
     def __init__(self, folder, digest):
         self.folder, self.digest, self.list = folder, digest, folder / ".made.json"
-        self.made = {}  # file's name -> [digest of the photo, SHA-256 of the file, "" while a run is at work]
+        self.made = {}  # file's name in the folder -> [digest of the photo, SHA-256 of the file, "" while a run is at work]
         self.chosen = {}  # name -> path
         with contextlib.suppress(OSError, ValueError, AttributeError):
             found = json.loads(self.list.read_text(encoding="utf-8"))
             self.made = {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == 2}
 
     def path(self, name):
-        """The path for the result of this name: itself, or name.2, name.3, ..."""
+        """The path for the result of this name, which may begin with a folder's: itself, or name.2, name.3, ..."""
         if name not in self.chosen:
             stem, suffix = os.path.splitext(name)
             paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else name) for n in range(1, 10**6))
             path = self.chosen[name] = next(filter(self.replaceable, paths))
-            self.made[path.name] = [self.digest, ""]
+            try:
+                path.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                raise UserError(f"the folder {printable(path.parent)} cannot be made ({error.strerror}); move away what "
+                                "is there, or choose another OUTPUT_DIR") from None
+            self.made[self.key(path)] = [self.digest, ""]
             self.keep()
         return self.chosen[name]
 
+    def key(self, path):
+        """What a result is called in the list."""
+        return path.relative_to(self.folder).as_posix()
+
     def replaceable(self, path):
         """Whether a result may take this path."""
-        photo, digest = self.made.get(path.name, (None, None))
+        photo, digest = self.made.get(self.key(path), (None, None))
         return not os.path.lexists(path) or (photo == self.digest and path.is_file() and not path.is_symlink()
                                              and digest in ("", digest_of(path)))
 
@@ -200,7 +209,7 @@ class Results:
 
     def __exit__(self, *error):
         for path in self.chosen.values():
-            self.made[path.name][1] = digest_of(path) if path.is_file() else ""
+            self.made[self.key(path)][1] = digest_of(path) if path.is_file() else ""
         with contextlib.suppress(DiskError):  # a full disk: what a run left unsaid may be replaced
             if self.chosen:
                 self.keep()

@@ -34,6 +34,12 @@ def claim_shares(side, names=tuple(SIDES)):
     return dict(zip(names, shares))
 
 
+def looked_at(x, weights):
+    """What is compared of x [C, h, w]: the channels that count, weights [C], so that squares are of that weight; all
+    alike where weights is None."""
+    return x if weights is None else x[weights > 0] * weights[weights > 0].sqrt()[:, None, None]
+
+
 class Places:
     """Compares all places of a photo, PLACE_STEP pixels apart, with pictures of what should be there and around it.
 
@@ -94,19 +100,20 @@ def comparison_planes(shrunk):
     return torch.cat([x, (x**2).sum(0, keepdim=True), known])
 
 
-def extend_photo(x, tile, offsets):
+def extend_photo(x, tile, offsets, weights=None):
     """The photo x [C, H, W] with a border of one tile, [C, H + 2T, W + 2T], continued piece by piece with those parts
     of itself that look most alike around the piece (exemplar-based filling, Criminisi et al. 2004, without its order).
 
-    offsets: where the pieces along the left and the upper edge begin, two lists; the corners come last.
+    offsets: where the pieces along the left and the upper edge begin, two lists; the corners come last. weights: how
+    much each channel counts, [C], None: all alike.
     """
     out, known = F.pad(x, [tile] * 4), F.pad(torch.ones_like(x[:1]), [tile] * 4)
-    places, margin = Places(out, known, tile), max(CLAIM_SHRINK, tile // 4)
+    places, margin = Places(looked_at(out, weights), known, tile), max(CLAIM_SHRINK, tile // 4)
     inside_y, inside_x = ([tile + at for at in line] for line in offsets)
     outside_y, outside_x = ([0, tile + side] for side in x.shape[1:])
     edges = [*product(outside_y, inside_x), *((y, x) for x, y in product(outside_x, inside_y))]
     for top, left in [*edges, *product(outside_y, outside_x)]:
-        window = F.pad(torch.cat([out * known, known]), [margin] * 4)
+        window = F.pad(torch.cat([looked_at(out, weights) * known, known]), [margin] * 4)
         window = window[:, top:top + tile + 2 * margin, left:left + tile + 2 * margin]
         around = comparison_planes(F.avg_pool2d(window, CLAIM_SHRINK))
         cost = places.disagreement([(tile - margin, tile - margin, around)])
@@ -118,10 +125,11 @@ def extend_photo(x, tile, offsets):
     return out
 
 
-def match_tiles(extended, grid, cells, rng):
+def match_tiles(extended, grid, cells, rng, weights=None):
     """Places (orientation, y, x) of real tiles for cells that agree, in the extended photo's orientations
     [C, H + 2T, W + 2T]: the best of ATTEMPTS, judged by squares, since one fault where two fields of bricks meet is
-    worse than many small differences."""
+    worse than many small differences. weights: as in extend_photo."""
+    extended = [looked_at(x, weights) for x in extended]
     places, attempts = [Places(x, torch.ones_like(x[:1]), grid.tile) for x in extended], []
     for _ in range(ATTEMPTS):
         matcher = Matcher(grid, [Candidates(*pair) for pair in zip(places, extended)])

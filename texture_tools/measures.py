@@ -8,7 +8,7 @@ from . import devices
 def seam_ratios(pixels, layout, corner=(0, 0)):
     """Mean absolute 1st and 2nd difference across the borders of drawn tiles over that inside them.
 
-    pixels: uint8 [H, W, 3], the window of the texture at a corner (y, x). Two numbers; 1 is invisible, above it a seam,
+    pixels: uint8 or uint16 [H, W, 3], the window of the texture at a corner (y, x). Two numbers; 1 is invisible, above it a seam,
     below it blur at the border.
     """
     x, owner, drawn = pixels.astype(np.float32), *layout.seen_at(corner, pixels.shape[:2])
@@ -62,3 +62,13 @@ def run_figures(pixels, layout, photo, corner, drawn, trained):
         "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
         "colour_difference": f"{colour_difference(pixels, layout, photo, corner):.3f}",
     }
+
+
+def map_figures(maps, rendered, layout, corner):
+    """The first of the seam_ratios of each map but the colour as texts {name: figure}; rendered: the files' pixels."""
+    figures = {}
+    for file, pixels in zip(maps.files, rendered):
+        for kind, x in file.split(pixels).items():
+            if kind in maps.slices and kind != "colour":
+                figures[f"seam_ratio_1st_{kind}"] = f"{seam_ratios(x, layout, corner)[0]:.3f}"
+    return figures

@@ -15,23 +15,25 @@ class PhotoFacts(NamedTuple):
     signal: torch.Tensor  # [bands, K], band_powers along the axes
 
 
-def facts_of(x, channels):
-    """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more."""
-    axes = principal_axes(x, channels)
+def facts_of(x, channels, groups=None):
+    """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more. groups: the numbers
+    of channels, one after the other, that have axes of their own; None: all have them together."""
+    parts = x.split(groups or (len(x),))
+    axes = torch.block_diag(*(principal_axes(part) for part in parts))
+    axes = F.pad(axes, (0, 0, 0, channels - len(axes)))
     return PhotoFacts(axes, band_powers(rotated(x[None], axes)))
 
 
-def principal_axes(x, channels):
-    """The principal axes of the colours of x [C, H, W] with mean 0, [channels, C]: orthonormal rows with falling
-    deviation, each pointing to where its largest part is positive; rows of zeros beyond C.
+def principal_axes(x):
+    """The principal axes of the colours of x [C, H, W] with mean 0, [C, C]: orthonormal rows with falling deviation,
+    each pointing to where its largest part is positive.
 
     A rotation changes neither white noise nor squared errors, but along these axes a photo's colours are independent
     at first order: hues that it does not have are weak in one channel instead of a rule between three.
     """
     colours = x.flatten(1).double()
     axes = torch.linalg.eigh(colours @ colours.T)[1].flip(1).T
-    axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
-    return F.pad(axes, (0, 0, 0, channels - len(axes))).to(x.dtype)
+    return (axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()).to(x.dtype)
 
 
 def rotated(x, axes):

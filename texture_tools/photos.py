@@ -57,8 +57,12 @@ def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, asp
 
 def shrink(image, max_side):
     """An image with its longer side made max_side pixels."""
-    ratio = max_side / max(image.size)
-    return image.resize([max(1, round(side * ratio)) for side in image.size], Image.LANCZOS)
+    return image.resize(shrunk_size(image.size, max_side), Image.LANCZOS)
+
+
+def shrunk_size(size, max_side):
+    """A size (width, height) with its longer side made max_side pixels."""
+    return [max(1, round(side * max_side / max(size))) for side in size]
 
 
 def open_image(path):
@@ -171,10 +175,16 @@ def flatten_alpha(image, alpha, notes):
 
 def crop_image(image, crop):
     """The part (x, y, width, height) of an image; UserError if it does not lie inside."""
-    x, y, width, height = crop
-    if min(x, y) < 0 or min(width, height) < 1 or x + width > image.width or y + height > image.height:
-        raise UserError(f"CROP = {tuple(crop)} does not lie inside the photo of {image.width} x {image.height} pixels")
+    x, y, width, height = check_crop(crop, image.size)
     return image.crop((x, y, x + width, y + height))
+
+
+def check_crop(crop, size):
+    """A crop (x, y, width, height); UserError if it does not lie inside a picture of size (width, height)."""
+    x, y, width, height = crop
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > size[0] or y + height > size[1]:
+        raise UserError(f"CROP = {tuple(crop)} does not lie inside the photo of {size[0]} x {size[1]} pixels")
+    return x, y, width, height
 
 
 def lighting_note(pixels):

@@ -12,6 +12,7 @@ Directions are (right, down, out of the picture), as pixels are counted; the vie
 import numpy as np
 
 from . import even_light, png
+from .materials import with_length_1
 
 FRAME, MARGIN = 384, 8  # pixels, of a flat patch's side at most, and between the frames
 BACKGROUND = 64  # sRGB value: white and black materials both stand out
@@ -153,3 +154,20 @@ def sample(texture, y, x):
     above = texture[top, left] * (1 - x) + texture[top, right] * x
     below = texture[bottom, left] * (1 - x) + texture[bottom, right] * x
     return above * (1 - y) + below * y
+
+
+def draw_material(path, maps, values):
+    """draw_lit() of a materials.Maps and its values [C, H, W] in [-1, 1]; without a colour it is grey."""
+    def seen(kind):
+        planes = maps.planes(values, kind)
+        return None if planes is None else (planes + 1) / 2
+
+    colour, gloss, normal = seen("colour"), seen("gloss"), maps.planes(values, "normal")
+    flat = {kind: None if seen(kind) is None else seen(kind)[0].clip(0, 1)
+            for kind in ("height", "roughness", "occlusion", "metal")}
+    if flat["roughness"] is None and gloss is not None:
+        flat["roughness"] = 1 - gloss[0].clip(0, 1)
+    colour = np.full((3, *values.shape[1:]), 0.5, np.float32) if colour is None else colour.clip(0, 1)
+    if normal is not None:
+        normal = with_length_1(normal, down=True).transpose(1, 2, 0)
+    draw_lit(path, colour.transpose(1, 2, 0), normal, **flat)

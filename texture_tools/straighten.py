@@ -27,16 +27,22 @@ def straighten(image, corners, aspect=None):
     corners: ((x, y), ...), inside the image; aspect: its width over its height in reality, or None: worked out.
     UserError if the corners are none of a rectangle.
     """
+    matrix, size, notes = plan(image.size, corners, aspect)
+    return warp(image, matrix, size), notes
+
+
+def plan(size, corners, aspect=None):
+    """The homography from a picture to that part of a photo of size (width, height), the picture's size, and notes."""
     corners = np.array(corners, dtype=float)
-    check_corners(corners, image.size)
+    check_corners(corners, size)
     notes = []
     if aspect is None:
-        aspect, *others = aspects_of(corners, image.size)
+        aspect, *others = aspects_of(corners, size)
         doubt = " for a usual lens ({:.3f} to {:.3f} for others)".format(*sorted(others)) if others else ""
         notes.append(f"CORNERS: width over height, {aspect:.3f}, was worked out from the perspective{doubt}; "
                      "ASPECT sets it")
     size = [max(1, round(math.sqrt(area(corners) * ratio))) for ratio in (aspect, 1 / aspect)]
-    return warp(image, homography(corners, size), size), notes
+    return homography(corners, size), size, notes
 
 
 def check_corners(corners, size):
@@ -93,14 +99,16 @@ def aspects_of(corners, size):
     return [width / height for width, height in lengths]
 
 
+def jacobian(matrix, x, y):
+    """How a place of the photo moves with the place x, y in the picture, [2, 2, *shape of x]."""
+    u, v, w = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    return np.array([[(matrix[0, k] - u / w * matrix[2, k]) / w for k in (0, 1)],
+                     [(matrix[1, k] - v / w * matrix[2, k]) / w for k in (0, 1)]])
+
+
 def stretch(matrix, places):
     """How many pixels of the photo a pixel of the result is long, where it is longest of some places [N, 2]."""
-    found = []
-    for place in places:
-        u, v, w = matrix @ (*place, 1)
-        jacobian = (matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w
-        found.append(np.linalg.norm(jacobian, 2))
-    return max(found)
+    return max(np.linalg.norm(jacobian(matrix, *place), 2) for place in places)
 
 
 def warp(image, matrix, size):
