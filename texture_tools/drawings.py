@@ -38,13 +38,14 @@ class Drawing:
     """A picture of a size (h, w) that is drawn in bands to a PNG file at path with metadata {key: value}; and the file
     beside it that says how far it has come.
 
-    made_of: values, tensors and arrays, all that the picture depends on. Of a group of processes all read that file,
-    and the first one writes.
+    made_of: values, tensors and arrays, all that the picture depends on; channels, depth and srgb: as PngBands has
+    them. Of a group of processes all read that file, and the first one writes.
     """
 
-    def __init__(self, path, size, bands, text, made_of, group=ALONE):
-        self.writer = WholePng(path, text) if len(bands) == 1 else PngBands(path, size, text)
-        self.count, self.key, self.group = len(bands), digest_of_all(made_of), group
+    def __init__(self, path, size, bands, text, made_of, group=ALONE, channels=3, depth=8, srgb=True):
+        kind = channels, depth, srgb
+        self.writer = WholePng(path, text, srgb) if len(bands) == 1 else PngBands(path, size, text, *kind)
+        self.count, self.key, self.group = len(bands), digest_of_all([*made_of, kind]), group
         self.path = path.with_name(f".{path.stem}.unfinished.pt")
 
     def resume(self, shape):
@@ -67,7 +68,8 @@ class Drawing:
             files.write_atomically(self.path, lambda file: torch.save(state, file))
 
     def write(self, pixels, done, tiles):
-        """Write the next band, uint8 [h, W, 3], and how far the drawing has come with it; nothing after the last."""
+        """Write the next band, uint8 or uint16 [h, W] or [h, W, C], and how far the drawing has come with it; nothing
+        after the last."""
         if self.group.rank == 0:
             self.writer.write(pixels)
         if done < self.count:
