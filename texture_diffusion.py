@@ -145,6 +145,10 @@ class Photo(NamedTuple):
         """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's."""
         return [self.pixels(x)] if self.maps is None else self.maps.rendered(self.values(x).numpy())
 
+    def formats(self):
+        """(channels, bits a channel, whether its values are colours in sRGB) of each file that is written."""
+        return [(3, 8, True)] if self.maps is None else [file.format() for file in self.maps.files]
+
     def matching_weights(self):
         """How much each channel counts where places are matched, [C]; None: all alike."""
         return None if self.maps is None else torch.from_numpy(self.maps.weights())
@@ -1469,8 +1473,7 @@ def announce(photo, trainer, c):
     for note in photo.notes:
         say(f"note: {note}")
     _, (height, width) = window_of(grid, c.REGION)
-    channels = 3 if photo.maps is None else photo.maps.bytes_per_pixel()
-    most = 1.01 * channels * height * width + 1e6  # bytes of PNG files whose rows do not pack
+    most = sum(channels * depth / 8 + 0.01 for channels, depth, _ in photo.formats()) * height * width + 1e6
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
     say(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
@@ -1549,7 +1552,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
     made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *net.state_dict().values()]
-    drawing = drawings.Drawing(paths, size, windows, text, made_of, group)
+    drawing = drawings.Drawing(paths, photo.formats(), size, windows, text, made_of, group)
     texture = Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
     sketch = functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
     paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, sketch=sketch,

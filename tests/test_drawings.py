@@ -64,7 +64,7 @@ def test_a_region_of_the_command_is_that_part_of_its_texture(drawing, tmp_path):
 
 def test_drawing_goes_on_only_from_what_is_whole_and_fits(tmp_path):
     """A file beside the texture, made by others, draws nothing."""
-    drawing, shape = drawings.Drawing([tmp_path / "x.png"], (96, 96), [None], {}, ["all", torch.ones(3)]), (3, 16, 16)
+    drawing, shape = drawings.Drawing([tmp_path / "x.png"], [(3, 8, True)], (96, 96), [None], {}, ["all", torch.ones(3)]), (3, 16, 16)
     good = {"key": drawing.key, "done": 0, "writers": [{}], "drawn": {(0, 1): torch.zeros(3, 16, 16)}}
     bad = [{"key": "other"}, {"drawn": {(0, 1): torch.zeros(3, 8, 8)}}, {"done": -1}, {"drawn": [1]},
            {"writers": [{"rows": 1}]}, {"writers": []}, {"drawn": {(0, 1): torch.zeros(1).expand(3, 16, 16)}},

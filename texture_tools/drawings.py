@@ -38,13 +38,14 @@ class Drawing:
     """A picture of a size (h, w) that is drawn in bands to PNG files at paths with metadata {key: value}, one or a
     material's; and the file beside the first that says how far it has come.
 
-    made_of: values, tensors and arrays, all that the picture depends on. Of a group of processes all read that file,
-    and the first one writes.
+    formats: of each file (channels, depth, srgb), as PngBands has them; made_of: values, tensors and arrays, all that
+    the picture depends on. Of a group of processes all read the file beside it, and the first one writes.
     """
 
-    def __init__(self, paths, size, bands, text, made_of, group=ALONE):
-        self.writers = [WholePng(path, text) if len(bands) == 1 else PngBands(path, size, text) for path in paths]
-        self.count, self.key, self.group = len(bands), digest_of_all(made_of), group
+    def __init__(self, paths, formats, size, bands, text, made_of, group=ALONE):
+        self.writers = [WholePng(path, text, srgb) if len(bands) == 1 else PngBands(path, size, text, *kind, srgb)
+                        for path, (*kind, srgb) in zip(paths, formats, strict=True)]
+        self.count, self.key, self.group = len(bands), digest_of_all([*made_of, formats]), group
         self.path = paths[0].with_name(f".{paths[0].stem}.unfinished.pt")
 
     def resume(self, shape):

@@ -168,7 +168,7 @@ class Results:
 
     def __init__(self, folder, digest):
         self.folder, self.digest, self.list = folder, digest, folder / ".made.json"
-        self.made = {}  # file's name in the folder -> [digest of the photo, SHA-256 of the file, "" while a run is at work]
+        self.made = {}  # file's name in here -> [digest of the photo, SHA-256 of the file, "" while a run is at work]
         self.chosen = {}  # name -> path
         with contextlib.suppress(OSError, ValueError, AttributeError):
             found = json.loads(self.list.read_text(encoding="utf-8"))
@@ -183,8 +183,8 @@ class Results:
             try:
                 path.parent.mkdir(exist_ok=True)
             except OSError as error:
-                raise UserError(f"the folder {printable(path.parent)} cannot be made ({error.strerror}); move away what "
-                                "is there, or choose another OUTPUT_DIR") from None
+                raise UserError(f"the folder {printable(path.parent)} cannot be made ({error.strerror}); move away "
+                                "what is there, or choose another OUTPUT_DIR") from None
             self.made[self.key(path)] = [self.digest, ""]
             self.keep()
         return self.chosen[name]
@@ -196,8 +196,8 @@ class Results:
     def replaceable(self, path):
         """Whether a result may take this path."""
         photo, digest = self.made.get(self.key(path), (None, None))
-        return not os.path.lexists(path) or (photo == self.digest and path.is_file() and not path.is_symlink()
-                                             and digest in ("", digest_of(path)))
+        return not os.path.lexists(path) or (photo == self.digest and path.is_file() and not path.is_symlink() and
+                                             digest in ("", digest_of(path)))
 
     def keep(self):
         """Write the list."""

@@ -1,11 +1,10 @@
 """A material: a folder of maps that belong together pixel for pixel, as channels of one picture and back to its files.
 
-Values are in [-1, 1], as a photo's: a file's 0 is -1, and its largest value 1. Of a normal two numbers are kept, how far
-it points to the right and down the picture; the third follows, since normals have length 1. Maps that are the same
+Values are in [-1, 1], as a photo's: a file's 0 is -1, and its largest value 1. Of a normal two numbers are kept, how
+far it points to the right and down the picture; the third follows, since normals have length 1. Maps that are the same
 everywhere are no channels: they are written as they were.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from PIL import Image
 from . import even_light, photos, straighten
 from .errors import UserError, printable
 
+COLOURED = ("colour", "emission")  # in sRGB; all others are linear
 CHANNELS = {"colour": 3, "emission": 3, "normal": 2}  # of the kinds of map; all others have one
 WORDS = {
     "colour": "color colour col albedo basecolor basecolour diffuse diff",
@@ -49,6 +49,11 @@ class MapFile(NamedTuple):
     depth: int = 8  # bits a channel
     down: bool = False  # whether the green of its normals points down the picture, DirectX's way, or up, OpenGL's
 
+    def format(self):
+        """(channels, bits a channel, whether its values are colours in sRGB), as png.PngBands has them."""
+        channels = 3 if self.holds[0] in CHANNELS else len(self.holds)
+        return channels, self.depth, self.holds[0] in COLOURED
+
     def split(self, pixels):
         """The pixels [h, w] or [h, w, channels] by kind, {kind: [h, w, channels]}."""
         pixels = np.atleast_3d(pixels)
@@ -76,11 +81,6 @@ class Maps(NamedTuple):
     def vector(self):
         """The first of the two channels of the normals, None without."""
         return self.slices["normal"].start if "normal" in self.slices else None
-
-    def bytes_per_pixel(self):
-        """Of all files together."""
-        return sum(file.depth // 8 * sum(CHANNELS.get(kind, 1) for kind in file.holds) + (file.holds == ("normal",))
-                   for file in self.files)
 
     def weights(self):
         """How much each channel counts in matching, [C]."""
@@ -200,15 +200,15 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
 
 
 def read_files(known, depth):
-    """{kind: planes [channels, H, W] in [-1, 1]}, colour first, then height; the MapFiles; {kind: a level of its file};
-    notes. known: {path: word}"""
+    """{kind: planes [channels, H, W] in [-1, 1]}, colour first, then height; the MapFiles; {kind: what a level of its
+    file is}; notes. known: {path: word}"""
     pixels = {path: photos.read_photo(path)[0] for path in known}
     sizes = {path.name: x.shape[1::-1] for path, x in pixels.items()}
     for name, size in sizes.items():
         first, expected = next(iter(sizes.items()))
         if size != expected:
-            raise UserError(f"{printable(name)} has {size[0]} x {size[1]} pixels and {printable(first)} {expected[0]} x "
-                            f"{expected[1]}; the maps of a material have to be of one size")
+            raise UserError(f"{printable(name)} has {size[0]} x {size[1]} pixels and {printable(first)} {expected[0]} "
+                            f"x {expected[1]}; the maps of a material have to be of one size")
     planes, files, levels, notes = {}, [], {}, []
     order = sorted(known, key=lambda path: [kind not in HOLDS[known[path]] for kind in ("colour", "height")])
     for path in order:
@@ -241,7 +241,7 @@ def slopes_of(normals, down):
 
 
 def told_convention(normals, height, named):
-    """Whether the green of normals [3, H, W] points down, and notes. named: what the file's name says, None for nothing:
+    """Whether the green of normals [3, H, W] points down, and notes. named: what the file's name says; None: nothing,
     then the height map [1, H, W] tells, where there is one."""
     if named is not None:
         return named, []

@@ -8,8 +8,8 @@ from . import devices
 def seam_ratios(pixels, layout, corner=(0, 0)):
     """Mean absolute 1st and 2nd difference across the borders of drawn tiles over that inside them.
 
-    pixels: uint8 or uint16 [H, W, 3], the window of the texture at a corner (y, x). Two numbers; 1 is invisible, above it a seam,
-    below it blur at the border.
+    pixels: uint8 or uint16 [H, W, channels], the window of the texture at a corner (y, x). Two numbers; 1 is invisible,
+    above it a seam, below it blur at the border.
     """
     x, owner, drawn = pixels.astype(np.float32), *layout.seen_at(corner, pixels.shape[:2])
     directions = ((x, owner, drawn), (x.swapaxes(0, 1), owner.T, drawn.T))

@@ -16,8 +16,8 @@ class PhotoFacts(NamedTuple):
 
 
 def facts_of(x, channels, groups=None):
-    """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more. groups: the numbers
-    of channels, one after the other, that have axes of their own; None: all have them together."""
+    """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more. groups: how many
+    channels, one after the other, have axes of their own; None: all have them together."""
     parts = x.split(groups or (len(x),))
     axes = torch.block_diag(*(principal_axes(part) for part in parts))
     axes = F.pad(axes, (0, 0, 0, channels - len(axes)))

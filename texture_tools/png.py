@@ -3,6 +3,9 @@
 In bands the rows go into one zlib stream (RFC 1950) whose blocks end with each band: a file that was left unfinished
 can be gone on with, from its length and the checksum so far. Rows are filtered as the PNG specification (W3C, third
 edition, section 12.7) advises: for each row the filter with the smallest sum of absolute differences.
+
+Pixels are uint8 or uint16, and [H, W] is grey, [H, W, 3] RGB and [H, W, 4] RGBA. The chunk sRGB (section 11.3.2.5) says
+that values are colours in sRGB, and not data such as heights.
 """
 
 import os
@@ -15,24 +18,36 @@ from PIL import Image, PngImagePlugin
 from . import files
 from .errors import DiskError
 
+COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by the number of channels
+PERCEPTUAL = b"\0"  # rendering intent, the content of the chunk sRGB
+PIECE = 1e6  # bytes of rows that are filtered at a time, about, which takes some 30 times as much memory
 
-def save_png(path, pixels, text=None):
-    """Write uint8 [H, W, 3] as a PNG with text entries {key: value} in its metadata."""
+
+def save_png(path, pixels, text=None, srgb=True):
+    """Write uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4] as a PNG with text entries {key: value} in its metadata.
+
+    srgb: whether it says that its values are sRGB. DiskError if it cannot be written, and the old file stays.
+    """
+    if pixels.dtype == np.uint16 and pixels.ndim == 3:  # of colours Pillow writes 8 bits alone
+        files.write_atomically(path, lambda file: file.write(encoded(pixels, text or {}, srgb)))
+        return
     info = PngImagePlugin.PngInfo()
+    if srgb:
+        info.add(b"sRGB", PERCEPTUAL)
     for key, value in (text or {}).items():
         info.add_text(key, value)
     files.write_atomically(path, lambda file: Image.fromarray(pixels).save(file, format="PNG", pnginfo=info))
 
 
 class WholePng:
-    """A texture that is written in one piece."""
+    """A texture that is written in one piece, as save_png does it."""
 
-    def __init__(self, path, text):
-        self.path, self.text = path, text
+    def __init__(self, path, text, srgb=True):
+        self.path, self.text, self.srgb = path, text, srgb
 
     def write(self, pixels):
-        """Write uint8 [H, W, 3]."""
-        save_png(self.path, pixels, self.text)
+        """Write uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4]."""
+        save_png(self.path, pixels, self.text, self.srgb)
 
     def state(self):
         """Nothing is written before the end."""
@@ -43,54 +58,79 @@ class WholePng:
 
 
 class PngBands:
-    """A PNG of a size (height, width) at path, 8 bits, RGB; a part beside it takes its place when all is written."""
+    """A PNG of a size (height, width) at path; a part beside it takes its place when all is written.
 
-    def __init__(self, path, size, text):
-        self.path, self.size, self.part = path, size, path.with_name(f".{path.name}.part")
-        self.rows, self.adler, self.length, self.text = 0, 1, 0, text  # length of the part, bytes
+    channels: 1, 3 or 4; depth: 8 or 16 bits a channel; srgb: whether it says that its values are sRGB.
+    """
+
+    def __init__(self, path, size, text, channels=3, depth=8, srgb=True):
+        self.path, self.part, self.text = path, path.with_name(f".{path.name}.part"), text
+        self.size, self.channels, self.depth, self.srgb = size, channels, depth, srgb
+        self.rows, self.adler, self.length = 0, 1, 0  # length of the part, bytes
 
     def state(self):
         """What is needed to go on."""
         return {"rows": self.rows, "adler": self.adler, "length": self.length}
 
     def resume(self, rows, adler, length):
-        """Go on from a state; ValueError if the part of the file is not there."""
+        """Go on from a state of the same kind of picture; ValueError if the part of the file is not there."""
         if rows and self.part.stat().st_size < length:
             raise ValueError(f"{self.part} is cut short")
         self.rows, self.adler, self.length = rows, adler, length
 
     def write(self, pixels):
-        """Add uint8 [h, W, 3]; the last row ends the file."""
-        rows = filtered(pixels)
-        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
-        self.adler, last = zlib.adler32(rows, self.adler), self.rows + len(pixels) == self.size[0]
-        data = packer.compress(rows) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
+        """Add a band of h rows, uint8 or uint16 [h, W] or [h, W, channels]; the last row ends the file.
+
+        ValueError if that is no part of the picture, DiskError if it cannot be written.
+        """
+        self.check(pixels)
+        last = self.rows + len(pixels) == self.size[0]
+        data, adler = deflated(pixels, self.adler, last)
         try:
             with open(self.part, "r+b" if self.rows else "wb") as file:
                 file.seek(self.length)
                 file.truncate()  # what was written after the state was kept
                 if not self.rows:
-                    file.write(self.head())
-                    data = b"\x78\x9c" + data  # the header of the zlib stream
-                file.write(chunk(b"IDAT", data + struct.pack(">I", self.adler) if last else data))
+                    file.write(head(self.size, self.channels, self.depth, self.text, self.srgb))
+                    data = ZLIB_HEADER + data
+                file.write(chunk(b"IDAT", data))
                 if last:
                     file.write(chunk(b"IEND", b""))
                 file.flush()
                 os.fsync(file.fileno())
                 self.length = file.tell()
-            self.rows += len(pixels)
+            self.rows, self.adler = self.rows + len(pixels), adler
             if last:
                 os.replace(self.part, self.path)
         except OSError as error:
             raise DiskError(f"{self.path} cannot be written: {error.strerror}; make room, and the same command "
                             "goes on from there") from error
 
-    def head(self):
-        """What comes before the pixels."""
-        height, width = self.size
-        texts = b"".join(chunk(b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + value.encode())
-                         for key, value in self.text.items())
-        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + texts
+    def check(self, pixels):
+        """ValueError unless pixels are the next rows of this picture."""
+        shape = (len(pixels), self.size[1]) + ((self.channels,) if self.channels > 1 else ())
+        if pixels.shape != shape or pixels.dtype != f"u{self.depth // 8}" or self.rows + len(pixels) > self.size[0]:
+            raise ValueError(f"{pixels.dtype} {list(pixels.shape)} after {self.rows} rows does not fit a PNG of "
+                             f"{list(self.size)}, {self.channels} channels and {self.depth} bits")
+
+
+ZLIB_HEADER = b"\x78\x9c"
+
+
+def encoded(pixels, text, srgb):
+    """A whole PNG file, bytes."""
+    channels, depth = 1 if pixels.ndim == 2 else pixels.shape[2], 8 * pixels.itemsize
+    data, _ = deflated(pixels, 1, True)
+    return b"".join((head(pixels.shape[:2], channels, depth, text, srgb), chunk(b"IDAT", ZLIB_HEADER + data),
+                     chunk(b"IEND", b"")))
+
+
+def head(size, channels, depth, text, srgb):
+    """What comes before the pixels of a PNG of a size (height, width), bytes."""
+    header = struct.pack(">IIBBBBB", size[1], size[0], depth, COLOUR_TYPES[channels], 0, 0, 0)
+    texts = b"".join(chunk(b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + value.encode())
+                     for key, value in text.items())
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + (chunk(b"sRGB", PERCEPTUAL) if srgb else b"") + texts
 
 
 def chunk(kind, data):
@@ -98,16 +138,42 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def filtered(pixels):
-    """uint8 [h, W, 3] as rows of a PNG file, each after the number of its filter; nothing from above the band."""
-    x = pixels.reshape(len(pixels), -1).astype(np.int16)
+def deflated(pixels, adler, last):
+    """Rows as a part of a zlib stream, with its end if they are the last ones; and the checksum, from adler on."""
+    packer, data = zlib.compressobj(6, zlib.DEFLATED, -15), []
+    step, above = max(1, int(PIECE / max(1, pixels[:1].nbytes))), None
+    for top in range(0, len(pixels), step):
+        piece = pixels[top:top + step]
+        rows = filtered(piece, above)
+        adler, above = zlib.adler32(rows, adler), piece[-1:]
+        data.append(packer.compress(rows))
+    data.append(packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH))
+    return b"".join(data) + (struct.pack(">I", adler) if last else b""), adler
+
+
+def as_bytes(pixels):
+    """Pixels as the bytes of rows in a PNG file, high byte first, int16 [h, W * C * bytes]."""
+    ordered = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
+    return ordered.reshape(len(pixels), -1).view(np.uint8).astype(np.int16)
+
+
+def filtered(pixels, above=None):
+    """Rows [h, W] or [h, W, C] as those of a PNG file, each after the number of its filter.
+
+    above: the row before them, [1, ...], or None: the first one does without.
+    """
+    x, step = as_bytes(pixels), pixels[0, 0].nbytes  # bytes of a pixel
     left, up, corner = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
-    left[:, 3:], up[1:], corner[1:, 3:] = x[:, :-3], x[:-1], x[:-1, :-3]
+    up[1:] = x[:-1]
+    if above is not None:
+        up[:1] = as_bytes(above)
+    left[:, step:], corner[:, step:] = x[:, :-step], up[:, :-step]
     guess = left + up - corner
     far = np.stack([np.abs(guess - near) for near in (left, up, corner)])
     paeth = np.choose(far.argmin(0), (left, up, corner))  # the first of equals, as the specification wants
     rows = np.stack([(x - near).astype(np.uint8) for near in (left, up, (left + up) >> 1, paeth)])  # filters 1 to 4
     best = np.abs(rows.view(np.int8).astype(np.int16)).sum(2, dtype=np.int64).argmin(0)
-    best[0] = 0  # Sub: the band above is not looked at
+    if above is None:
+        best[0] = 0  # Sub
     numbers = (best + 1).astype(np.uint8)[:, None]
     return np.concatenate([numbers, rows[best, np.arange(len(x))]], 1).tobytes()
