@@ -1409,8 +1409,8 @@ def main(argv=None):
             draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
             announce(photo, trainer, c)
             if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-                before = load_photo(file, None if c.CORNERS else c.CROP, math.inf)
-                pictures.draw_prepared(results.path("prepared.png"), *(p.pixels(p.x) for p in (before, photo)), c.CORNERS)
+                before = original_pixels(file, None if c.CORNERS else c.CROP)
+                pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), c.CORNERS)
 
             trained = run_training(photo, trainer, draw, c, results, checkpoint)
             if group.rank == 0:
@@ -1450,6 +1450,14 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     except ValueError as error:
         raise RunError(f"{printable(c.PRIOR if prior else checkpoint)} cannot be used: {error}") from None
     return trainer
+
+
+def original_pixels(path, crop):
+    """A photo, or what is seen of a material, as it was before anything but a crop, uint8 [H, W] or [H, W, 3]."""
+    if not os.path.isdir(path):
+        return photos.read_photo(path, crop)[0]
+    photo = load_photo(path, crop, math.inf)
+    return photo.pixels(photo.x)
 
 
 def grid_of(photo, c):
@@ -1566,12 +1574,13 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     pictures.draw_layout(results.path(f"layout{special}.png"), pixels, layout, corner)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
         pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
+    output = paths[0]
+    figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained)
     if photo.maps is not None:
+        output = output.parent
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
-    figures = {"output": paths[0] if photo.maps is None else paths[0].parent, "size": f"{size[1]} x {size[0]}", "seed": seed,
-               **measures.run_figures(pixels, layout, photo, corner, drawn, trained)}
-    if photo.maps is not None:
         figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
+    figures = {"output": output, "size": f"{size[1]} x {size[0]}", "seed": seed, **figures}
     for key, value in figures.items():
         print(f"{key}: {value}")
 

@@ -172,6 +172,6 @@ def test_a_smooth_16_bit_ramp_is_packed_to_a_tenth(tmp_path):
 
 
 def test_a_drawing_goes_on_only_as_the_kind_of_picture_that_it_was(tmp_path):
-    keys = {drawings.Drawing(tmp_path / "a.png", (40, 50), [None], {}, [1], channels=channels, depth=depth).key
+    keys = {drawings.Drawing([tmp_path / "a.png"], [(channels, depth, True)], (40, 50), [None], {}, [1]).key
             for channels in (1, 3) for depth in (8, 16)}
     assert len(keys) == 4

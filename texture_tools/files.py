@@ -179,13 +179,13 @@ class Results:
         if name not in self.chosen:
             stem, suffix = os.path.splitext(name)
             paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else name) for n in range(1, 10**6))
-            path = self.chosen[name] = next(filter(self.replaceable, paths))
+            path = next(filter(self.replaceable, paths))
             try:
                 path.parent.mkdir(exist_ok=True)
             except OSError as error:
                 raise UserError(f"the folder {printable(path.parent)} cannot be made ({error.strerror}); move away "
                                 "what is there, or choose another OUTPUT_DIR") from None
-            self.made[self.key(path)] = [self.digest, ""]
+            self.chosen[name], self.made[self.key(path)] = path, [self.digest, ""]
             self.keep()
         return self.chosen[name]
 
