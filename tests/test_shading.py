@@ -124,6 +124,12 @@ def test_white_metal_reflects_what_it_receives_less_what_the_model_loses(roughne
     assert total == pytest.approx(share, abs=0.003)
 
 
+def test_what_is_no_metal_reflects_more_at_a_grazing_angle_after_schlick():
+    lamp, half = leaning(88), leaning(44)  # a mirror's position
+    black, white = (shaded(lamp, colour, half, metal=metal, occlusion=0.0) for colour, metal in ((0, 0), (1, 1)))
+    assert black / white == pytest.approx(np.full(3, 0.04 + 0.96 * (1 - np.cos(np.radians(44))) ** 5), rel=1e-3)
+
+
 def test_occlusion_darkens_the_ambient_light_alone():
     for lamp in (VIEW, leaning(60), -VIEW):
         assert shaded(lamp) - shaded(lamp, occlusion=0.0) == pytest.approx(np.full(3, AMBIENT * (0.5 + shading.F0)))
