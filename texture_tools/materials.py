@@ -70,9 +70,10 @@ class Maps(NamedTuple):
     files: tuple  # MapFiles, that with the colour first
 
     def groups(self):
-        """The numbers of channels that have axes of their own: the colour's, all others'."""
+        """How many channels, one after the other, have axes of their own: the colours together, each other map by
+        itself, since smooth ones would be lost among rough ones."""
         colour = self.slices.get("colour", slice(0, 0)).stop
-        return tuple(count for count in (colour, self.channels() - colour) if count)
+        return (colour,) * bool(colour) + (1,) * (self.channels() - colour)
 
     def channels(self):
         """The number of channels."""

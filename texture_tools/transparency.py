@@ -1,0 +1,30 @@
+"""Transparency as a channel of its own: colours are continued under what is transparent, so that none of what happened
+to be stored there shows when a texture's edges are drawn anew.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def continued(pixels, alpha):
+    """Pixels uint8 or uint16 [H, W, 3] as they are where alpha [H, W] is not 0; elsewhere the colours around, smoothly.
+
+    By pulling and pushing (Gortler, Grzeszczuk, Szeliski and Cohen, "The lumigraph", 1996): the visible colours are
+    averaged over ever larger squares, and each pixel that has none takes those of the smallest that does.
+    """
+    shown = torch.from_numpy((alpha > 0).astype(np.float32))[None, None]
+    x = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 0)[None] * shown
+    filled = pull_push(x, shown)[0].movedim(0, -1).numpy().round().astype(pixels.dtype)
+    return np.where(alpha[..., None] > 0, pixels, filled)
+
+
+def pull_push(x, weights):
+    """The means of x [1, C, h, w] where weights [1, 1, h, w] are not 0, and what is around elsewhere; x is already
+    multiplied by its weights."""
+    known = x / weights.clamp(min=1e-6)
+    if bool((weights > 0).all()) or max(x.shape[-2:]) == 1:
+        return known
+    coarse = pull_push(*(F.avg_pool2d(each, 2, ceil_mode=True, count_include_pad=False) for each in (x, weights)))
+    around = F.interpolate(coarse, x.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.where(weights > 0, known, around)
