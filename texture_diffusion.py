@@ -119,7 +119,8 @@ class Photo(NamedTuple):
     std: float | torch.Tensor  # one number for all colours, so that hues keep their proportions; [C, 1, 1] for maps
     digest: str  # SHA-256 of the pixels as used, hexadecimal
     notes: tuple  # sentences for the person: what was changed on the way in
-    maps: materials.Maps | None = None  # what the channels are, if they are not the photo's colours
+    maps: materials.Maps | None = None  # what the channels are, if they are not the photo's colours alone
+    depth: int = 8  # bits a channel of what is written
 
     def bounds(self):
         """The range of each channel without its OUTLIERS, two tensors [C, 1, 1]."""
@@ -133,48 +134,63 @@ class Photo(NamedTuple):
     def pixels(self, x):
         """What is seen of normalised [..., C, H, W], a material's colour or first map: uint8 [..., H, W, 3 or more],
         rounded to the nearest level."""
-        x = self.values(x)
-        if self.maps is not None:
-            x = x[..., self.maps.slices.get("colour", slice(0, 1)), :, :]
+        x = self.values(x) if self.maps is None else self.maps.seen(self.values(x))
         x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         *batch, channels, height, width = x.shape
         colour = x.expand(*batch, max(3, channels), height, width)
         return colour.movedim(-3, -1).contiguous().numpy()
 
     def rendered(self, x):
-        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's."""
-        return [self.pixels(x)] if self.maps is None else self.maps.rendered(self.values(x).numpy())
+        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's. uint8 or uint16
+        [H, W, channels], or [H, W] of one."""
+        if self.maps is not None:
+            return self.maps.rendered(self.values(x).numpy())
+        return [self.pixels(x) if self.depth == 8 else materials.to_pixels(self.values(x).numpy(), 16)]
+
+    def written_with(self, depth):
+        """The same photo, to be written with 8 or 16 bits a channel."""
+        return self._replace(depth=depth, maps=self.maps and self.maps.written_with(depth))
 
     def formats(self):
         """(channels, bits a channel, whether its values are colours in sRGB) of each file that is written."""
-        return [(3, 8, True)] if self.maps is None else [file.format() for file in self.maps.files]
+        if self.maps is not None:
+            return [file.format() for file in self.maps.files]
+        return [(3 if self.depth == 8 else len(self.x), self.depth, True)]
 
     def matching_weights(self):
         """How much each channel counts where places are matched, [C]; None: all alike."""
         return None if self.maps is None else torch.from_numpy(self.maps.weights())
 
 
-def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None):
+def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill"):
     """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
-    materials.read_material do; UserError with a sentence for the person."""
-    name = photos.name_of(path)
+    materials.read_material do; UserError with a sentence for the person.
+
+    depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS.
+    """
+    name, read_at = photos.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     if os.path.isdir(path):
-        return normalise_maps(*materials.read_material(path, crop, max_side, even, corners, aspect), name)
-    pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect)
-    return normalise(pixels, name, notes)
+        return normalise_maps(*materials.read_material(path, crop, max_side, even, corners, aspect, depth), name)
+    pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at, alpha == "draw")
+    photo = normalise(pixels, name, notes)
+    return photo if depth is None else photo.written_with(depth)
 
 
 def normalise(pixels, name, notes=()):
-    """uint8 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
+    """uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4], where the last is alpha, to a Photo; three equal channels become
+    one."""
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return normalise_maps(*materials.with_opacity(pixels, name), notes, name)
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-    x = torch.tensor(np.atleast_3d(pixels), dtype=torch.float32).permute(2, 0, 1) / 127.5 - 1
+    half = np.iinfo(pixels.dtype).max / 2
+    x = torch.from_numpy(np.atleast_3d(pixels).astype(np.float32)).permute(2, 0, 1) / half - 1
     mean = x.mean((1, 2), keepdim=True)
     std = float((x - mean).std()) if x.numel() > 1 else 0.0
     if std < 1e-3:
         raise UserError(f"{name} is a single colour: there is no texture to learn")
-    return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes))
+    return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes), None, 8 * pixels.itemsize)
 
 
 def normalise_maps(values, maps, notes, name):
@@ -754,7 +770,8 @@ def build_net(photo, tile, widths, seed, device, channels=None, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
         net = UNet(channels or len(photo.x), tile, widths, **options)
-    net.know(photo_facts.facts_of(photo.x.cpu(), channels or len(photo.x), photo.maps and photo.maps.groups()))
+    colours = len(photo.x) if photo.maps is None else photo.maps.colours()
+    net.know(photo_facts.facts_of(photo.x.cpu(), channels or len(photo.x), colours))
     return net.to(device, memory_format=torch.channels_last)
 
 
@@ -1358,7 +1375,8 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION", "AUGMENT")
 RISEN = 0.03  # share by which the validation loss has to rise to be spoken of
-CHOICES = {"SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE, "AUGMENT": tuple(AUGMENTS)}
+ALPHAS = ("draw", "fill")
+CHOICES = {"ALPHA": ALPHAS, "SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE, "AUGMENT": tuple(AUGMENTS)}
 
 
 def main(argv=None):
@@ -1370,6 +1388,8 @@ def main(argv=None):
     CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                    # a larger photo is shrunk to this longer side, pixels
     EVEN_LIGHT        = False                   # True: brightness and colour that drift across the photo are levelled
+    DEPTH             = None                    # bits a channel of the texture, 8 or 16; None: as many as the photo has
+    ALPHA             = "draw"                  # "draw" | "fill": transparency is drawn, or filled with the mean colour
     TILE_SIZE         = 128                     # side of a tile, pixels, a multiple of 32; 3 x 3 or more fit the photo
     PRIOR             = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
     VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
@@ -1402,7 +1422,7 @@ def main(argv=None):
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
         file = files.find_file(c.IMAGE, HERE)
-        photo = load_photo(file, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT)
+        photo = load_photo(file, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA)
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
@@ -1545,7 +1565,7 @@ def lowest_validation(curve):
 def results_of(photo, results, name):
     """The paths of the files of a texture: output_texture_<name>.png, or a folder of that name with a material's maps.
     """
-    if photo.maps is None:
+    if photo.maps is None or not photo.maps.folder:
         return [results.path(f"output_texture_{name}.png")]
     return [results.path(f"output_texture_{name}/{file.name}.png") for file in photo.maps.files]
 
@@ -1576,7 +1596,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
         pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
     output = paths[0]
     figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained)
-    if photo.maps is not None:
+    if photo.maps is not None and photo.maps.folder:
         output = output.parent
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
         figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))

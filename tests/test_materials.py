@@ -271,10 +271,13 @@ def test_each_map_has_its_own_deviation_and_the_colours_share_one(rock):
 
 def test_colours_have_their_own_axes(rock, tmp_path):
     photo, colour = td.load_photo(rock), td.load_photo(rock / "Rock_Color.png")
-    axes = photo_facts.facts_of(photo.x, 8, photo.maps.groups()).axes
+    axes = photo_facts.facts_of(photo.x, 8, photo.maps.colours()).axes
     assert torch.allclose(axes[:3, :3], photo_facts.facts_of(colour.x, 3).axes, atol=1e-4)
-    assert (axes[:3, 3:] == 0).all() and (axes[3:, :3] == 0).all()
+    assert (axes[:3, 3:] == 0).all() and (axes[3:, :3] == 0).all() and torch.equal(axes[3:, 3:], torch.eye(5))
     assert torch.allclose(axes @ axes.T, torch.eye(8), atol=1e-5)
+    there = photo_facts.rotated(photo.x[None], axes)
+    assert torch.allclose(there[0], torch.einsum("kc,chw->khw", axes, photo.x), atol=1e-5)
+    assert torch.allclose(photo_facts.rotated(there, axes.mT)[0], photo.x, atol=1e-5)
 
 
 def test_places_are_matched_by_what_is_seen(rock):

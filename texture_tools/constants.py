@@ -12,7 +12,7 @@ from .errors import UserError
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
 OPTIONAL = {"CORNERS": tuple, "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple, "VALIDATION": int,
-            "PRIOR": str}  # or None
+            "PRIOR": str, "DEPTH": int}  # or None
 
 
 def settings(function, values, argv):
@@ -95,6 +95,7 @@ RULES = (  # names, what holds of their values, and that in words
     ("CORNERS", lambda value: value is None or are_places(value, 4),
      "must be four pairs of pixels ((x, y), (x, y), (x, y), (x, y)): upper left, upper right, lower right, lower left"),
     ("ASPECT", lambda value: value is None or 0.1 <= value <= 10, "must lie between 0.1 and 10"),
+    ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),
     ("OUTPUT_SIZE", lambda value: value is None or are_whole(value, 2) and min(value) > 0,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from . import even_light, photos, straighten
+from . import even_light, photos, straighten, transparency
 from .errors import UserError, printable
 
 COLOURED = ("colour", "emission")  # in sRGB; all others are linear
@@ -51,29 +51,31 @@ class MapFile(NamedTuple):
 
     def format(self):
         """(channels, bits a channel, whether its values are colours in sRGB), as png.PngBands has them."""
-        channels = 3 if self.holds[0] in CHANNELS else len(self.holds)
+        channels = 3 if self.holds == ("normal",) else sum(CHANNELS.get(kind, 1) for kind in self.holds)
         return channels, self.depth, self.holds[0] in COLOURED
 
     def split(self, pixels):
         """The pixels [h, w] or [h, w, channels] by kind, {kind: [h, w, channels]}."""
-        pixels = np.atleast_3d(pixels)
-        if len(self.holds) == 1:
-            return {self.holds[0]: pixels}
-        return {kind: pixels[..., k:k + 1] for k, kind in enumerate(self.holds)}
+        ends = np.cumsum([CHANNELS.get(kind, 1) for kind in self.holds]) if len(self.holds) > 1 else []
+        return dict(zip(self.holds, np.split(np.atleast_3d(pixels), ends, axis=2)))
 
 
 class Maps(NamedTuple):
-    """What the channels of a material are, and what its files hold."""
+    """What the channels of a material, or of a photo with transparency, are, and what its files hold."""
 
     slices: dict  # kind -> which of the channels, in their order
     constants: dict  # kind -> [its channels], of maps that are the same everywhere, in [-1, 1]
     files: tuple  # MapFiles, that with the colour first
+    folder: bool = True  # whether it is a material, or one file, a photo
 
-    def groups(self):
-        """How many channels, one after the other, have axes of their own: the colours together, each other map by
-        itself, since smooth ones would be lost among rough ones."""
-        colour = self.slices.get("colour", slice(0, 0)).stop
-        return (colour,) * bool(colour) + (1,) * (self.channels() - colour)
+    def written_with(self, depth):
+        """The same with so many bits a channel in each file."""
+        return self._replace(files=tuple(file._replace(depth=depth) for file in self.files))
+
+    def colours(self):
+        """How many of the first channels are the colour's, which have axes together: the others' would mix smooth maps
+        with rough ones."""
+        return self.slices.get("colour", slice(0, 0)).stop
 
     def channels(self):
         """The number of channels."""
@@ -99,17 +101,38 @@ class Maps(NamedTuple):
             return np.broadcast_to(self.constants[kind][:, None, None], (len(self.constants[kind]), *values.shape[1:]))
         return None
 
+    def seen(self, values):
+        """What is seen of values [..., C, h, w], a tensor: the colour, or the first map, [..., 3 or 1, h, w]; grey where
+        it is transparent."""
+        colour = values[..., self.slices.get("colour", slice(0, 1)), :, :]
+        return colour if "opacity" not in self.slices else \
+            colour * ((values[..., self.slices["opacity"], :, :] + 1) / 2).clip(0, 1)
+
     def rendered(self, values):
-        """The pixels of each file, uint8 or uint16 [h, w] or [h, w, channels], from values [C, h, w]."""
+        """The pixels of each file, uint8 or uint16 [h, w] or [h, w, channels], from values [C, h, w], an array."""
         return [encode(file, [self.planes(values, kind) for kind in file.holds]) for file in self.files]
 
 
 def encode(file, planes):
     """The pixels of a MapFile from the planes [channels, h, w] of what it holds, values in [-1, 1]."""
     planes = with_length_1(planes[0], file.down) if file.holds == ("normal",) else np.concatenate(planes)
-    top = 2**file.depth - 1
-    pixels = ((planes + 1) * (top / 2)).round().clip(0, top).astype(np.uint16 if file.depth == 16 else np.uint8)
+    return to_pixels(planes, file.depth)
+
+
+def to_pixels(planes, depth):
+    """Planes [channels, h, w] in [-1, 1] as the nearest pixels of so many bits, [h, w, channels], or [h, w] of one."""
+    top = 2**depth - 1
+    pixels = ((planes + 1) * (top / 2)).round().clip(0, top).astype(np.uint16 if depth == 16 else np.uint8)
     return np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
+def with_opacity(pixels, name):
+    """Values in [-1, 1], float32 [4, H, W], and Maps of a photo with alpha, uint8 or uint16 [H, W, 4]. The colours go on
+    under what is transparent."""
+    colour = transparency.continued(pixels[..., :3], pixels[..., 3])
+    values = np.concatenate([*to_planes(colour, ("colour",)).values(), *to_planes(pixels[..., 3], ("opacity",)).values()])
+    file = MapFile(name, ("colour", "opacity"), 8 * pixels.itemsize)
+    return values, Maps({"colour": slice(0, 3), "opacity": slice(3, 4)}, {}, (file,), folder=False)
 
 
 def with_length_1(planes, down=False):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+TURNED = 3  # channels that can have axes of their own: colours
 BLURS = (2, 3, 5)  # half widths in pixels of the triangles that separate each band of detail from the next
 
 
@@ -15,11 +16,11 @@ class PhotoFacts(NamedTuple):
     signal: torch.Tensor  # [bands, K], band_powers along the axes
 
 
-def facts_of(x, channels, groups=None):
-    """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more. groups: how many
-    channels, one after the other, have axes of their own; None: all have them together."""
-    parts = x.split(groups or (len(x),))
-    axes = torch.block_diag(*(principal_axes(part) for part in parts))
+def facts_of(x, channels, colours=TURNED):
+    """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more. colours: how many
+    of the first channels, TURNED at most, have axes together; of the others each keeps its own."""
+    axes = torch.eye(len(x), dtype=x.dtype)
+    axes[:colours, :colours] = principal_axes(x[:colours])
     axes = F.pad(axes, (0, 0, 0, channels - len(axes)))
     return PhotoFacts(axes, band_powers(rotated(x[None], axes)))
 
@@ -39,7 +40,8 @@ def principal_axes(x):
 def rotated(x, axes):
     """Pictures x [B, C, h, w] along axes [K, C], or [B, K, C] for each its own, [B, K, h, w]. Their transpose leads
     back. Not a matrix product, which may be rounded to fewer bits: nothing is lost where the axes are x's own."""
-    return sum(axes[..., k, None, None] * x[:, k, None] for k in range(x.shape[1]))
+    turned = sum(axes[..., :TURNED, k, None, None] * x[:, k, None] for k in range(min(TURNED, x.shape[1])))
+    return turned if x.shape[1] <= TURNED else torch.cat([turned, x[:, TURNED:]], 1)
 
 
 def split_bands(x):
