@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -106,6 +107,38 @@ def mutated(content, random_, place_of_sizes):
         value = random_.choice((0, 1, 255, 2**14, 2**16, 2**31 - 1, 2**32 - 1))
         content[place:place + 4] = value.to_bytes(4, random_.choice(("little", "big")))
     return bytes(content)
+
+
+def fixed(*values):
+    """Numbers as ICC profiles have them, s15Fixed16Number."""
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+SRGB_PRIMARIES = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))  # XYZ as seen by D50
+
+
+def profile(space, name, gamma=1.0, primaries=SRGB_PRIMARIES, curve=None, more=None):
+    """An ICC profile (ICC.1:2001-04) of light with a gamma; space "RGB " or "GRAY".
+
+    primaries: XYZ of red, green and blue; curve: the tag of a curve in place of the gamma; more: other tags.
+    """
+    curve = curve or b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    text = name.encode() + b"\0"
+    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78 + -len(text) % 4),
+            b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249), **(more or {})}
+    if space == "GRAY":
+        tags[b"kTRC"] = curve
+    else:
+        tags.update({letter + b"XYZ": b"XYZ \0\0\0\0" + fixed(*xyz)
+                     for letter, xyz in zip((b"r", b"g", b"b"), primaries)})
+        tags.update({letter + b"TRC": curve for letter in (b"r", b"g", b"b")})
+    table, data, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for signature, content in tags.items():
+        table += signature + struct.pack(">II", start + len(data), len(content))
+        data += content
+    head = struct.pack(">I4sI4s4s4s", start + len(data), b"test", 0x02400000, b"mntr", space.encode(), b"XYZ ")
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249)
+    return head.ljust(128, b"\0") + table + data
 
 
 def files_in(folder):

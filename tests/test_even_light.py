@@ -120,6 +120,8 @@ def test_any_pixels_stay_pixels(pixels):
 
 def test_linear_light_and_back_are_the_same_values():
     assert np.array_equal(even_light.encode(even_light.decode(np.arange(256))), np.arange(256))
+    deep = np.arange(65536, dtype=np.uint16)
+    assert np.array_equal(even_light.encode(even_light.decode(deep), 65535), deep)
 
 
 @pytest.mark.parametrize("grey", [False, True])

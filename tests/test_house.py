@@ -11,7 +11,8 @@ from conftest import ROOT, SCRIPT, environment
 
 ROOMS = sorted((ROOT / "texture_tools").glob("*.py"))
 PACKAGES = {"torch", "torchvision", "numpy", "PIL", "matplotlib", "tqdm"}
-OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"}}  # imported where it is needed, and not missed elsewhere
+OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"},  # imported where they are needed, and not missed elsewhere
+            ("deep.py", "exr_package"): {"OpenEXR"}}
 PRODUCT = [SCRIPT, *ROOMS]
 
 

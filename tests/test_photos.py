@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import png
 import pytest
-from conftest import assert_refused, draw_pixels, files_in, mutated, run_script, tiny
+from conftest import assert_refused, draw_pixels, files_in, mutated, profile, run_script, tiny
 from PIL import Image, ImageCms, ImageFilter, features
 
 import texture_diffusion as td
@@ -206,12 +206,13 @@ ORIENTATIONS = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lamb
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
-def test_every_orientation_of_a_camera_is_turned_upright(tmp_path, orientation, suffix):
+@pytest.mark.parametrize("pixels", [COLOUR, GREY], ids=["colour", "grey"])
+def test_every_orientation_of_a_camera_is_turned_upright(tmp_path, orientation, suffix, pixels):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if suffix == "webp" else {}
-    path = saved(Image.fromarray(COLOUR), suffix, exif=exif, **options)(tmp_path)
-    assert np.array_equal(loaded(path)[0], ORIENTATIONS[orientation](COLOUR))
+    path = saved(Image.fromarray(pixels), suffix, exif=exif, **options)(tmp_path)
+    assert np.array_equal(loaded(path)[0], ORIENTATIONS[orientation](pixels if pixels.ndim == 3 else three(pixels)))
 
 
 def save(image, path, **options):
@@ -330,31 +331,6 @@ def test_the_digest_stands_for_the_pixels(tmp_path):
 
 
 # Colour profiles
-
-
-def fixed(*values):
-    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
-
-
-def profile(space, name, gamma=1.0):
-    """An ICC profile (ICC.1:2001-04) of light with a gamma, its primaries those of sRGB; space "RGB " or "GRAY"."""
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-    text = name.encode() + b"\0"
-    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78 + -len(text) % 4),
-            b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249)}
-    if space == "GRAY":
-        tags[b"kTRC"] = curve
-    else:
-        primaries = {b"r": (0.4361, 0.2225, 0.0139), b"g": (0.3851, 0.7169, 0.0971), b"b": (0.1431, 0.0606, 0.7141)}
-        tags.update({letter + b"XYZ": b"XYZ \0\0\0\0" + fixed(*xyz) for letter, xyz in primaries.items()})
-        tags.update({letter + b"TRC": curve for letter in primaries})
-    table, data, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
-    for signature, content in tags.items():
-        table += signature + struct.pack(">II", start + len(data), len(content))
-        data += content
-    head = struct.pack(">I4sI4s4s4s", start + len(data), b"test", 0x02400000, b"mntr", space.encode(), b"XYZ ")
-    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249)
-    return head.ljust(128, b"\0") + table + data
 
 
 def brightened(pixels):

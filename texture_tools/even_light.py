@@ -20,24 +20,31 @@ LARGE = 4  # blocks on a side of a large one
 UNEVEN = 0.25  # deviation of the logarithms of large blocks from the surface: 0.05 to 0.16 on photos of one material
 CLIPPED = 0.001  # share of the values that may become white without a word
 
-VALUES = np.arange(256) / 255
-DECODED = np.where(VALUES <= 0.04045, VALUES / 12.92, ((VALUES + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+def light_of(top):
+    """The linear light of each value from 0 to top, float32 in [0, 1] (IEC 61966-2-1)."""
+    values = np.arange(top + 1) / top
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+DECODED = {top: light_of(top) for top in (255, 65535)}
 
 
 def decode(values):
-    """sRGB values, uint8, to linear light in [0, 1], float32 (IEC 61966-2-1)."""
-    return DECODED[values]
+    """sRGB values, uint16 of 65535 or integers of 255, to linear light in [0, 1], float32."""
+    return DECODED[65535 if values.dtype == np.uint16 else 255][values]
 
 
-def encode(light):
-    """Linear light to the nearest sRGB values, uint8; what is brighter than white becomes white."""
+def encode(light, top=255):
+    """Linear light to the nearest sRGB values: uint8, or uint16 for a top of 65535; what is brighter than white becomes
+    white."""
     light = np.clip(light, 0, 1)
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return (255 * values).round().astype(np.uint8)
+    return (top * values).round().astype(np.uint8 if top == 255 else np.uint16)
 
 
 def even_out(pixels):
-    """uint8 [H, W] or [H, W, 3] in even light, each channel with its mean, and notes, a list of sentences."""
+    """uint8 or uint16 [H, W] or [H, W, 3] in even light, each channel with its mean, and notes, a list of sentences."""
     out, channels = pixels.copy(), np.atleast_3d(pixels).shape[2]
     planes = out.reshape(*out.shape[:2], channels)  # a view
     surfaces, uneven = zip(*(fit(decode(planes[..., k])) for k in range(channels)))
@@ -52,7 +59,7 @@ def even_out(pixels):
         light = decode(planes[..., k])
         level = light / drift
         level *= light.mean() / max(level.mean(), 1e-9)
-        planes[..., k] = encode(level)
+        planes[..., k] = encode(level, np.iinfo(pixels.dtype).max)
         factors.append(f"{drift.max() / drift.min():.2f}")
         clipped += (level > 1).mean() / channels
     names = " in red, green and blue" if channels > 1 else ""

@@ -1,20 +1,20 @@
-"""Any photo to pixels: upright, opaque, 8 bits, grey or sRGB; what is changed on the way is said in notes."""
+"""Any photo to pixels: upright, opaque, 8 or 16 bits, grey or sRGB; what is changed on the way is said in notes."""
 
 import hashlib
-import io
 import math
 import os
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, features
+from PIL import Image, ImageOps, features
 
-from . import even_light, straighten
+from . import deep, even_light, profiles, straighten
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
-ALL_FORMATS = ", ".join(FORMATS) + ", AVIF or HEIC"
+ALL_FORMATS = ", ".join(FORMATS) + ", AVIF, HEIC or EXR"
+EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 MAX_MEGAPIXELS = 100
@@ -30,14 +30,15 @@ def name_of(path):
     return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
-def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None):
-    """The pixels of a picture file, uint8 [H, W] or [H, W, 3], and notes, a list of sentences.
+def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8):
+    """The pixels of a picture file, uint8 or uint16 [H, W] or [H, W, 3], and notes, a list of sentences.
 
+    depth: 8 or 16 bits a channel, or None: as many as the file has, 16 where it has more than 8;
     corners: of what is straightened, pixels of the upright photo, or None, and its width over its height, or None;
     crop: (x, y, width, height) in pixels of what that makes, or None; the result is shrunk so that its longer side is
     at most max_side; even: whether its light is made even. Raises UserError with a sentence for the person.
     """
-    image, notes = open_image(path)
+    image, notes = open_image(path, depth)
     if corners is not None:
         image, said = straighten.straighten(image, corners, aspect)
         notes += said
@@ -65,21 +66,21 @@ def shrunk_size(size, max_side):
     return [max(1, round(side * max_side / max(size))) for side in size]
 
 
-def open_image(path):
-    """The upright first frame of an image file as mode L or RGB in sRGB, and notes on what was changed."""
+def open_image(path, depth=8):
+    """The upright first frame of an image file in sRGB, and notes on what was changed.
+
+    depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
+    """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
         raise UserError(f"there is no photo at {shown}; give the path of a {ALL_FORMATS} file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            with Image.open(path, formats=formats_of(path)) as image:
-                if image.width * image.height > MAX_MEGAPIXELS * 1e6:
-                    raise Image.DecompressionBombError
-                notes = [f"{shown} holds {image.n_frames} pictures; the first is used"] \
-                    if getattr(image, "n_frames", 1) > 1 else []
-                image.load()
-                return to_8_bit(ImageOps.exif_transpose(image), notes), notes
+            image, notes = decode(path, depth)
+            if depth == 8:
+                return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
+            return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
     except UserError:
         raise
     except Image.DecompressionBombError:
@@ -90,11 +91,52 @@ def open_image(path):
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
+def decode(path, depth):
+    """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
+    formats, notes = formats_of(path), []
+    if formats == EXR:
+        check_size(deep.header_of_exr(path)[0])
+        return deep.DeepImage(deep.read_exr(path, notes)), notes
+    with open(path, "rb") as file, Image.open(file, formats=formats) as image:  # by its path Pillow 13 misreads a TIFF
+        check_size(image.size)                                                   # of 1 channel that is to be turned
+        deep.check_planes(image, path)
+        if getattr(image, "n_frames", 1) > 1:
+            notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
+        if depth != 8:
+            try:
+                found, said = decode_deep(image, path)
+                if found is not None:
+                    return found, notes + said
+            except deep.OnlyEightBits as reason:
+                notes.append(str(reason))
+        image.load()
+        return to_8_bit(ImageOps.exif_transpose(image), notes), notes
+
+
+def decode_deep(image, path):
+    """An opened image as a DeepImage, or None if it has 8 bits, and notes; OnlyEightBits if no more can be read."""
+    notes = []
+    with deep.without_a_word():
+        found = deep.read_deep(image, path, notes)
+    if found is None:
+        return None, notes
+    pixels = profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
+    return deep.DeepImage(deep.flatten(pixels, found[1], notes)), notes
+
+
+def check_size(size):
+    """DecompressionBombError if a picture of a size (width, height) has too many pixels."""
+    if size[0] * size[1] > MAX_MEGAPIXELS * 1e6:
+        raise Image.DecompressionBombError
+
+
 def formats_of(path):
     """The formats that a file is tried as. HEIC and AVIF have the same container (ISO/IEC 23008-12), whose brands tell
     which it is; UserError if what reads that is not installed."""
     with open(path, "rb") as file:
         head = file.read(64)
+    if head.startswith(deep.EXR):
+        return EXR
     length = min(int.from_bytes(head[:4], "big"), len(head))
     brands = {head[place:place + 4] for place in (8, *range(16, length, 4))} if head[4:8] == b"ftyp" else set()
     advice = "or save it as PNG or JPEG"
@@ -123,32 +165,8 @@ def to_8_bit(image, notes):
         grey = image.mode in ("1", "L", "LA", "La")
         image = image.convert("RGBA")
         alpha, image = image.getchannel("A"), image.convert("L" if grey else "RGB")
-    image = to_srgb(image, profile, notes)
+    image = profiles.to_srgb(image, profile, notes)
     return image if alpha is None else flatten_alpha(image, alpha, notes)
-
-
-def to_srgb(image, profile, notes):
-    """An opaque image as L or RGB, its colours converted from an ICC profile (bytes or None) to sRGB."""
-    plain = {"1": "L", "L": "L", "LAB": "LAB"}.get(image.mode, "RGB")
-    try:
-        if image.mode == "LAB":
-            source, name = ImageCms.createProfile("LAB"), "CIE L*a*b*"
-        elif not profile:
-            return image.convert(plain)
-        else:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            name = printable(ImageCms.getProfileDescription(source).strip())
-        if "sRGB" in name:
-            return image.convert(plain)
-        image = image if image.mode in ("L", "CMYK", "LAB") else image.convert(plain)
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ImportError) as error:
-        if image.mode == "LAB":
-            raise
-        notes.append(f"its colour profile is broken or of another kind and was left out ({first_line(error)})")
-        return image.convert(plain)
-    notes.append(f"its colours were converted from {name} to sRGB")
-    return converted
 
 
 def deep_grey(values, tops):
@@ -166,8 +184,7 @@ def flatten_alpha(image, alpha, notes):
         raise ValueError("it is fully transparent")
     if weights.min() == 255:
         return image
-    notes.append("transparent parts were filled with the mean colour of the visible ones; "
-                 "CROP = (x, y, width, height) can leave them out")
+    notes.append(deep.TRANSPARENT)
     mean = [np.einsum("yx,yx", np.asarray(channel), weights, dtype=np.float64) / weights.sum(dtype=np.float64)
             for channel in image.split()]
     return Image.composite(image, Image.new(image.mode, image.size, tuple(round(value) for value in mean)), alpha)
@@ -190,11 +207,11 @@ def check_crop(crop, size):
 def lighting_note(pixels):
     """A list with a sentence if brightness drifts across the photo, which would show as patches.
 
-    A quadratic surface is fitted to the luminance of uint8 [H, W] or [H, W, 3].
+    A quadratic surface is fitted to the luminance of uint8 or uint16 [H, W] or [H, W, 3].
     """
-    grey = pixels.mean(-1) if pixels.ndim == 3 else pixels.astype(float)
-    step = max(1, min(grey.shape) // 64)
-    grey = grey[::step, ::step]
+    step = max(1, min(pixels.shape[:2]) // 64, max(pixels.shape) // 1024)  # of a long strip, too, few are enough
+    some = pixels[::step, ::step] / (1 if pixels.dtype == np.uint8 else 257)  # levels of 255
+    grey = some.mean(-1) if pixels.ndim == 3 else some
     y, x = (axis.ravel() for axis in np.meshgrid(*(np.linspace(-1, 1, n) for n in grey.shape), indexing="ij"))
     basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
     surface = basis @ np.linalg.lstsq(basis, grey.ravel(), rcond=None)[0]

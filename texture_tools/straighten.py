@@ -10,6 +10,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from .deep import DeepImage
 from .errors import UserError
 
 SHORTEST = 16  # px, of a side of the quadrilateral
@@ -22,10 +23,10 @@ BAND = 256  # rows of samples that are taken at a time
 
 
 def straighten(image, corners, aspect=None):
-    """A quadrilateral of an image L or RGB as a picture of as many pixels, and notes, a list of sentences.
+    """A quadrilateral of an image as a picture of as many pixels, and notes, a list of sentences.
 
-    corners: ((x, y), ...), inside the image; aspect: its width over its height in reality, or None: worked out.
-    UserError if the corners are none of a rectangle.
+    image: L, RGB or a DeepImage; corners: ((x, y), ...), inside it; aspect: its width over its height in reality, or
+    None: worked out. UserError if the corners are none of a rectangle.
     """
     matrix, size, notes = plan(image.size, corners, aspect)
     return warp(image, matrix, size), notes
@@ -114,9 +115,11 @@ def stretch(matrix, places):
 def warp(image, matrix, size):
     """A picture of size (width, height) whose place p shows an image at matrix @ p.
 
-    Where that shrinks the image it is sampled more finely, and means of the samples are taken; in bands, so that
-    memory does not grow with the fineness.
+    image: L, RGB, F or a DeepImage. Where that shrinks the image it is sampled more finely, and means of the samples
+    are taken; in bands, so that memory does not grow with the fineness.
     """
+    if isinstance(image, DeepImage):
+        return image.each(lambda channel: warp(channel, matrix, size))
     width, height = size
     most = stretch(matrix, [(0, 0), (width, 0), (0, height), (width, height)])
     fine = min(FINEST, max(1, math.ceil(most - 0.1)))

@@ -1,0 +1,267 @@
+"""Pictures with 16 bits a channel: read without loss, cropped, resized and warped; and heights given as floats.
+
+Pillow has no mode for colours with 16 bits and keeps one byte of each value, which of the two its raw mode says: of
+numbers whose high byte comes first "RGB;16B" keeps the high one and "RGB;16L" the low one. So such a file is decoded
+twice, once for each byte: by the same decoders, with the same checks and limits, as one with 8 bits, and with no
+further package.
+
+Heights in an OpenEXR file are read by the package OpenEXR of the Academy Software Foundation, where it is installed.
+"""
+
+import contextlib
+import io
+import os
+import sys
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .errors import UserError, printable
+
+TOP = 65535
+BYTES = {"B": ("B", "L"), "L": ("L", "B"), "N": ("L", "B") if sys.byteorder == "little" else ("B", "L")}
+COLOURS = {"RGB", "RGBX", "RGBA", "RGBa"}  # raw modes before ";16" that are read with all their bits
+BITS, PLANES = 258, 284  # TIFF's tags BitsPerSample, and PlanarConfiguration: 1, or 2 for one channel after another
+ROWS = 256  # that are computed at a time
+EXR = b"\x76\x2f\x31\x01"  # how a file begins
+TRANSPARENT = ("transparent parts were filled with the mean colour of the visible ones; "
+               "CROP = (x, y, width, height) can leave them out")
+
+
+class DeepImage:
+    """Pixels uint16 [H, W] or [H, W, 3], with the methods of Pillow's Image that a photo needs."""
+
+    def __init__(self, pixels):
+        self.pixels = pixels
+
+    height = property(lambda self: self.pixels.shape[0])
+    width = property(lambda self: self.pixels.shape[1])
+    size = property(lambda self: (self.width, self.height))
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.pixels, dtype) if copy else np.asarray(self.pixels, dtype)
+
+    def crop(self, box):
+        """The part (left, upper, right, lower), which has to lie inside."""
+        left, upper, right, lower = box
+        return DeepImage(self.pixels[upper:lower, left:right])
+
+    def resize(self, size, resample):
+        """The whole at another size (width, height), with one of Pillow's filters."""
+        return self.each(lambda channel: channel.resize(size, resample))
+
+    def each(self, change):
+        """What change(image) makes of each channel, an image of floats (mode F) up to 65535; they are rounded."""
+        channels = np.moveaxis(np.atleast_3d(self.pixels), -1, 0)
+        changed = [whole(np.asarray(change(Image.fromarray(channel.astype(np.float32))))) for channel in channels]
+        return DeepImage(changed[0] if self.pixels.ndim == 2 else np.stack(changed, -1))
+
+    def to_8_bit(self):
+        """An image L or RGB of the nearest values."""
+        return Image.fromarray(by_rows(lambda part: (part / 257).round(), np.uint8, self.pixels))
+
+
+def deepened(image):
+    """An image L or RGB with 16 bits a channel: white stays white."""
+    return DeepImage(np.asarray(image).astype(np.uint16) * 257)
+
+
+def whole(values):
+    """The nearest uint16 of numbers."""
+    return np.clip(values, 0, TOP).round().astype(np.uint16)
+
+
+def by_rows(compute, dtype, *arrays):
+    """compute(parts) of arrays [H, ...], some rows at a time, so that its floats take little memory."""
+    out = None
+    for top in range(0, len(arrays[0]), ROWS):
+        part = compute(*(array[top:top + ROWS] for array in arrays))
+        out = np.empty((len(arrays[0]), *part.shape[1:]), dtype) if out is None else out
+        out[top:top + ROWS] = part
+    return out
+
+
+class OnlyEightBits(Exception):
+    """A file has more bits and 8 of them can be read; args are a sentence that says why."""
+
+
+def read_deep(image, path, notes):
+    """Upright pixels uint16 [H, W] or [H, W, 3] and alpha, uint16 [H, W] or None, of an opened file; None if it has
+    8 bits a channel.
+
+    OnlyEightBits if it has more that cannot be read; ValueError or what a decoder raises if it is damaged.
+    """
+    raw = raw_mode(image)
+    if image.mode == "F":
+        return heights(upright(image), notes), None
+    if image.mode.startswith("I"):
+        pixels, alpha = counts(upright(image)), None
+    elif raw == "LA;16B" and image.mode == "RGBA":  # as long as RGBA with 8 bits, and read as that
+        both = np.ascontiguousarray(reread(path, image, "RGBA")).view(">u2").astype(np.uint16)
+        pixels, alpha = both[..., 0], both[..., 1]
+    elif ";16" not in raw:
+        return None
+    elif raw[:-4] not in COLOURS or in_planes(image):
+        raise OnlyEightBits(f"8 bits a channel were read, as it is of a kind that cannot be read with 16 ({raw})")
+    else:
+        pixels, alpha = colours(path, image, raw)
+    if alpha is None and "transparency" in image.info:  # the one grey value or colour that is not shown
+        hidden = np.atleast_3d(pixels) == np.asarray(image.info["transparency"])
+        alpha = np.where(hidden.all(-1), 0, TOP).astype(np.uint16)
+    return pixels, alpha
+
+
+def in_planes(image):
+    """Whether an opened image is a TIFF that stores its channels one after another."""
+    return getattr(image, "tag_v2", {}).get(PLANES, 1) != 1
+
+
+def check_planes(image, path):
+    """UserError if Pillow takes the bytes of an opened image for others: planes of 16 bits for those of 8."""
+    if in_planes(image) and raw_mode(image) in "RGBA" and max(image.tag_v2.get(BITS, (8,))) > 8:
+        raise UserError(f"{printable(path)} stores its channels of 16 bits one after another, which cannot be read; "
+                        "save it with compression or interleaved")
+
+
+def raw_mode(image):
+    """How the values lie in the file of an opened image, as Pillow calls it."""
+    arguments = image.tile[0][3] if getattr(image, "tile", None) else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def upright(image):
+    """The values of an opened image, turned as its metadata says."""
+    image.load()
+    return np.asarray(ImageOps.exif_transpose(image))
+
+
+def reread(path, image, raw):
+    """The values of an opened image's file in another raw mode, uint8 [H, W, C]."""
+    with open(path, "rb") as file, Image.open(file, formats=(image.format,)) as again:
+        tiles = []
+        for tile in again.tile:
+            arguments = (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw
+            tiles.append(getattr(type(tile), "_make", tuple)((*tile[:3], arguments)))  # plain before Pillow 11
+        again.tile = tiles
+        return upright(again)
+
+
+def colours(path, image, raw):
+    """Colours [H, W, 3] and alpha [H, W] or None, uint16, of an opened image's file, whose raw mode has 16 bits."""
+    kind, order = raw.split(";16")
+    high, low = (f"{kind.upper()};16{letter}" for letter in BYTES[order])
+    pixels = reread(path, image, high).astype(np.uint16)
+    pixels <<= 8
+    pixels |= reread(path, image, low)
+    if kind not in ("RGBA", "RGBa"):
+        return pixels[..., :3], None
+    if kind == "RGBA":
+        return pixels[..., :3], pixels[..., 3]
+    return by_rows(lambda part: whole(part[..., :3] / np.maximum(part[..., 3:], 1) * TOP), np.uint16, pixels), \
+        pixels[..., 3]
+
+
+def counts(values):
+    """Integers from 0 to 65535 as uint16; ValueError if there are others."""
+    if values.min() < 0 or values.max() > TOP:
+        raise ValueError(f"grey values from {values.min()} to {values.max()}; save it with 8 or 16 bits")
+    return values.astype(np.uint16)
+
+
+def heights(values, notes):
+    """Floats as uint16: those in [0, 1] as they are, others from their least to their greatest."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():  # NaN is the least and the greatest of what it is among
+        raise ValueError("some of its values are not finite")
+    if low < 0 or high > 1:
+        notes.append(f"its values from {low:g} to {high:g} were scaled to 0 to 1")
+    else:
+        low, high = 0.0, 1.0
+    scale = TOP / ((high - low) or 1.0)
+    return by_rows(lambda part: whole((part.astype(np.float64) - low) * scale), np.uint16, values)
+
+
+def flatten(pixels, alpha, notes):
+    """Transparent parts of uint16 [H, W] or [H, W, 3] blended with the mean of the visible ones; alpha: uint16 [H, W]
+    or None. ValueError if nothing is visible.
+    """
+    if alpha is None:
+        return pixels
+    if not alpha.any():
+        raise ValueError("it is fully transparent")
+    if alpha.min() == TOP:
+        return pixels
+    notes.append(TRANSPARENT)
+    mean = np.einsum("yxc,yx->c", np.atleast_3d(pixels), alpha, dtype=np.float64) / alpha.sum(dtype=np.float64)
+
+    def blend(part, weights):
+        weights = weights.reshape(*weights.shape, *[1] * (part.ndim - 2)) / TOP
+        return whole(mean.reshape(mean.shape if part.ndim > 2 else ()) * (1 - weights) + part * weights)
+
+    return by_rows(blend, np.uint16, pixels, alpha)
+
+
+# OpenEXR
+
+
+def exr_package(path):
+    """The package that reads OpenEXR; UserError if it is not installed."""
+    try:
+        import OpenEXR  # optional: needed by nothing else
+    except ImportError:
+        raise UserError(f"{printable(path)} is an OpenEXR file, which needs one more package: pip install OpenEXR, "
+                        "or save it as PNG or TIFF with 16 bits") from None
+    return OpenEXR
+
+
+def open_exr(path, **options):
+    """An OpenEXR file as its package has it; what that raises if it cannot be read."""
+    File = exr_package(path).File
+    with without_a_word():
+        return File(str(path), separate_channels=True, num_threads=0, **options)
+
+
+def header_of_exr(path):
+    """The size (width, height) and the channels' names that the header of an OpenEXR file tells."""
+    header = open_exr(path, header_only=True).header()
+    (left, upper), (right, lower) = (corner.tolist() for corner in header["dataWindow"])
+    return (right - left + 1, lower - upper + 1), sorted(channel.name for channel in header["channels"])
+
+
+def read_exr(path, notes):
+    """Heights in an OpenEXR file, uint16 [H, W]: its one channel, or red, green and blue if they are the same.
+
+    UserError if it shows colours, ValueError or what the package raises if it cannot be read.
+    """
+    _, names = header_of_exr(path)
+    refusal = UserError(f"{printable(path)} has {len(names)} channels ({printable(', '.join(names[:8]))}), and an "
+                        "OpenEXR file is read as heights, which is 1; save colours as PNG or TIFF with 16 bits")
+    if len(names) > 1 and names not in (["A", "Y"], ["B", "G", "R"], ["A", "B", "G", "R"]):
+        raise refusal
+    file = open_exr(path)
+    if not file.parts:  # it says so on the screen alone
+        raise ValueError("pixels are missing or damaged")
+    channels = {name: file.channels()[name].pixels for name in names}
+    if len(file.parts) > 1:
+        notes.append(f"{printable(path)} holds {len(file.parts)} pictures; the first is used")
+    if len(names) > 1 and "A" in names and not (channels.pop("A") == 1).all():
+        notes.append("its alpha channel was left out")
+    values, *others = channels.values()
+    if not all(np.array_equal(values, other) for other in others):
+        raise refusal
+    return heights(values, notes)
+
+
+@contextlib.contextmanager
+def without_a_word():
+    """What a library writes to the screen, of damage that it also raises, is left out: by Python to stdout, and past it
+    to stderr."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
