@@ -5,10 +5,11 @@ import signal
 import numpy as np
 import pytest
 import torch
+from conftest import assert_refused, draw_pixels, figures, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import drawings
+from texture_tools import drawings, photos, png
 
 
 @pytest.mark.parametrize("changes", [{}, {"TILEABLE": "xy"}, {"REDRAW_ORIGINALS": True, "TILEABLE": "x"}])
@@ -64,7 +65,8 @@ def test_a_region_of_the_command_is_that_part_of_its_texture(drawing, tmp_path):
 
 def test_drawing_goes_on_only_from_what_is_whole_and_fits(tmp_path):
     """A file beside the texture, made by others, draws nothing."""
-    drawing, shape = drawings.Drawing([tmp_path / "x.png"], [(3, 8, True)], (96, 96), [None], {}, ["all", torch.ones(3)]), (3, 16, 16)
+    made_of, shape = ["all", torch.ones(3)], (3, 16, 16)
+    drawing = drawings.Drawing([tmp_path / "x.png"], [(3, 8, True)], (96, 96), [None], {}, made_of)
     good = {"key": drawing.key, "done": 0, "writers": [{}], "drawn": {(0, 1): torch.zeros(3, 16, 16)}}
     bad = [{"key": "other"}, {"drawn": {(0, 1): torch.zeros(3, 8, 8)}}, {"done": -1}, {"drawn": [1]},
            {"writers": [{"rows": 1}]}, {"writers": []}, {"drawn": {(0, 1): torch.zeros(1).expand(3, 16, 16)}},
@@ -74,3 +76,44 @@ def test_drawing_goes_on_only_from_what_is_whole_and_fits(tmp_path):
         assert drawing.resume(shape) == (0, {}), change
     torch.save(good, drawing.path)
     assert drawing.resume(shape)[1].keys() == {(0, 1)}
+
+
+# Depth
+
+
+def deep_photo(folder, channels=3):
+    """photo.png with 16 bits a channel, whose low bytes count."""
+    rng = np.random.default_rng(0)
+    pixels = draw_pixels(54, 70, channels=channels).astype(np.uint16) * 200
+    pixels += rng.integers(0, 200, pixels.shape, np.uint16)
+    png.save_png(folder / "photo.png", pixels)
+    return pixels
+
+
+@pytest.mark.parametrize("channels", (1, 3))
+def test_a_photo_of_16_bits_gives_a_texture_of_16_bits(tool, tmp_path, plain_figures, channels):
+    pixels = deep_photo(tmp_path, channels)
+    result = tool("photo.png", *tiny())
+    assert result.code == 0, result.err
+    path = tmp_path / figures(result.out)["output"]
+    texture, _ = photos.read_photo(path, depth=None)
+    assert texture.dtype == np.uint16 and texture.shape == (162, 210, *pixels.shape[2:])
+    assert set(np.unique(pixels[:48, :64])) & set(np.unique(texture)), "real tiles keep their low bytes"
+    assert len(np.unique(texture % 256)) > 200
+    result = tool("photo.png", *tiny(DEPTH=8, FRESH=True))
+    assert result.code == 0 and np.asarray(Image.open(tmp_path / figures(result.out)["output"])).dtype == np.uint8
+
+
+def test_16_bits_of_a_photo_with_8_are_drawn_by_the_same_model(drawing, tmp_path):
+    """And the levels between are drawn, too."""
+    assert drawing().code == 0
+    path = tmp_path / "samples/photo/output_texture_3x3.png"
+    coarse = np.asarray(Image.open(path)).astype(float)
+    assert drawing(DEPTH=16).code == 0
+    fine, _ = photos.read_photo(path, depth=None)
+    assert fine.dtype == np.uint16 and np.abs(fine / 257 - coarse).max() <= 0.51
+    assert len(np.unique(fine)) > 2000
+
+
+def test_depths_that_no_file_has_are_refused(tool):
+    assert_refused(tool("photo.png", *tiny(DEPTH=12)), "DEPTH", "8 or 16")

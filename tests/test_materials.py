@@ -57,7 +57,8 @@ NAMES = {"Bricks008_Color": "colour", "Bricks_4K-JPG_NormalDX": "normal", "Rock_
          "rock_wall_08_diff_2k": "colour", "rock_wall_08_nor_gl_1k": "normal", "aerial_disp_4k": "height",
          "aerial_arm_4k": "occlusion roughness metal", "T_Brick_ORM": "occlusion roughness metal",
          "Wood Base Color": "colour", "albedo": "colour", "bump": "height", "RustMetallic": "metal",
-         "my-gloss": "gloss", "cloth_ao_1024": "occlusion", "lamp_Emissive": "emission", "leaf_Opacity": "opacity", "x_specular": "specular",
+         "my-gloss": "gloss", "cloth_ao_1024": "occlusion", "lamp_Emissive": "emission", "leaf_Opacity": "opacity",
+         "x_specular": "specular",
          "wall_MaskMap": "metal occlusion detail gloss", "Rock_Metalness": "metal",
          "Rock_AmbientOcclusion": "occlusion"}
 

@@ -29,7 +29,7 @@ TRANSPARENT = ("transparent parts were filled with the mean colour of the visibl
 
 
 class DeepImage:
-    """Pixels uint16 [H, W] or [H, W, 3], with the methods of Pillow's Image that a photo needs."""
+    """Pixels uint16 [H, W], [H, W, 3] or [H, W, 4], with the methods of Pillow's Image that a photo needs."""
 
     def __init__(self, pixels):
         self.pixels = pixels
@@ -57,8 +57,13 @@ class DeepImage:
         return DeepImage(changed[0] if self.pixels.ndim == 2 else np.stack(changed, -1))
 
     def to_8_bit(self):
-        """An image L or RGB of the nearest values."""
+        """An image L, RGB or RGBA of the nearest values."""
         return Image.fromarray(by_rows(lambda part: (part / 257).round(), np.uint8, self.pixels))
+
+
+def image_of(pixels):
+    """Pixels uint8 or uint16 as an image of Pillow's or a DeepImage."""
+    return DeepImage(pixels) if pixels.dtype == np.uint16 else Image.fromarray(pixels)
 
 
 def deepened(image):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from . import even_light, photos, straighten, transparency
+from . import even_light, photos, straighten
 from .errors import UserError, printable
 
 COLOURED = ("colour", "emission")  # in sRGB; all others are linear
@@ -102,8 +102,8 @@ class Maps(NamedTuple):
         return None
 
     def seen(self, values):
-        """What is seen of values [..., C, h, w], a tensor: the colour, or the first map, [..., 3 or 1, h, w]; grey where
-        it is transparent."""
+        """What is seen of values [..., C, h, w], a tensor: the colour, or the first map, [..., 3 or 1, h, w]; grey
+        where it is transparent."""
         colour = values[..., self.slices.get("colour", slice(0, 1)), :, :]
         return colour if "opacity" not in self.slices else \
             colour * ((values[..., self.slices["opacity"], :, :] + 1) / 2).clip(0, 1)
@@ -127,12 +127,14 @@ def to_pixels(planes, depth):
 
 
 def with_opacity(pixels, name):
-    """Values in [-1, 1], float32 [4, H, W], and Maps of a photo with alpha, uint8 or uint16 [H, W, 4]. The colours go on
-    under what is transparent."""
-    colour = transparency.continued(pixels[..., :3], pixels[..., 3])
-    values = np.concatenate([*to_planes(colour, ("colour",)).values(), *to_planes(pixels[..., 3], ("opacity",)).values()])
+    """Values in [-1, 1], float32 [4, H, W], and Maps of a photo with alpha, uint8 or uint16 [H, W, 4]."""
     file = MapFile(name, ("colour", "opacity"), 8 * pixels.itemsize)
-    return values, Maps({"colour": slice(0, 3), "opacity": slice(3, 4)}, {}, (file,), folder=False)
+    return as_values(pixels), Maps({"colour": slice(0, 3), "opacity": slice(3, 4)}, {}, (file,), folder=False)
+
+
+def as_values(pixels):
+    """Pixels uint8 or uint16 [H, W] or [H, W, channels] as float32 [channels, H, W] in [-1, 1]."""
+    return np.moveaxis(np.atleast_3d(pixels), 2, 0) * np.float32(2 / np.iinfo(pixels.dtype).max) - 1
 
 
 def with_length_1(planes, down=False):
@@ -226,14 +228,8 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
 def read_files(known, depth):
     """{kind: planes [channels, H, W] in [-1, 1]}, colour first, then height; the MapFiles; {kind: what a level of its
     file is}; notes. known: {path: word}"""
-    pixels = {path: photos.read_photo(path)[0] for path in known}
-    sizes = {path.name: x.shape[1::-1] for path, x in pixels.items()}
-    for name, size in sizes.items():
-        first, expected = next(iter(sizes.items()))
-        if size != expected:
-            raise UserError(f"{printable(name)} has {size[0]} x {size[1]} pixels and {printable(first)} {expected[0]} "
-                            f"x {expected[1]}; the maps of a material have to be of one size")
-    planes, files, levels, notes = {}, [], {}, []
+    pixels, notes = open_all(known)
+    planes, files, levels = {}, [], {}
     order = sorted(known, key=lambda path: [kind not in HOLDS[known[path]] for kind in ("colour", "height")])
     for path in order:
         holds, down = HOLDS[known[path]], points_down(known[path])
@@ -249,9 +245,25 @@ def read_files(known, depth):
     return planes, tuple(files), levels, notes
 
 
+def open_all(known):
+    """The pixels {path: [H, W] or [H, W, channels]} of files {path: word}, and notes; UserError on different sizes."""
+    pixels, notes = {}, []
+    for path, word in known.items():
+        image, said = photos.open_image(path, None, alpha=len(HOLDS[word]) == 4)
+        pixels[path] = np.asarray(image)
+        notes += [f"{printable(path.name)}: {note}" for note in said]
+    first = next(iter(pixels))
+    for path, x in pixels.items():
+        (height, width), (first_height, first_width) = x.shape[:2], pixels[first].shape[:2]
+        if (height, width) != (first_height, first_width):
+            raise UserError(f"{printable(path.name)} has {width} x {height} pixels and {printable(first.name)} "
+                            f"{first_width} x {first_height}; the maps of a material have to be of one size")
+    return pixels, notes
+
+
 def to_planes(pixels, holds):
     """The pixels of a file, uint8 or uint16, as {kind: float32 [channels, H, W]} in [-1, 1]."""
-    x = np.moveaxis(np.atleast_3d(pixels), 2, 0) * np.float32(2 / np.iinfo(pixels.dtype).max) - 1
+    x = as_values(pixels)
     if len(holds) == 1:
         count = 3 if holds[0] in CHANNELS else 1  # of a normal, too, all three are read
         return {holds[0]: np.broadcast_to(x, (3, *x.shape[1:])) if count > len(x) else x[:count]}

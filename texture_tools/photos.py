@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from . import deep, even_light, profiles, straighten
+from . import deep, even_light, profiles, straighten, transparency
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
@@ -30,18 +30,31 @@ def name_of(path):
     return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
-def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8):
-    """The pixels of a picture file, uint8 or uint16 [H, W] or [H, W, 3], and notes, a list of sentences.
+def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8, alpha=False):
+    """The pixels of a picture file, uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4], and notes, a list of sentences.
 
+    alpha: whether transparency is kept, as a fourth channel, with colours that go on under it; if not, or if there is
+    none, there are no four;
     depth: 8 or 16 bits a channel, or None: as many as the file has, 16 where it has more than 8;
     corners: of what is straightened, pixels of the upright photo, or None, and its width over its height, or None;
     crop: (x, y, width, height) in pixels of what that makes, or None; the result is shrunk so that its longer side is
     at most max_side; even: whether its light is made even. Raises UserError with a sentence for the person.
     """
-    image, notes = open_image(path, depth)
+    image, notes = open_image(path, depth, alpha)
+    parts = [image]
+    if np.asarray(image).shape[2:] == (4,):
+        parts = [deep.image_of(part) for part in transparency.split(np.asarray(image))]
+    (image, said), *others = (bend(part, crop, max_side, corners, aspect) for part in parts)
+    notes += said
+    pixels, said = even_light.even_out(np.asarray(image)) if even else (image, lighting_note(np.asarray(image)))
+    return np.dstack([pixels, others[0][0]]) if others else np.asarray(pixels), notes + said
+
+
+def bend(image, crop, max_side, corners, aspect):
+    """An image straightened, cropped and shrunk as read_photo says, and notes."""
+    notes = []
     if corners is not None:
-        image, said = straighten.straighten(image, corners, aspect)
-        notes += said
+        image, notes = straighten.straighten(image, corners, aspect)
     if crop is not None:
         image = crop_image(image, crop)
     if max(image.size) > max_side:
@@ -49,11 +62,7 @@ def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, asp
         notes.append(f"the photo was shrunk from {image.width} x {image.height} to "
                      f"{small.width} x {small.height} pixels (MAX_SIDE = {max_side})")
         image = small
-    pixels = np.asarray(image)
-    if not even:
-        return pixels, notes + lighting_note(pixels)
-    pixels, said = even_light.even_out(pixels)
-    return pixels, notes + said
+    return image, notes
 
 
 def shrink(image, max_side):
@@ -66,10 +75,11 @@ def shrunk_size(size, max_side):
     return [max(1, round(side * max_side / max(size))) for side in size]
 
 
-def open_image(path, depth=8):
+def open_image(path, depth=8, alpha=False):
     """The upright first frame of an image file in sRGB, and notes on what was changed.
 
     depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
+    alpha: whether one that is transparent somewhere is RGBA.
     """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
@@ -77,7 +87,7 @@ def open_image(path, depth=8):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            image, notes = decode(path, depth)
+            image, notes = decode(path, depth, alpha)
             if depth == 8:
                 return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
             return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
@@ -91,7 +101,7 @@ def open_image(path, depth=8):
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
-def decode(path, depth):
+def decode(path, depth, alpha=False):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
     formats, notes = formats_of(path), []
     if formats == EXR:
@@ -104,16 +114,16 @@ def decode(path, depth):
             notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
         if depth != 8:
             try:
-                found, said = decode_deep(image, path)
+                found, said = decode_deep(image, path, alpha)
                 if found is not None:
                     return found, notes + said
             except deep.OnlyEightBits as reason:
                 notes.append(str(reason))
         image.load()
-        return to_8_bit(ImageOps.exif_transpose(image), notes), notes
+        return to_8_bit(ImageOps.exif_transpose(image), notes, alpha), notes
 
 
-def decode_deep(image, path):
+def decode_deep(image, path, alpha=False):
     """An opened image as a DeepImage, or None if it has 8 bits, and notes; OnlyEightBits if no more can be read."""
     notes = []
     with deep.without_a_word():
@@ -121,6 +131,9 @@ def decode_deep(image, path):
     if found is None:
         return None, notes
     pixels = profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
+    if alpha and found[1] is not None and found[1].min() < found[1].max():
+        pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
+        return deep.DeepImage(np.dstack([pixels, found[1]])), notes
     return deep.DeepImage(deep.flatten(pixels, found[1], notes)), notes
 
 
@@ -156,8 +169,9 @@ def formats_of(path):
     return FORMATS
 
 
-def to_8_bit(image, notes):
-    """Any Pillow mode to L or RGB in sRGB without clipping; appends to notes where information is lost."""
+def to_8_bit(image, notes, keep=False):
+    """Any Pillow mode to L or RGB in sRGB without clipping, or RGBA if transparency is kept; appends to notes where
+    information is lost."""
     profile, alpha = image.info.get("icc_profile"), None
     if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion clips these to white
         return deep_grey(np.asarray(image, dtype=np.float32), (1, 255, 65535) if image.mode == "F" else (65535,))
@@ -166,6 +180,10 @@ def to_8_bit(image, notes):
         image = image.convert("RGBA")
         alpha, image = image.getchannel("A"), image.convert("L" if grey else "RGB")
     image = profiles.to_srgb(image, profile, notes)
+    if keep and alpha is not None and alpha.getextrema()[0] < alpha.getextrema()[1]:
+        image = image.convert("RGB")
+        image.putalpha(alpha)
+        return image
     return image if alpha is None else flatten_alpha(image, alpha, notes)
 
 

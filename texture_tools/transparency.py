@@ -7,6 +7,12 @@ import torch
 import torch.nn.functional as F
 
 
+def split(pixels):
+    """Pixels uint8 or uint16 [H, W, 4] as colours [H, W, 3] that go on under what is transparent, and alpha [H, W]."""
+    alpha = np.ascontiguousarray(pixels[..., 3])
+    return continued(pixels[..., :3], alpha), alpha
+
+
 def continued(pixels, alpha):
     """Pixels uint8 or uint16 [H, W, 3] as they are where alpha [H, W] is not 0; elsewhere the colours around, smoothly.
 
