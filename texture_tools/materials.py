@@ -283,7 +283,8 @@ def told_convention(normals, height, named):
         return named, []
     if height is not None:
         down, right = np.gradient(height[0])
-        red, green = (np.corrcoef(x.ravel(), slope.ravel())[0, 1] for x, slope in zip(normals, (right, down)))
+        with np.errstate(invalid="ignore", divide="ignore"):  # a flat map correlates with nothing
+            red, green = (np.corrcoef(x.ravel(), slope.ravel())[0, 1] for x, slope in zip(normals, (right, down)))
         if min(abs(red), abs(green)) >= AGREES:
             return bool(red * green > 0), ["the green of the normals points {}, {}'s way, by the height map".format(
                 *(("down", "DirectX") if red * green > 0 else ("up", "OpenGL")))]
