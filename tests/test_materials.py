@@ -390,3 +390,21 @@ def test_material_png_shows_what_the_maps_say(rock, tmp_path):
     photo = td.load_photo(rock)
     shading.draw_material(tmp_path / "a.png", photo.maps, photo.values(photo.x).numpy())
     assert np.asarray(Image.open(tmp_path / "a.png")).std() > 5
+
+
+# The benchmark
+
+
+def test_the_benchmark_tells_maps_in_register_from_others(drawn, rock):
+    from benchmarks import materials as bench
+
+    _, folder = drawn()
+    photo = td.load_photo(rock)
+    values, layout = bench.read(photo, folder)
+    real, made = bench.parts_of(layout)
+    assert not (real & made).any() and real.any() and made.any()
+    found = bench.agreements(photo.maps, values, real)
+    assert found["normal, height to the right"] < -0.9 and found["normal, height downwards"] < -0.9
+    assert found["occlusion, height"] > 0.95
+    moved = np.concatenate([values[:3], np.roll(values[3:4], 9, axis=1), values[4:]])
+    assert abs(bench.agreements(photo.maps, moved, real)["normal, height to the right"]) < 0.8

@@ -101,6 +101,16 @@ class Maps(NamedTuple):
             return np.broadcast_to(self.constants[kind][:, None, None], (len(self.constants[kind]), *values.shape[1:]))
         return None
 
+    def read(self, pixels):
+        """Values [C, H, W] in [-1, 1] from the pixels {name: [H, W] or [H, W, channels]} of files that were written."""
+        values = np.zeros((self.channels(), *next(iter(pixels.values())).shape[:2]), np.float32)
+        for file in self.files:
+            for kind, x in file.split(pixels[file.name]).items():
+                if kind in self.slices:
+                    planes = as_values(np.ascontiguousarray(x))
+                    values[self.slices[kind]] = slopes_of(planes, file.down) if kind == "normal" else planes
+        return values
+
     def seen(self, values):
         """What is seen of values [..., C, h, w], a tensor: the colour, or the first map, [..., 3 or 1, h, w]; grey
         where it is transparent."""
