@@ -105,6 +105,12 @@ def test_two_files_for_one_map_are_refused_by_name(rock, name, kind):
         td.load_photo(rock)
 
 
+def test_two_copies_of_one_map_are_learned_once_and_written_twice(rock):
+    (rock / "Rock_Diffuse.png").write_bytes((rock / "Rock_Color.png").read_bytes())
+    photo = td.load_photo(rock)
+    assert len(photo.x) == 8 and {"Rock_Color", "Rock_Diffuse"} <= {file.name for file in photo.maps.files}
+
+
 def test_maps_of_other_sizes_are_refused_with_both_sizes(rock):
     Image.fromarray(draw_pixels(SIDE, SIDE + 1)).save(rock / "Rock_Metalness.png")
     with pytest.raises(UserError, match=f"Rock_Metalness.png has {SIDE + 1} x {SIDE} pixels and .* {SIDE} x {SIDE}"):

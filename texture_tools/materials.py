@@ -5,6 +5,7 @@ far it points to the right and down the picture; the third follows, since normal
 everywhere are no channels: they are written as they were.
 """
 
+import filecmp
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -193,12 +194,12 @@ def recognised(folder):
 
 
 def check_twice(known):
-    """UserError if two files hold one kind, but for normals in both conventions, of {path: word}."""
+    """UserError if two files of {path: word} hold one kind, but for copies and for normals in both conventions."""
     first = {}
     for path, word in known.items():
         for kind in HOLDS[word]:
             other = first.setdefault((kind, points_down(word) if kind == "normal" else None), path)
-            if other is not path:
+            if not filecmp.cmp(path, other, shallow=False):
                 raise UserError(f"both {printable(other.name)} and {printable(path.name)} hold the {kind} map; "
                                 "move one of them away")
 
