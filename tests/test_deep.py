@@ -338,6 +338,21 @@ def test_a_smooth_photo_with_16_bits_stays_without_steps(tmp_path, change, chann
     assert len(np.unique(pixels)) > 10 * np.ptp(pixels.astype(int)) / 257  # ten values for each of 8 bits
 
 
+@pytest.mark.parametrize("lamp", [0, 80])
+@pytest.mark.parametrize("channels", [3, 1])
+def test_light_that_drifts_is_judged_with_16_bits_as_with_8(lamp, channels):
+    pixels = np.random.default_rng(0).integers(60, 170, (80, 100, channels)) + np.linspace(0, lamp, 100)[:, None]
+    pixels = pixels.astype(np.uint8).squeeze()
+    notes = photos.lighting_note(pixels)
+    assert bool(notes) == bool(lamp) and photos.lighting_note(pixels.astype(np.uint16) * 257) == notes
+
+
+def test_a_long_strip_is_judged_for_its_light_in_time():
+    start = time.monotonic()
+    photos.lighting_note(np.zeros((1_000_000, 70), np.uint8))
+    assert time.monotonic() - start < 5  # s; 60 at every row
+
+
 @pytest.mark.parametrize("grey", [False, True])
 def test_an_upright_rectangle_is_cut_out_of_16_bits_bit_for_bit(tmp_path, grey):
     pixels = GREY if grey else COLOUR
