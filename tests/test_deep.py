@@ -300,6 +300,15 @@ def test_all_else_with_16_bits_needs_no_package(tmp_path, monkeypatch):
     assert same(read(tmp_path / "a.png")[0], COLOUR) and same(read(tmp_path / "a.tif")[0], COLOUR)
 
 
+def test_where_there_is_no_stderr_photos_are_read_too(tmp_path, monkeypatch):
+    def closed(number):
+        raise OSError(9, "Bad file descriptor")
+
+    path = write_png(tmp_path / "a.png", COLOUR)
+    monkeypatch.setattr(deep.os, "dup", closed)
+    assert same(read(path)[0], COLOUR)
+
+
 # Cropped, straightened, shrunk, made even
 
 
