@@ -300,6 +300,15 @@ def test_all_else_with_16_bits_needs_no_package(tmp_path, monkeypatch):
     assert same(read(tmp_path / "a.png")[0], COLOUR) and same(read(tmp_path / "a.tif")[0], COLOUR)
 
 
+def test_where_there_is_no_stderr_photos_are_read_too(tmp_path, monkeypatch):
+    def closed(number):
+        raise OSError(9, "Bad file descriptor")
+
+    path = write_png(tmp_path / "a.png", COLOUR)
+    monkeypatch.setattr(deep.os, "dup", closed)
+    assert same(read(path)[0], COLOUR)
+
+
 # Cropped, straightened, shrunk, made even
 
 
@@ -336,6 +345,21 @@ def test_a_smooth_photo_with_16_bits_stays_without_steps(tmp_path, change, chann
     pixels, _ = read(tmp_path / "a.png", **CHANGES[change])
     assert np.abs(np.diff(pixels[2:-2, 2:-2].astype(int), 2, axis=1)).max() < 60
     assert len(np.unique(pixels)) > 10 * np.ptp(pixels.astype(int)) / 257  # ten values for each of 8 bits
+
+
+@pytest.mark.parametrize("lamp", [0, 80])
+@pytest.mark.parametrize("channels", [3, 1])
+def test_light_that_drifts_is_judged_with_16_bits_as_with_8(lamp, channels):
+    pixels = np.random.default_rng(0).integers(60, 170, (80, 100, channels)) + np.linspace(0, lamp, 100)[:, None]
+    pixels = pixels.astype(np.uint8).squeeze()
+    notes = photos.lighting_note(pixels)
+    assert bool(notes) == bool(lamp) and photos.lighting_note(pixels.astype(np.uint16) * 257) == notes
+
+
+def test_a_long_strip_is_judged_for_its_light_in_time():
+    start = time.monotonic()
+    photos.lighting_note(np.zeros((1_000_000, 70), np.uint8))
+    assert time.monotonic() - start < 5  # s; 60 at every row
 
 
 @pytest.mark.parametrize("grey", [False, True])

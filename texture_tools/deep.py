@@ -261,7 +261,12 @@ def read_exr(path, notes):
 def without_a_word():
     """What a library writes to the screen, of damage that it also raises, is left out: by Python to stdout, and past it
     to stderr."""
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr that it could write to
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nothing, 2)
         with contextlib.redirect_stdout(io.StringIO()):
