@@ -172,15 +172,15 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     if os.path.isdir(path):
         return normalise_maps(*materials.read_material(path, crop, max_side, even, corners, aspect, depth), name)
     pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at, alpha == "draw")
-    photo = normalise(pixels, name, notes)
+    if pixels.shape[2:] == (4,):
+        photo = normalise_maps(*materials.with_opacity(pixels, name), notes, name)
+    else:
+        photo = normalise(pixels, name, notes)
     return photo if depth is None else photo.written_with(depth)
 
 
 def normalise(pixels, name, notes=()):
-    """uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4], where the last is alpha, to a Photo; three equal channels become
-    one."""
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        return normalise_maps(*materials.with_opacity(pixels, name), notes, name)
+    """uint8 or uint16 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
