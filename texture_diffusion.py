@@ -196,7 +196,7 @@ def normalise(pixels, name, notes=()):
 def normalise_maps(values, maps, notes, name):
     """A material's values [C, H, W] in [-1, 1] to a Photo: each map has its own deviation, the colours one together.
     Normals keep their zero, so that they can be turned."""
-    digest = drawings.digest_of_all([maps, values])
+    digest = drawings.digest_of_all([maps.slices, sorted(maps.constants.items()), values])
     x = torch.from_numpy(values)
     mean, std = x.mean((1, 2), keepdim=True), torch.ones(len(x), 1, 1)
     if maps.vector() is not None:

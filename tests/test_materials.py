@@ -266,6 +266,13 @@ def test_maps_are_cropped_and_shrunk_alike(tmp_path):
         td.load_photo(folder, crop=(80, 0, 100, 80))
 
 
+def test_another_depth_is_the_same_material(rock):
+    photos = [td.load_photo(rock, depth=depth) for depth in (None, 16)]
+    assert photos[0].digest == photos[1].digest
+    assert {x.dtype for x in photos[1].rendered(photos[1].x)} == {np.dtype(np.uint16)}
+    assert td.load_photo(rock, crop=(0, 0, 50, 50)).digest != photos[0].digest
+
+
 # One network, one layout
 
 
