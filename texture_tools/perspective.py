@@ -23,22 +23,26 @@ MARGIN = 3  # px along the photo's border, whose gradients are left out
 EDGES = 24000  # pixels that are looked at, the clearest
 BLOCKS = 8  # on each side of the photo: the edges of a block count as much as those of another
 FAINT = 0.3  # of the mean block's edges, below which a block counts less
+CONVERGING = np.linspace(-0.6, 0.6, 121)  # of the pencils that cross another
 ANGLES, CONVERGENCES = 180, np.linspace(-0.6, 0.6, 25)  # of the pencils that are voted for
 SPREAD = 1.5  # degrees by which an edge's direction may be off in a vote, a deviation
 TURNED = math.radians(30)  # from level and upright, in the photo's middle, within which lines are looked for
 CANDIDATES = 5  # of either family, that are moved
+TURNS = np.radians((1.5, 3))  # by which a pencil is turned, to compare what it gathers
+ASIDE = np.radians((5, 7, 9))  # the same, to compare how many edges have its directions
 APART = math.radians(4), 0.12  # angle and convergence by which two candidates differ
 NEAR = math.radians(7)  # between the directions of an edge and of the line that gathers it
 WIDTHS = (6, 3, 1.5, 0.75)  # px, of the places that gather edges, from rough to fine
 SOME, MORE = 4000, 12000  # edges that are gathered, for the two rough widths and then
 FEWEST = 100  # edges that can tell anything
+FEWEST_LINES, FEWEST_BLOCKS = 5, 8  # that have to have such edges: any two lines are a pencil; a joint has two
 STEEPEST = 0.8  # of what a pencil may converge: at 1 the horizon lies in the photo
 SQUARE = math.radians(10)  # by which two families may miss a right angle in reality
 FOCAL = np.geomspace(0.8, 20, 30)  # lengths that a camera may have, in halves of the photo's longer side
 STRAIGHT = math.radians(0.5)  # lines that are level and upright within that are left alone
 AGREEING = math.radians(1.5)  # between the directions of an edge and of a short line that it belongs to, a deviation
 USUAL = 2  # focal length of a usual lens, in halves of the longer side
-TIMES, CROSSING = (1.37, 0.04), (2, 0.2)  # scores that are as likely right as wrong, and what is e times as likely
+TIMES, CROSSING = (1.37, 0.04), (3, 0.5)  # scores that are as likely right as wrong, and what is e times as likely
 LEAST_SIDE = 64  # px, of a photo
 SIGNS = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])  # of the corners' places
 ENDS, ROUNDS = 61, 6  # left and right ends of rectangles that are tried, and how often closer ones are
@@ -64,19 +68,19 @@ class Edges:
         height, width = pixels.shape
         down, right = np.gradient(blurred(pixels, BLUR))
         xx, yy, xy = (blurred(product, AROUND) for product in (right * right, down * down, right * down))
+        angle = (np.arctan2(2 * xy, xx - yy) / 2 + np.pi / 2) % np.pi
         rows, columns = np.mgrid[:height, :width]
         block = rows * BLOCKS // height * BLOCKS + columns * BLOCKS // width
         weight = np.hypot(xx - yy, 2 * xy) ** 2 / (xx + yy + 1e-2) ** 1.5  # contrast times coherence squared
+        weight[:MARGIN] = weight[-MARGIN:] = weight[:, :MARGIN] = weight[:, -MARGIN:] = 0
         sums = np.bincount(block.ravel(), weight.ravel(), BLOCKS ** 2)
-        weight = (weight / np.maximum(sums, FAINT * sums.mean() + 1e-9)[block])[MARGIN:-MARGIN, MARGIN:-MARGIN]
-        least = np.quantile(weight, max(0, 1 - EDGES / weight.size))
-        kept = np.pad(weight > least, MARGIN)
+        weight /= np.maximum(sums, FAINT * sums.mean() + 1e-9)[block]
+        kept = weight > np.quantile(weight, max(0, 1 - EDGES / weight.size))
         self.size, self.half = (width, height), max(width, height) / 2
         self.reach = width / 2 / self.half, height / 2 / self.half
         self.x, self.y = (columns[kept] + 0.5 - width / 2) / self.half, (rows[kept] + 0.5 - height / 2) / self.half
-        self.angle = (np.arctan2(2 * xy, xx - yy)[kept] / 2 + np.pi / 2) % np.pi
-        self.gx, self.gy, self.block = right[kept], down[kept], block[kept]
-        self.weight = weight[kept[MARGIN:-MARGIN, MARGIN:-MARGIN]]
+        self.angle, self.weight, self.block = angle[kept], weight[kept], block[kept]
+        self.gx, self.gy = right[kept], down[kept]
 
 
 def small(image):
@@ -139,8 +143,8 @@ class Gathering:
     def __len__(self):
         return len(self.weight)
 
-    def __call__(self, pencil, width):
-        """The sum of the squares of what a pencil's lines, so many pixels wide, gather of either kind of edge."""
+    def sums(self, pencil, width):
+        """What each of a pencil's lines, so many pixels wide, gathers of one kind of edge, then of the other."""
         (angle, convergence), half = pencil, self.half
         cos, sin = math.cos(angle), math.sin(angle)
         across = (self.y * cos - self.x * sin) / (1 - convergence * (self.x * cos + self.y * sin)) * half / width
@@ -149,7 +153,16 @@ class Gathering:
         share, count = place - line, line.max() + 2
         line = line + count * self.brighter
         sums = np.bincount(line, self.weight * (1 - share), 2 * count)
-        return ((sums + np.bincount(line + 1, self.weight * share, 2 * count)) ** 2).sum()
+        return sums + np.bincount(line + 1, self.weight * share, 2 * count)
+
+    def __call__(self, pencil, width):
+        """How well a pencil gathers: the sum of the squares of what its lines gather."""
+        return (self.sums(pencil, width) ** 2).sum()
+
+
+def effective(parts):
+    """How many of the parts there would be, were they all alike: of one that is alone 1, of N alike ones N."""
+    return parts.sum() ** 2 / max((parts ** 2).sum(), 1e-30)
 
 
 def steepness(pencil, edges):
@@ -159,65 +172,69 @@ def steepness(pencil, edges):
 
 
 def moved(edges, pencil):
-    """A pencil moved to where it gathers most, what it gathers there beyond turned ones, and how many times as much."""
+    """A pencil moved to where it gathers best, and the Gathering of the edges that its lines then have."""
+    gathering = None
     for width in WIDTHS:
-        rough = width >= WIDTHS[1]
-        gathering = Gathering(edges, pencil, NEAR, SOME if rough else MORE)
-        if len(gathering) < FEWEST:
-            return pencil, 0, 1
+        gathering = Gathering(edges, pencil, NEAR, SOME if width >= WIDTHS[1] else MORE)
         steps = np.arange(-2, 3) * width / edges.half
         near = [(pencil[0] + a, pencil[1] + b) for a in steps for b in steps]
         near = [other for other in near if steepness(other, edges) < STEEPEST]
-        if not near:
-            return pencil, 0, 1
+        if len(gathering) < FEWEST or not near:
+            return pencil, None
         pencil = max(near, key=lambda other: gathering(other, width))
-    best, turned = gathering(pencil, WIDTHS[2]), []
-    for radius in np.radians((1.5, 3)):
-        for way in np.arange(8) * np.pi / 4:
-            turned.append(gathering((pencil[0] + radius * math.cos(way), pencil[1] + radius * math.sin(way)), WIDTHS[2]))
-    usual = np.median(turned)
-    return pencil, best - usual, best / usual
+    return pencil, gathering
+
+
+def times_turned(gathering, pencil):
+    """How well a pencil gathers, beyond what turned ones do, and as a multiple of that."""
+    turned = [gathering((pencil[0] + by * math.cos(way), pencil[1] + by * math.sin(way)), WIDTHS[2])
+              for by in TURNS for way in np.arange(8) * np.pi / 4]
+    best, usual = gathering(pencil, WIDTHS[2]), np.median(turned)
+    return best - usual, best / usual
 
 
 def gathered(edges, middle):
-    """The pencil near an angle that gathers best, and how many times as much as turned ones it gathers."""
-    found = [moved(edges, pencil) for pencil in candidates(edges, middle)]
-    pencil, _, times = max(found, key=lambda one: one[1] * (one[2] - 1), default=((middle, 0), 0, 1))
-    return pencil, times if abs(pencil[0] - middle) < TURNED else 1
+    """The pencil near an angle that gathers best, and how sure it is, from 0 to 1."""
+    found = [((middle, 0), 0, 0)]
+    for pencil in candidates(edges, middle):
+        pencil, gathering = moved(edges, pencil)
+        if gathering is not None and abs(pencil[0] - middle) < TURNED:
+            beyond, times = times_turned(gathering, pencil)
+            many = effective(gathering.sums(pencil, WIDTHS[1]) ** 2) >= FEWEST_LINES
+            found.append((pencil, beyond * (times - 1), many * likely((times - TIMES[0]) / TIMES[1])))
+    pencil, _, sure = max(found, key=lambda one: one[1])
+    return pencil, sure
 
 
 def agreeing(edges, pencil):
-    """The weight of the edges that have the directions of a pencil's lines."""
+    """How much edges have the directions of a pencil's lines, in each block [BLOCKS ** 2]."""
     off = between(edges.angle - direction(pencil, edges.x, edges.y)) / AGREEING
-    return (edges.weight * np.exp(-off ** 2 / 2)).sum()
+    return np.bincount(edges.block, edges.weight * np.exp(-off ** 2 / 2), BLOCKS ** 2)
 
 
 def crossing(edges, pencil, middle):
-    """The pencil near an angle that crosses another at right angles in reality, seen by a usual lens, and has the
-    directions of most edges, and how many times as many as turned ones it has. For joints that are too short to gather.
-    """
-    angle, convergence = pencil
+    """The pencil near an angle that crosses another at right angles in reality, seen through a usual lens, and has the
+    directions of most edges, and how sure it is: for joints too short to gather. It has one unknown instead of two."""
     found = []
-    for other in middle + np.arange(-TURNED, TURNED, AGREEING / 3):
-        needed = -math.cos(other - angle) / (USUAL ** 2 * convergence) if abs(convergence) > 1e-9 else 0
-        if abs(other - angle) > 1 and abs(needed) < CONVERGENCES[-1]:
-            found.append((agreeing(edges, (other, needed)), other, needed))
-    most, other, needed = max(found, default=(0, middle, 0))
-    turned = [agreeing(edges, (other + side * np.radians(by), needed)) for side in (-1, 1) for by in (5, 7, 9)]
-    return (other, needed), most / max(np.median(turned), 1e-9)
+    for convergence in CONVERGING:
+        cosine = -USUAL ** 2 * convergence * pencil[1]
+        angle = pencil[0] + math.copysign(math.acos(min(1, max(-1, cosine))), middle - pencil[0])
+        if abs(angle - middle) < TURNED and steepness((angle, convergence), edges) < STEEPEST:
+            found.append((agreeing(edges, (angle, convergence)).sum(), angle, convergence))
+    most, angle, convergence = max(found, default=(0, middle, 0))
+    turned = [agreeing(edges, (angle + side * by, convergence)).sum() for side in (-1, 1) for by in ASIDE]
+    many = effective(agreeing(edges, (angle, convergence))) >= FEWEST_BLOCKS
+    return (angle, convergence), many * likely((most / max(np.median(turned), 1e-9) - CROSSING[0]) / CROSSING[1])
 
 
 def found_pencils(edges):
     """The pencils of level and of upright lines, and how sure they are, from 0 to 1."""
     middles = 0, np.pi / 2
-    pencils, times = zip(*(gathered(edges, middle) for middle in middles))
-    sure = [likely((many - TIMES[0]) / TIMES[1]) for many in times]
-    weak = int(np.argmin(times))
-    if sure[weak] < SURE <= sure[1 - weak]:
-        other, many = crossing(edges, pencils[1 - weak], middles[weak])
-        pencils = (other, pencils[1]) if weak == 0 else (pencils[0], other)
-        sure[weak] = likely((many - CROSSING[0]) / CROSSING[1])
-    return pencils, sure
+    found = [gathered(edges, middle) for middle in middles]
+    weak = int(found[1][1] < found[0][1])
+    if found[weak][1] < SURE <= found[1 - weak][1]:
+        found[weak] = crossing(edges, found[1 - weak][0], middles[weak])
+    return zip(*found)
 
 
 def likely(score):
@@ -232,13 +249,14 @@ def off_square(pencils):
     return np.arcsin(abs(cosine) / np.sqrt((1 + (FOCAL * convergence) ** 2) * (1 + (FOCAL * its) ** 2))).min()
 
 
-def find_corners(image):
+def find_corners(pixels):
     """The corners of the largest rectangle in reality that lies inside a photo of two families of straight lines, one
     of which is made level and one upright, and notes, a list of one sentence.
 
-    image: of any mode that Pillow converts to L; corners: ((x, y), ...) in its pixels, upper left, upper right, lower
-    right, lower left, for straighten(); None where the photo is left as it is: no such lines, or straight ones.
+    pixels: uint8 [H, W] or [H, W, 3]; corners: ((x, y), ...) in pixels, upper left, upper right, lower right, lower
+    left, as straighten.straighten wants them; None where the photo is left as it is: no such lines, or straight ones.
     """
+    image = Image.fromarray(pixels)
     if min(image.size) < LEAST_SIDE:
         return None, [left_alone("it is too small to tell its lines")]
     edges = Edges(image)
