@@ -27,22 +27,24 @@ CONVERGING = np.linspace(-0.6, 0.6, 121)  # of the pencils that cross another
 ANGLES, CONVERGENCES = 180, np.linspace(-0.6, 0.6, 25)  # of the pencils that are voted for
 SPREAD = 1.5  # degrees by which an edge's direction may be off in a vote, a deviation
 TURNED = math.radians(30)  # from level and upright, in the photo's middle, within which lines are looked for
-CANDIDATES = 5  # of either family, that are moved
+CANDIDATES = 8  # of either family, that are moved
 TURNS = np.radians((1.5, 3))  # by which a pencil is turned, to compare what it gathers
 ASIDE = np.radians((5, 7, 9))  # the same, to compare how many edges have its directions
-APART = math.radians(4), 0.12  # angle and convergence by which two candidates differ
+APART = math.radians(3), 0.08  # angle and convergence by which two candidates differ
 NEAR = math.radians(7)  # between the directions of an edge and of the line that gathers it
-WIDTHS = (6, 3, 1.5, 0.75)  # px, of the places that gather edges, from rough to fine
-SOME, MORE = 4000, 12000  # edges that are gathered, for the two rough widths and then
+WIDTHS = (6, 3, 1.5, 0.75)  # px, of the lines that gather edges, from rough to fine
+SOME, MORE = 4000, 12000  # edges that are gathered by lines wider than LINE, and by others
+LINE = 1.5  # px, of the lines by which pencils are judged
 FEWEST = 100  # edges that can tell anything
-FEWEST_LINES, FEWEST_BLOCKS = 5, 8  # that have to have such edges: any two lines are a pencil; a joint has two
+FEWEST_LINES, FEWEST_BLOCKS = 3, 8  # that have to have such edges: any two lines are a pencil
+JOINT = 8  # px, of the lines that are counted, so that both edges of a joint are one
 STEEPEST = 0.8  # of what a pencil may converge: at 1 the horizon lies in the photo
 SQUARE = math.radians(10)  # by which two families may miss a right angle in reality
 FOCAL = np.geomspace(0.8, 20, 30)  # lengths that a camera may have, in halves of the photo's longer side
 STRAIGHT = math.radians(0.5)  # lines that are level and upright within that are left alone
 AGREEING = math.radians(1.5)  # between the directions of an edge and of a short line that it belongs to, a deviation
 USUAL = 2  # focal length of a usual lens, in halves of the longer side
-TIMES, CROSSING = (1.37, 0.04), (3, 0.5)  # scores that are as likely right as wrong, and what is e times as likely
+TIMES, CROSSING = (1.42, 0.04), (3, 0.5)  # scores that are as likely right as wrong, and what is e times as likely
 LEAST_SIDE = 64  # px, of a photo
 SIGNS = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])  # of the corners' places
 ENDS, ROUNDS = 61, 6  # left and right ends of rectangles that are tried, and how often closer ones are
@@ -159,6 +161,10 @@ class Gathering:
         """How well a pencil gathers: the sum of the squares of what its lines gather."""
         return (self.sums(pencil, width) ** 2).sum()
 
+    def lines(self, pencil):
+        """How many lines of a pencil gather well."""
+        return effective(self.sums(pencil, JOINT).reshape(2, -1).sum(0) ** 2)
+
 
 def effective(parts):
     """How many of the parts there would be, were they all alike: of one that is alone 1, of N alike ones N."""
@@ -175,7 +181,7 @@ def moved(edges, pencil):
     """A pencil moved to where it gathers best, and the Gathering of the edges that its lines then have."""
     gathering = None
     for width in WIDTHS:
-        gathering = Gathering(edges, pencil, NEAR, SOME if width >= WIDTHS[1] else MORE)
+        gathering = Gathering(edges, pencil, NEAR, SOME if width > LINE else MORE)
         steps = np.arange(-2, 3) * width / edges.half
         near = [(pencil[0] + a, pencil[1] + b) for a in steps for b in steps]
         near = [other for other in near if steepness(other, edges) < STEEPEST]
@@ -187,9 +193,9 @@ def moved(edges, pencil):
 
 def times_turned(gathering, pencil):
     """How well a pencil gathers, beyond what turned ones do, and as a multiple of that."""
-    turned = [gathering((pencil[0] + by * math.cos(way), pencil[1] + by * math.sin(way)), WIDTHS[2])
+    turned = [gathering((pencil[0] + by * math.cos(way), pencil[1] + by * math.sin(way)), LINE)
               for by in TURNS for way in np.arange(8) * np.pi / 4]
-    best, usual = gathering(pencil, WIDTHS[2]), np.median(turned)
+    best, usual = gathering(pencil, LINE), np.median(turned)
     return best - usual, best / usual
 
 
@@ -200,7 +206,7 @@ def gathered(edges, middle):
         pencil, gathering = moved(edges, pencil)
         if gathering is not None and abs(pencil[0] - middle) < TURNED:
             beyond, times = times_turned(gathering, pencil)
-            many = effective(gathering.sums(pencil, WIDTHS[1]) ** 2) >= FEWEST_LINES
+            many = gathering.lines(pencil) >= FEWEST_LINES
             found.append((pencil, beyond * (times - 1), many * likely((times - TIMES[0]) / TIMES[1])))
     pencil, _, sure = max(found, key=lambda one: one[1])
     return pencil, sure
