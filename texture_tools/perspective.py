@@ -45,7 +45,7 @@ STRAIGHT = math.radians(0.5)  # lines that are level and upright within that are
 AGREEING = math.radians(1.5)  # between the directions of an edge and of a short line that it belongs to, a deviation
 USUAL = 2  # focal length of a usual lens, in halves of the longer side
 TIMES, CROSSING = (1.42, 0.04), (3, 0.5)  # scores that are as likely right as wrong, and what is e times as likely
-LEAST_SIDE = 64  # px, of a photo
+LEAST_SIDE, LONGEST = 64, 20  # px, of a photo's shorter side, and what the longer one may be of that
 SIGNS = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])  # of the corners' places
 ENDS, ROUNDS = 61, 6  # left and right ends of rectangles that are tried, and how often closer ones are
 SURE = 0.5  # how sure the lines have to be
@@ -263,8 +263,8 @@ def find_corners(pixels):
     left, as straighten.straighten wants them; None where the photo is left as it is: no such lines, or straight ones.
     """
     image = Image.fromarray(pixels)
-    if min(image.size) < LEAST_SIDE:
-        return None, [left_alone("it is too small to tell its lines")]
+    if min(image.size) < LEAST_SIDE or max(image.size) > LONGEST * min(image.size):
+        return None, [left_alone("it is too small or too long to tell its lines")]
     edges = Edges(image)
     pencils, sure = found_pencils(edges)
     reason = doubt(edges, pencils, sure)
@@ -281,6 +281,7 @@ def find_corners(pixels):
 
 
 def left_alone(reason):
+    """The sentence that gives a reason for that."""
     return f"CORNERS=auto left the photo as it is: {reason}; give the corners by hand, or take it straight on"
 
 
