@@ -73,6 +73,7 @@ try:
         matching,
         materials,
         measures,
+        perspective,
         photo_facts,
         photos,
         pictures,
@@ -169,14 +170,30 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS.
     """
     name, read_at = photos.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
+    corners, found = corners_in(path, corners)
     if os.path.isdir(path):
-        return normalise_maps(*materials.read_material(path, crop, max_side, even, corners, aspect, depth), name)
+        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth)
+        return normalise_maps(values, maps, found + notes, name)
     pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at, alpha == "draw")
     if pixels.shape[2:] == (4,):
-        photo = normalise_maps(*materials.with_opacity(pixels, name), notes, name)
+        photo = normalise_maps(*materials.with_opacity(pixels, name), found + notes, name)
     else:
-        photo = normalise(pixels, name, notes)
+        photo = normalise(pixels, name, found + notes)
     return photo if depth is None else photo.written_with(depth)
+
+
+def corners_in(path, corners):
+    """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
+    material, if they are "auto", and notes. They are the same whenever they are looked for."""
+    return (corners, []) if corners != "auto" else perspective.find_corners(original_pixels(path, None))
+
+
+def original_pixels(path, crop):
+    """A photo, or what is seen of a material, as it was before anything but a crop, uint8 [H, W] or [H, W, 3]."""
+    if not os.path.isdir(path):
+        return photos.read_photo(path, crop)[0]
+    photo = load_photo(path, crop, math.inf)
+    return photo.pixels(photo.x)
 
 
 def normalise(pixels, name, notes=()):
@@ -1383,7 +1400,7 @@ def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
     IMAGE             = "samples/stones.png"    # the photo, or a folder of a material's maps
-    CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels; None: straight on
+    CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels, or "auto": found
     ASPECT            = None                    # that rectangle's width over its height; None: worked out from CORNERS
     CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                    # a larger photo is shrunk to this longer side, pixels
@@ -1428,9 +1445,10 @@ def main(argv=None):
             trainer = prepare_trainer(photo, c, checkpoint, group)
             draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
             announce(photo, trainer, c)
-            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-                before = original_pixels(file, None if c.CORNERS else c.CROP)
-                pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), c.CORNERS)
+            corners, _ = corners_in(file, c.CORNERS)
+            if group.rank == 0 and (corners or c.EVEN_LIGHT):
+                before = original_pixels(file, None if corners else c.CROP)
+                pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), corners)
 
             trained = run_training(photo, trainer, draw, c, results, checkpoint)
             if group.rank == 0:
@@ -1470,14 +1488,6 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     except ValueError as error:
         raise RunError(f"{printable(c.PRIOR if prior else checkpoint)} cannot be used: {error}") from None
     return trainer
-
-
-def original_pixels(path, crop):
-    """A photo, or what is seen of a material, as it was before anything but a crop, uint8 [H, W] or [H, W, 3]."""
-    if not os.path.isdir(path):
-        return photos.read_photo(path, crop)[0]
-    photo = load_photo(path, crop, math.inf)
-    return photo.pixels(photo.x)
 
 
 def grid_of(photo, c):

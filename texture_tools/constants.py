@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from .errors import UserError
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
-OPTIONAL = {"CORNERS": tuple, "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple, "VALIDATION": int,
-            "PRIOR": str, "DEPTH": int}  # or None
+OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple,
+            "VALIDATION": int, "PRIOR": str, "DEPTH": int}  # or None
 
 
 def settings(function, values, argv):
@@ -55,11 +55,17 @@ def parse_value(name, text, default):
         return value if isinstance(value, str) else text
     if (isinstance(default, float) or OPTIONAL.get(name) is float) and type(value) is int:
         value = float(value)
-    types = (OPTIONAL[name], type(None)) if name in OPTIONAL else (type(default),)
+    types = (*kinds_of(name), type(None)) if name in OPTIONAL else (type(default),)
     if type(value) not in types:
         wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
         raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
     return value
+
+
+def kinds_of(name):
+    """The types that a value of an optional constant may have beside None."""
+    kinds = OPTIONAL[name]
+    return kinds if isinstance(kinds, tuple) else (kinds,)
 
 
 def check_rules(c, choices, world_size=1):
@@ -92,8 +98,9 @@ RULES = (  # names, what holds of their values, and that in words
     ("EPOCHS SEED", lambda value: value >= 0, "must be at least 0"),
     ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH", lambda value: 0 <= value <= 1, "must lie between 0 and 1"),
     ("LEARNING_RATE STRENGTH", lambda value: value > 0, "must be above 0"),
-    ("CORNERS", lambda value: value is None or are_places(value, 4),
-     "must be four pairs of pixels ((x, y), (x, y), (x, y), (x, y)): upper left, upper right, lower right, lower left"),
+    ("CORNERS", lambda value: value in (None, "auto") or type(value) is not str and are_places(value, 4),
+     'must be "auto" or four pairs of pixels ((x, y), (x, y), (x, y), (x, y)): upper left, upper right, lower right, '
+     "lower left"),
     ("ASPECT", lambda value: value is None or 0.1 <= value <= 10, "must lie between 0.1 and 10"),
     ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
