@@ -33,8 +33,8 @@ Contents, in the order in which data flows:
 
 All else is done in texture_tools/, a room for each service; docs/MAP.md says which.
 
-Shapes in comments: B batch, C channels (3, or 1 for a grey photo), H W photo height and width,
-T tile side, S canvas side (tile and a halo on each side), all in pixels.
+Shapes in comments: B batch, C channels (3, 1 for a grey photo, more for a material's maps or with
+transparency), H W photo height and width, T tile side, S canvas side (tile and a halo on each side), all in pixels.
 """
 
 import os
