@@ -1445,10 +1445,8 @@ def main(argv=None):
             trainer = prepare_trainer(photo, c, checkpoint, group)
             draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
             announce(photo, trainer, c)
-            corners, _ = corners_in(file, c.CORNERS)
-            if group.rank == 0 and (corners or c.EVEN_LIGHT):
-                before = original_pixels(file, None if corners else c.CROP)
-                pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), corners)
+            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
+                show_prepared(file, photo, c, results)
 
             trained = run_training(photo, trainer, draw, c, results, checkpoint)
             if group.rank == 0:
@@ -1457,6 +1455,14 @@ def main(argv=None):
                 pictures.draw_steps(results.path("diffusion_steps.png"), photo, trainer, draw)
             for seed in range(c.SEED, c.SEED + c.SAMPLES):
                 make_texture(photo, trainer, draw, c, seed, results, trained)
+
+
+def show_prepared(file, photo, c, results):
+    """Draw prepared.png, unless CORNERS = "auto" found none and the light was left as it was."""
+    corners, _ = corners_in(file, c.CORNERS)
+    if corners or c.EVEN_LIGHT:
+        before = original_pixels(file, None if corners else c.CROP)
+        pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), corners)
 
 
 def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):

@@ -273,6 +273,17 @@ def test_another_depth_is_the_same_material(rock):
     assert td.load_photo(rock, crop=(0, 0, 50, 50)).digest != photos[0].digest
 
 
+def test_the_light_of_the_colour_alone_is_made_even(tmp_path):
+    maps = draw_maps(160, 160)
+    ramp = np.linspace(0.4, 1.6, 160)[None, :, None]
+    maps["Color"] = np.clip(maps["Color"] * ramp, 0, 255).astype(np.uint8)
+    folder = save_maps(tmp_path / "m", maps)
+    before, after = (td.load_photo(folder, even=even) for even in (False, True))
+    sides = [[p.pixels(p.x)[:, part].mean() for part in (slice(0, 40), slice(120, 160))] for p in (before, after)]
+    assert sides[0][1] / sides[0][0] > 2 and 0.8 < sides[1][1] / sides[1][0] < 1.25
+    assert np.array_equal(before.rendered(before.x)[1], after.rendered(after.x)[1])
+
+
 # One network, one layout
 
 

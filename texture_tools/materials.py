@@ -340,5 +340,5 @@ def turned(normals, jacobians):
 
 def evened(planes):
     """Colour planes [3, H, W] in even light, and notes."""
-    pixels, notes = even_light.even_out(((planes + 1) * 127.5).round().astype(np.uint8).transpose(1, 2, 0))
-    return pixels.transpose(2, 0, 1) * np.float32(2 / 255) - 1, notes
+    pixels, notes = even_light.even_out(to_pixels(planes, 16))
+    return as_values(pixels), notes
