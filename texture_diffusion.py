@@ -65,11 +65,13 @@ try:
     from texture_tools import (
         __version__,
         checkpoints,
+        conspicuous,
         constants,
         devices,
         drawings,
         exit_codes,
         files,
+        guides,
         matching,
         materials,
         measures,
@@ -1162,6 +1164,8 @@ class Layout(NamedTuple):
     extended: tuple = ()  # the photo with a border of one tile, [C, H + 2T, W + 2T], in all orientations wanted
     orientation: np.ndarray | None = None  # which of them, [rows, columns]
     claims: bool = True  # whether the borders continue the photo, so that gaps have claims
+    spots: tuple = ()  # what is conspicuous in each orientation, lists of conspicuous.Spot
+    guide: guides.Guide | None = None  # what the texture follows
 
     def real(self):
         """bool [rows, columns], True where a tile is cut from the photo."""
@@ -1184,6 +1188,12 @@ class Layout(NamedTuple):
         (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
         return self.extended[self.orientation[cell]][:, y:y + tile, x:x + tile]
 
+    def calm(self, cell, by):
+        """What of cut(cell, by) is not conspicuous, [T, T] from 0 to 1; what the tile itself shows a part of is."""
+        tile = conspicuous.Spot(*self.source[cell], self.grid.tile)
+        spots = [spot for spot in self.spots[self.orientation[cell]] if not spot.touches(tile)] if self.spots else []
+        return conspicuous.calm(spots, tile.y + by[0], tile.x + by[1], self.grid.tile)
+
     def seen_at(self, corner, size):
         """What is seen at each pixel of a window (h, w) at a corner (y, x): which cell, counted in reading order, int
         [h, w], -1 where none is; and whether it is drawn, bool [h, w]."""
@@ -1195,8 +1205,9 @@ class Layout(NamedTuple):
         return seen, (seen >= 0) & self.made().ravel()[seen]
 
 
-def lay_out(photo, kind, grid, seed, augment="none", redraw=False):
-    """The Layout of a kind in LAYOUTS on a grid; augment: in AUGMENTS; redraw: real tiles are drawn anew at the end."""
+def lay_out(photo, kind, grid, seed, augment="none", redraw=False, guide=None):
+    """The Layout of a kind in LAYOUTS on a grid; augment: in AUGMENTS; redraw: real tiles are drawn anew at the end;
+    guide: a guides.Guide, which matched tiles and all sketches follow."""
     if kind == "rows":
         return rows_layout(photo, grid)
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
@@ -1204,9 +1215,11 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False):
     weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
     upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
     extended = tuple(oriented(upright, *orientation, vector).contiguous() for orientation in AUGMENTS[augment])
+    spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
+    turned = [[spot.turned(*photo.x.shape[1:], *orientation) for spot in spots] for orientation in AUGMENTS[augment]]
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     if kind == "matched":
-        places = matching.match_tiles(extended, grid, black, rng, weights)
+        places = matching.match_tiles(extended, grid, black, rng, weights, turned, guide)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
     else:
@@ -1216,7 +1229,7 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False):
         source[cell], orientation[cell] = offset, number
     colours = [white, black] if redraw else [white]
     passes = [cells for colour in colours for cells in passes_of(colour, grid)]
-    return Layout(grid, source, passes, extended, orientation)
+    return Layout(grid, source, passes, extended, orientation, spots=turned, guide=guide)
 
 
 def random_places(extended, tile, count, rng):
@@ -1267,15 +1280,24 @@ def needed(layout, corner, size):
 
 
 def draw_sketch(layout, cell):
-    """The sketch of a cell, normalised [C, T, T]; that of a real tile, which is drawn anew, is the tile."""
+    """The sketch of a cell, normalised [C, T, T]; that of a real tile, which is drawn anew, is the tile. Both follow
+    the guide, if there is one."""
+    sketch = layout.cut(cell) if layout.real()[cell] else join_claims(layout, cell)
+    if layout.guide is None:
+        return sketch
+    return layout.guide.follow(sketch, *(line[k] for line, k in zip(layout.grid.lines, cell)))
+
+
+def join_claims(layout, cell):
+    """What the real tiles around a gap claim of it, joined, [C, T, T]."""
     real = layout.real()
-    if real[cell]:
-        return layout.cut(cell)
     around = {name: there for name, there in layout.grid.around(cell).items()
               if name in matching.SIDES and real[there[0]]}
-    claims = {name: layout.cut(tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
+    back = {name: (tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
     shares = matching.claim_shares(layout.grid.tile, tuple(around))
-    return sum(share * claims[name] for name, share in shares.items())
+    shares = {name: share * layout.calm(*back[name]) for name, share in shares.items()}
+    total = sum(shares.values())
+    return sum(share / total * layout.cut(*back[name]) for name, share in shares.items())
 
 
 class Texture:
@@ -1425,6 +1447,8 @@ def main(argv=None):
     OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels instead; None: by SCALE
     TILEABLE          = "none"                  # "none" | "x" | "y" | "xy": where it continues at its other end
     REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
+    GUIDE             = None                    # a picture whose coarse brightness and colour the texture follows
+    GUIDE_STRENGTH    = 0.5                     # how closely, 0 to 1
     REDRAW_ORIGINALS  = False                   # True: at last the real tiles are drawn anew, so that none is a copy
     LAYOUT            = "matched"               # "matched" | "ordered" | "random" | "rows": where real tiles go
     SAMPLES           = 1                       # textures to draw, with SEED, SEED + 1, ...
@@ -1444,6 +1468,7 @@ def main(argv=None):
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
             draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
+            guide = load_guide(photo, c)
             announce(photo, trainer, c)
             if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
                 show_prepared(file, photo, c, results)
@@ -1454,7 +1479,7 @@ def main(argv=None):
                 pictures.draw_predictions(results.path("val_predictions.png"), photo, trainer, draw, held_out=True)
                 pictures.draw_steps(results.path("diffusion_steps.png"), photo, trainer, draw)
             for seed in range(c.SEED, c.SEED + c.SAMPLES):
-                make_texture(photo, trainer, draw, c, seed, results, trained)
+                make_texture(photo, trainer, draw, c, seed, results, trained, guide)
 
 
 def show_prepared(file, photo, c, results):
@@ -1509,6 +1534,14 @@ def window_of(grid, region):
     if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
         raise UserError(f"REGION = {tuple(region)} does not lie inside the texture of {width} x {height} pixels")
     return (y, x), (h, w)
+
+
+def load_guide(photo, c):
+    """The Guide of the texture, or None."""
+    if c.GUIDE is None:
+        return None
+    pixels = guides.read_guide(files.find_file(c.GUIDE, HERE), grid_of(photo, c).size)
+    return guides.guide_of(pixels, photo, c.TILE_SIZE, c.GUIDE_STRENGTH)
 
 
 def announce(photo, trainer, c):
@@ -1586,16 +1619,16 @@ def results_of(photo, results, name):
     return [results.path(f"output_texture_{name}/{file.name}.png") for file in photo.maps.files]
 
 
-def make_texture(photo, trainer, draw, c, seed, results, trained):
+def make_texture(photo, trainer, draw, c, seed, results, trained, guide=None):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
     net, group, (name, special) = trainer.ema, trainer.group, constants.names_of(c, seed)
     paths = group.broadcast(results_of(photo, results, name) if group.rank == 0 else None)
-    layout = lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS)
+    layout = lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide)
     corner, size = window_of(layout.grid, c.REGION)
     windows = drawings.bands_of(corner, size, c.TILE_SIZE)
     versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
-    made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *net.state_dict().values()]
+    made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(guide or ()), *net.state_dict().values()]
     drawing = drawings.Drawing(paths, photo.formats(), size, windows, text, made_of, group)
     texture = Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
     sketch = functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None

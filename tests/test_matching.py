@@ -6,7 +6,7 @@ import torch
 from conftest import STRIPE, TILE, draw_photo, draw_pixels, extend, plan, sketches_of, striped_photo
 
 import texture_diffusion as td
-from texture_tools import matching
+from texture_tools import conspicuous, matching
 
 
 def agreement(layout):
@@ -65,6 +65,8 @@ def test_a_matched_layout_has_the_photo_s_mean_colour(seed, monkeypatch):
     pixels = draw_pixels(96, 128, 4) // 2
     pixels[:, 90:] += 120  # a bright part, less of which would agree better
     photo = td.normalise(pixels, "two parts")
+    monkeypatch.setattr(conspicuous, "SPOTS", 0)
+    monkeypatch.setattr(matching, "REUSE_COST", 0.1)  # which spreads the tiles over both parts, too
 
     def shifts():
         layout = plan(photo, "matched", 3, seed)

@@ -9,10 +9,11 @@ import sys
 from types import SimpleNamespace
 
 from .errors import UserError
+from .photos import name_of
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple,
-            "VALIDATION": int, "PRIOR": str, "DEPTH": int}  # or None
+            "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str}  # or None
 
 
 def settings(function, values, argv):
@@ -96,7 +97,8 @@ RULES = (  # names, what holds of their values, and that in words
     ("MAX_SIDE EPOCH_TILES BATCH_SIZE TIMESTEPS SAMPLE_STEPS SCALE SAMPLES SAVE_EVERY PREVIEW_EVERY",
      lambda value: value >= 1, "must be at least 1"),
     ("EPOCHS SEED", lambda value: value >= 0, "must be at least 0"),
-    ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH", lambda value: 0 <= value <= 1, "must lie between 0 and 1"),
+    ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH GUIDE_STRENGTH", lambda value: 0 <= value <= 1,
+     "must lie between 0 and 1"),
     ("LEARNING_RATE STRENGTH", lambda value: value > 0, "must be above 0"),
     ("CORNERS", lambda value: value in (None, "auto") or type(value) is not str and are_places(value, 4),
      'must be "auto" or four pairs of pixels ((x, y), (x, y), (x, y), (x, y)): upper left, upper right, lower right, '
@@ -118,6 +120,7 @@ def rules_among(c, world_size):
         ("ASPECT", lambda value: value is None or c.CORNERS is not None, "needs CORNERS, whose sides' ratio it is"),
         ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS,
          "must be matched, ordered or random with TILEABLE and REDRAW_ORIGINALS"),
+        ("GUIDE", lambda value: value is None or c.LAYOUT != "rows", "needs sketches, which LAYOUT = rows has none of"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,
          f"must be at most STRENGTH * TIMESTEPS = {c.STRENGTH * c.TIMESTEPS:g}"),
         ("BATCH_SIZE", lambda value: value % world_size == 0,
@@ -145,7 +148,8 @@ def names_of(c, seed):
     """What a texture is called in its file's name, and the part of that which its layout's has, too."""
     size = f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
     parts = [c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
-             "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
+             f"guided_by_{name_of(c.GUIDE)}" if c.GUIDE else "", "redrawn" * c.REDRAW_ORIGINALS,
+             "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
              f"seed{seed}" * (seed > 0)]
     special = "".join(f"_{part}" for part in parts if part)
     return size + special, special

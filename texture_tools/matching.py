@@ -4,7 +4,8 @@ A tile cut at offset p of the photo claims what the gap beside it should look li
 photo, and two tiles around a gap agree if their claims look alike. Random tiles would not: rows of bricks would not
 meet across a gap. Agreement alone would prefer quiet parts of the photo, so parts used already cost more, and so do
 tiles and claims of a colour of which those chosen so far have too much (the photo's mean is 0; no colour costs
-anything by itself). What would lie beyond the photo's edge is taken from the places that look most like that edge;
+anything by itself). What is shown again costs the more, the nearer it is to where it was shown, and what is conspicuous
+more than the rest. What would lie beyond the photo's edge is taken from the places that look most like that edge;
 the seam between the two is no part of the texture, so tiles are not cut next to it.
 """
 
@@ -15,14 +16,19 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from . import conspicuous, guides
+
 SIDES = {"N": (-1, 0), "W": (0, -1), "E": (0, 1), "S": (1, 0)}  # of a tile: row, column
 OPPOSITE = {"N": "S", "W": "E", "E": "W", "S": "N"}
 CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
 PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
 ATTEMPTS = 4  # layouts of which the best is taken
 CHANCE = 0.03  # what chance adds to the cost of a place at most; 1 is the disagreement of two unrelated claims
-REUSE_COST = 0.1  # of using a place once more
+REUSE_COST = 0.8  # of using a place once more, right beside where it was used; see conspicuous.strikes
 BALANCE_COST = 0.2  # of a colour (normalised units) that adds to what the tiles chosen so far have too much of
+SPOT_COST = 1.5  # of showing a spot once more, right beside where it was shown
+NEGLIGIBLE = 0.1  # of REUSE_COST: what tiles far away add for their distance is left out
+GUIDE_COST = 3.0  # of what is as far from the guide as two unrelated coarse parts are, at full strength
 SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
 
 
@@ -125,25 +131,37 @@ def extend_photo(x, tile, offsets, weights=None):
     return out
 
 
-def match_tiles(extended, grid, cells, rng, weights=None):
+def match_tiles(extended, grid, cells, rng, weights=None, spots=None, guide=None):
     """Places (orientation, y, x) of real tiles for cells that agree, in the extended photo's orientations
     [C, H + 2T, W + 2T]: the best of ATTEMPTS, judged by squares, since one fault where two fields of bricks meet is
-    worse than many small differences. weights: as in extend_photo."""
-    extended = [looked_at(x, weights) for x in extended]
-    places, attempts = [Places(x, torch.ones_like(x[:1]), grid.tile) for x in extended], []
+    worse than many small differences. weights: as in extend_photo. spots: what is conspicuous in each orientation, the
+    same ones in the same order, lists of conspicuous.Spot; None: nothing. guide: a guides.Guide, or None."""
+    looked, spots = [looked_at(x, weights) for x in extended], spots or [()] * len(extended)
+    places, attempts = [places_of(x, grid.tile) for x in looked], []
+    low = [guide and places_of(looked_at(guides.coarse(x, grid.tile), weights), grid.tile) for x in extended]
     for _ in range(ATTEMPTS):
-        matcher = Matcher(grid, [Candidates(*pair) for pair in zip(places, extended)])
+        matcher = Matcher(grid, [Candidates(*parts) for parts in zip(places, looked, spots, low)], guide, weights)
         chosen = [matcher.choose(cell, rng) for cell in cells]
         attempts.append((sum(cost**2 for cost in matcher.costs), chosen))
     return min(attempts)[1]
 
 
-class Candidates:
-    """The places of the extended photo [C, H + 2T, W + 2T] in one orientation, and how often they were taken."""
+def places_of(x, tile):
+    """The Places of a photo x with a border of one tile, [C, H + 2T, W + 2T], all of whose pixels count."""
+    return Places(x, torch.ones_like(x[:1]), tile)
 
-    def __init__(self, places, extended):
-        self.places, tile = places, places.tile
+
+class Candidates:
+    """The places of the extended photo [C, H + 2T, W + 2T] in one orientation, and which were taken; coarse: the Places
+    of its coarse part, where there is a guide."""
+
+    def __init__(self, places, extended, spots=(), coarse=None):
+        self.places, self.coarse, tile = places, coarse, places.tile
+        self.spots = spots  # what is conspicuous, conspicuous.Spots
+        self.shows = conspicuous.shares_shown(spots, places.count, PLACE_STEP, tile)
         self.used = torch.zeros([side - 2 * tile for side in extended.shape[1:]], dtype=torch.float64)  # by pixel
+        self.taken = []  # (y, x) of the places that were taken
+        self.cells = []  # and the middles (y, x) of the cells that they were taken for
         self.edge = torch.ones(places.count, dtype=torch.bool)  # places too near the photo's edge, if it is large
         down, right = (min(tile // 8, (side - tile) // 4) // PLACE_STEP for side in self.used.shape)
         self.edge[down:places.count[0] - down, right:places.count[1] - right] = False
@@ -157,11 +175,12 @@ class Candidates:
 class Matcher:
     """Chooses real tiles one after the other, each to agree with those around it."""
 
-    def __init__(self, grid, candidates):
-        self.grid, self.candidates = grid, candidates
+    def __init__(self, grid, candidates, guide=None, weights=None):
+        self.grid, self.candidates, self.guide, self.weights = grid, candidates, guide, weights
         self.surplus = torch.zeros(len(candidates[0].colours), 1, 1)  # what the tiles chosen so far have added
         self.claims = {}  # (gap, direction of the gap seen from the tile) -> orientation, y, x of the claim in it
         self.costs = []  # disagreement of each tile when it was chosen
+        self.seen = [[] for _ in candidates[0].spots]  # where in the texture each spot was shown, [(y, x)]
 
     def choose(self, cell, rng):
         """The place (orientation, y, x) of the real tile for a grid cell, which is noted as taken."""
@@ -169,14 +188,14 @@ class Matcher:
         gaps = {name: around[name] for name in SIDES if name in around}
         claims = [self.claim_on(gap, by, name) for gap, by in gaps.values() for name in SIDES
                   if (gap, name) in self.claims]
-        maps = [self.costs_of(candidates, claims, rng) for candidates in self.candidates]
+        maps = [self.costs_of(candidates, cell, claims, rng) for candidates in self.candidates]
         orientation = min(range(len(maps)), key=lambda k: float(maps[k][0].min()))
         (cost, disagreement), chosen = maps[orientation], self.candidates[orientation]
         row, column = divmod(int(cost.argmin()), cost.shape[1])
         y, x = row * PLACE_STEP, column * PLACE_STEP
         self.costs.append(float(disagreement[row, column]))
         self.surplus += chosen.colours[:, row, column, None, None]
-        chosen.used[y:y + tile, x:x + tile] += 1
+        self.take(cell, chosen, row, column)
         for name, (gap, (down, right)) in gaps.items():
             self.claims[gap, name] = orientation, y + tile + down, x + tile + right
         return orientation, y, x
@@ -190,11 +209,57 @@ class Matcher:
         y, x = (max(0, at - pixels % CLAIM_SHRINK) for at, pixels in zip(corner, distance))
         return *distance, self.candidates[orientation].places.cut(y, x, self.grid.tile)
 
-    def costs_of(self, candidates, claims, rng):
-        """What each place costs, and the disagreement in it, both [places]."""
+    def middle(self, cell):
+        """Where the middle of a cell lies in the texture, (y, x)."""
+        return tuple(line[k] + self.grid.tile / 2 for line, k in zip(self.grid.lines, cell))
+
+    def strikes(self, places, cell):
+        """conspicuous.strikes() for places [(y, x)] of the texture, seen from a cell."""
+        return conspicuous.strikes(places, self.middle(cell), self.grid.size, self.grid.wraps)
+
+    def take(self, cell, chosen, row, column):
+        """Note that one of the candidates' places was taken for a cell, and where spots are seen in it."""
+        y, x, tile = row * PLACE_STEP, column * PLACE_STEP, self.grid.tile
+        chosen.used[y:y + tile, x:x + tile] += conspicuous.FAR
+        chosen.taken.append((y, x))
+        chosen.cells.append(self.middle(cell))
+        for k in (chosen.shows[0][:, row] * chosen.shows[1][:, column] > 0.5).nonzero().ravel().tolist():
+            spot = chosen.spots[k]
+            corner = [line[at] for line, at in zip(self.grid.lines, cell)]
+            self.seen[k].append((corner[0] + spot.y + spot.side / 2 - y, corner[1] + spot.x + spot.side / 2 - x))
+
+    def reuse(self, candidates, cell):
+        """What it costs to take each place for a cell again, [places]."""
+        used, tile = candidates.used.clone(), self.grid.tile
+        near = self.strikes(candidates.cells, cell) - conspicuous.FAR
+        for k in (near > NEGLIGIBLE).nonzero()[0]:
+            y, x = candidates.taken[k]
+            used[y:y + tile, x:x + tile] += near[k]
+        return REUSE_COST * box_means(used, tile, PLACE_STEP)
+
+    def again(self, candidates, cell):
+        """What it costs that places show spots in a cell that were shown before, [places]."""
+        costs = [SPOT_COST * spot.weight() * self.strikes(places, cell).sum()
+                 for spot, places in zip(candidates.spots, self.seen)]
+        down, right = candidates.shows
+        return (torch.tensor(costs, dtype=torch.float32)[:, None] * down).T @ right
+
+    def wanted_in(self, cell):
+        """What the guide wants of a cell, for Places.disagreement."""
+        y, x = (line[k] for line, k in zip(self.grid.lines, cell))
+        wanted = looked_at(self.guide.cut(y, x, self.grid.tile), self.weights)
+        return [(self.grid.tile, self.grid.tile, comparison_planes(torch.cat([wanted, torch.ones_like(wanted[:1])])))]
+
+    def costs_of(self, candidates, cell, claims, rng):
+        """What each place costs in a cell, and the disagreement in it, both [places]."""
         disagreement = candidates.places.disagreement(claims)
-        cost = disagreement + REUSE_COST * box_means(candidates.used, self.grid.tile, PLACE_STEP)
-        cost += BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+        cost = disagreement + self.reuse(candidates, cell) + self.again(candidates, cell)
+        balance = BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+        if self.guide is None:
+            cost += balance
+        else:
+            cost += torch.lerp(balance, GUIDE_COST * candidates.coarse.disagreement(self.wanted_in(cell)),
+                               self.guide.strength)
         cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
         return cost.masked_fill(candidates.edge, math.inf), disagreement
 

@@ -1,0 +1,129 @@
+"""A picture that the texture follows."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import TILE, draw_pixels
+from PIL import Image
+
+import texture_diffusion as td
+from texture_tools import guides
+from texture_tools.errors import UserError
+
+SIDE = 12 * TILE
+
+
+def uneven_photo():
+    """Grain that is darker in some places and redder in others."""
+    y, x = np.mgrid[:96, :112] / 16
+    red, bright = 40 * np.sin(2 * x + 1), 50 * np.sin(y + x)
+    grain = np.random.default_rng(0).normal(0, 12, (96, 112, 3))
+    pixels = 128 + grain + np.stack([bright + red, bright, bright - red], -1)
+    return td.normalise(pixels.clip(0, 255).astype(np.uint8), "uneven")
+
+
+def save(path, pixels):
+    Image.fromarray(np.asarray(pixels).astype(np.uint8)).save(path)
+    return path
+
+
+def slope():
+    """Dark at the left, bright at the right."""
+    return np.tile(np.linspace(0, 255, SIDE), (SIDE, 1))
+
+
+def sketched(layout):
+    """The texture with its sketches in place of what is drawn, [C, H, W]."""
+    texture = td.Texture(layout, 3, torch.device("cpu"))
+    for cells in layout.passes:
+        texture.place(cells, torch.stack([td.draw_sketch(layout, cell) for cell in cells]))
+    return texture.cut((0, 0), layout.grid.size)
+
+
+def followed(photo, guide):
+    """The texture of a guide without drawing, and the correlation of its coarse brightness with a slope."""
+    layout = td.lay_out(photo, "matched", td.make_grid(SIDE, SIDE, TILE), 0, guide=guide)
+    x = sketched(layout)
+    coarse = guides.coarse(x, 2 * TILE).mean(0)
+    return layout, float(np.corrcoef(coarse.ravel(), slope().ravel())[0, 1])
+
+
+def guide_from(path, photo, strength):
+    return guides.guide_of(guides.read_guide(path, (SIDE, SIDE)), photo, TILE, strength)
+
+
+def test_the_texture_follows_the_guide_the_more_the_stronger_it_is(tmp_path):
+    photo, path = uneven_photo(), save(tmp_path / "slope.png", slope())
+    found = [followed(photo, None)[1]]
+    found += [followed(photo, guide_from(path, photo, strength))[1] for strength in (0.3, 1.0)]
+    assert abs(found[0]) < 0.3 and found[0] + 0.2 < found[1] < found[2] and found[2] > 0.7
+
+
+def test_real_tiles_stay_the_photo_s_and_are_where_the_guide_wants_them(tmp_path):
+    photo = uneven_photo()
+    layout, _ = followed(photo, guide_from(save(tmp_path / "slope.png", slope()), photo, 1.0))
+    cells = [cell for cell in layout.grid.cells() if layout.real()[cell]]
+    for cell in cells:
+        y, x = layout.source[cell]
+        assert torch.equal(layout.cut(cell), photo.x[:, y:y + TILE, x:x + TILE])
+    levels = [float(layout.cut(cell).mean()) for cell in cells]
+    assert np.corrcoef(levels, [column for _, column in cells])[0, 1] > 0.7
+
+
+def test_nothing_is_asked_for_that_the_photo_does_not_hold(tmp_path):
+    photo = uneven_photo()
+    pixels = np.zeros((SIDE, SIDE, 3))
+    pixels[:, SIDE // 2:] = 0, 255, 0  # as no part of the photo is
+    wanted = guide_from(save(tmp_path / "green.png", pixels), photo, 1.0).wanted
+    low = guides.coarse(photo.x, TILE).flatten(1)
+    assert (wanted.flatten(1).amin(1) >= low.amin(1)).all() and (wanted.flatten(1).amax(1) <= low.amax(1)).all()
+
+
+def test_a_guide_in_colour_asks_for_colour_and_a_grey_one_does_not(tmp_path):
+    photo = uneven_photo()
+    pixels = np.zeros((SIDE, SIDE, 3))
+    pixels[:, :SIDE // 2], pixels[:, SIDE // 2:] = (170, 110, 60), (60, 110, 170)
+    red = [guide_from(save(tmp_path / f"{kind}.png", picture), photo, 1.0).wanted for kind, picture in
+           (("colours", pixels), ("grey", slope()))]
+    apart = [float((x[0] - x[2])[:, :8].mean() - (x[0] - x[2])[:, -8:].mean()) for x in red]
+    assert apart[0] > 2 and abs(apart[1]) < 0.5
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_sketch_takes_over_the_coarse_part_by_the_strength(strength):
+    guide = guides.Guide(torch.full((3, 4, 4), 2.0), strength)
+    sketch = torch.randn(3, 32, 32)
+    found = guide.follow(sketch, 0, 0)
+    if strength:
+        assert (guides.shrunk(guides.coarse(found, 32)).mean() - 2).abs() < 0.1
+        assert (found - sketch).std((1, 2)).max() < 0.5  # and keeps its detail
+    else:
+        assert torch.equal(found, sketch)
+
+
+def test_beyond_the_texture_s_edge_the_guide_goes_on():
+    guide = guides.Guide(torch.arange(12.0).reshape(1, 3, 4), 1.0)
+    assert guide.cut(16, 16, 32)[0].tolist() == [[10, 11, 11, 11]] * 4
+
+
+@pytest.mark.parametrize("kind, says", [("shape", "48 x 48 pixels.*96 x 48"), ("colour", "single colour"),
+                                        ("text", "not a picture"), ("none", "no photo|no picture")])
+def test_a_guide_that_cannot_be_followed_is_refused_in_a_sentence(tmp_path, kind, says):
+    path = tmp_path / "guide.png"
+    if kind == "text":
+        path.write_text("a wish")
+    elif kind != "none":
+        save(path, np.full((48, 96), 7) if kind == "colour" else draw_pixels(48, 48))
+    with pytest.raises(UserError, match=says):
+        guides.read_guide(path, (48, 96))
+
+
+def test_a_run_with_a_guide_is_named_after_it_and_repeats_also_in_part(drawing, tmp_path):
+    save(tmp_path / "wish.png", np.tile(np.linspace(0, 255, 210), (162, 1)))
+    assert drawing(GUIDE="wish.png").code == 0
+    whole = np.asarray(Image.open(tmp_path / "samples/photo/output_texture_3x3_guided_by_wish.png"))
+    assert drawing(GUIDE="wish.png", REGION="(40,30,60,50)").code == 0
+    part = np.asarray(Image.open(tmp_path / "samples/photo/output_texture_3x3_guided_by_wish_region_40_30_60x50.png"))
+    assert np.array_equal(part, whole[30:80, 40:100])
+    assert drawing(GUIDE="wish.png", LAYOUT="rows").code == 2
+    assert drawing(GUIDE="wish.png", OUTPUT_SIZE="(60,200)").code == 2

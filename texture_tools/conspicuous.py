@@ -1,0 +1,121 @@
+"""What strikes the eye in a photo: its parts that are least like any other part. Seen once they are the photo's charm;
+seen four times on one screen they give a texture away."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+SCALES = (4, 2)  # a spot's side is a tile's, over one of these
+DETAIL = 8  # pixels a side by which parts are compared: they are shrunk to so many
+OVERLAP = 4  # parts that are compared begin a side over this apart
+LIKE = 3  # a part is judged by so many parts that are most like it
+SPOTS = 20  # taken at most
+BESIDE = 0.1  # of a tile's side: a spot so far beside a tile is seen in the sketch there
+SCREEN = 540  # pixels over which what is seen again strikes the eye less by a factor of e
+FAR = 0.3  # of what strikes the eye side by side, what is left of it however far away
+LEAST = 1e-12  # of what is calm: where all is a spot, sketches show it
+SOFT = 8  # pixels in which a spot fades into what is around it
+EQUAL = 0.01  # parts that differ by less, normalised units a pixel, are the same
+AT_ONCE = 1024  # parts compared with all at a time
+
+
+class Spot(NamedTuple):
+    """A square of a photo: its upper left corner and its side, pixels."""
+
+    y: int
+    x: int
+    side: int
+    odd: float = 1.0  # how far it is from the parts most like it, over that of the part in the middle of all
+
+    def weight(self):
+        """How much it counts, 0 to 1: a part among others, or twice as odd."""
+        return min(1.0, max(0.0, self.odd - 1))
+
+    def turned(self, height, width, turns, mirrored):
+        """Where the spot of a photo of height x width pixels lies after quarter turns, then mirrored left to right."""
+        y, x, side, odd = self
+        for _ in range(turns):
+            y, x, height, width = width - side - x, y, width, height
+        return Spot(y, width - side - x if mirrored else x, side, odd)
+
+    def touches(self, other):
+        """Whether two spots share pixels."""
+        return self.y < other.y + other.side and other.y < self.y + self.side \
+            and self.x < other.x + other.side and other.x < self.x + self.side
+
+
+def find_spots(x, tile):
+    """The most conspicuous parts of a photo x [C, H, W], Spots that don't overlap, the most conspicuous first."""
+    found, spots = [], []
+    for scale in SCALES:
+        side = max(DETAIL, tile // scale)
+        ys, xs, oddness = oddness_of(x, side)
+        found += [(-float(odd), int(at_y), int(at_x), side) for odd, at_y, at_x in zip(oddness, ys, xs)]
+    for odd, *place in sorted(found):
+        spot = Spot(*place, -odd)
+        if len(spots) < SPOTS and not any(spot.touches(other) for other in spots):
+            spots.append(spot)
+    return spots
+
+
+def oddness_of(x, side):
+    """How far parts of x [C, H, W] of a side are from the parts most like them, over that of the part in the middle of
+    all: where they begin, ys and xs [N], and that [N]."""
+    ys, xs = (torch.arange(0, length - side + 1, side // OVERLAP) for length in x.shape[1:])
+    small = F.avg_pool2d(x, side // DETAIL, stride=1)
+    within = torch.arange(DETAIL) * (side // DETAIL)
+    rows, columns = ys[:, None] + within, xs[:, None] + within
+    parts = small[:, rows[:, None, :, None], columns[None, :, None, :]].permute(1, 2, 0, 3, 4).flatten(2).flatten(0, 1)
+    ys, xs = ys.repeat_interleave(len(xs)), xs.repeat(len(ys))
+    distances = []
+    for some in torch.arange(len(parts)).split(AT_ONCE):
+        apart = torch.cdist(parts[some], parts)
+        near = ((ys[some, None] - ys).abs() < side) & ((xs[some, None] - xs).abs() < side)
+        apart = apart.masked_fill(near, math.inf)
+        distances.append(apart.topk(LIKE, largest=False).values.mean(1))
+    distances = torch.cat(distances)
+    return ys, xs, distances / distances.median().clamp(min=EQUAL * math.sqrt(parts.shape[1]))
+
+
+def shares_shown(spots, counts, step, tile):
+    """What share of each spot a tile shows, itself or in the sketches beside it, downwards and to the right: two
+    tensors [spots, count] for tiles that begin so many pixels apart, whose product is the share."""
+    shares = []
+    for count, starts in zip(counts, ([spot.y for spot in spots], [spot.x for spot in spots])):
+        first = torch.arange(count)[None] * step - tile * BESIDE
+        start, side = (torch.tensor(values, dtype=torch.float32)[:, None]
+                       for values in (starts, [spot.side for spot in spots]))
+        overlap = torch.minimum(first + tile * (1 + 2 * BESIDE), start + side) - torch.maximum(first, start)
+        shares.append((overlap / side).clamp(0, 1))
+    return shares
+
+
+def strikes(places, middle, size, wraps):
+    """How much it strikes the eye that places [(y, x)] of a texture of a size (h, w) show what one at `middle` shows,
+    [N]: 1 beside it, FAR far away. wraps: whether the texture goes on at its other end, downwards and to the right."""
+    apart = np.abs(np.reshape(places, (-1, 2)) - middle)
+    for axis in (0, 1):
+        if wraps[axis]:
+            apart[:, axis] = np.minimum(apart[:, axis], size[axis] - apart[:, axis])
+    return FAR + (1 - FAR) * np.exp(-np.hypot(*apart.T) / SCREEN)
+
+
+def calm(spots, top, left, side):
+    """What of a window of a photo, [side, side] from its corner (top, left), is no spot: 1, and in spots the less the
+    more these count, with soft edges."""
+    left_over = torch.ones(side, side)
+    for spot in spots:
+        down, right = spot.y - top, spot.x - left
+        if max(-down, -right) < spot.side + SOFT and max(down, right) < side + SOFT:
+            inside = torch.outer(ramp(down, spot.side, side), ramp(right, spot.side, side))
+            left_over = torch.minimum(left_over, 1 - spot.weight() * inside)
+    return left_over.clamp(min=LEAST)
+
+
+def ramp(start, length, side):
+    """1 from start for a length, falling to 0 within SOFT on both sides, [side]."""
+    at = torch.arange(side) + 0.5
+    return (1 + torch.minimum(at - start, start + length - at) / SOFT).clamp(0, 1)
