@@ -125,28 +125,35 @@ def extend_photo(x, tile, offsets, weights=None):
     return out
 
 
-def match_tiles(extended, grid, cells, rng, weights=None):
+def match_tiles(extended, grid, cells, rng, weights=None, hidden=None):
     """Places (orientation, y, x) of real tiles for cells that agree, in the extended photo's orientations
     [C, H + 2T, W + 2T]: the best of ATTEMPTS, judged by squares, since one fault where two fields of bricks meet is
-    worse than many small differences. weights: as in extend_photo."""
+    worse than many small differences. weights: as in extend_photo; hidden: of each orientation what no tile may hold,
+    bool [H, W], or None."""
     extended = [looked_at(x, weights) for x in extended]
+    hidden = hidden or [None] * len(extended)
     places, attempts = [Places(x, torch.ones_like(x[:1]), grid.tile) for x in extended], []
     for _ in range(ATTEMPTS):
-        matcher = Matcher(grid, [Candidates(*pair) for pair in zip(places, extended)])
+        matcher = Matcher(grid, [Candidates(*of_one) for of_one in zip(places, extended, hidden)])
         chosen = [matcher.choose(cell, rng) for cell in cells]
         attempts.append((sum(cost**2 for cost in matcher.costs), chosen))
     return min(attempts)[1]
 
 
 class Candidates:
-    """The places of the extended photo [C, H + 2T, W + 2T] in one orientation, and how often they were taken."""
+    """The places of the extended photo [C, H + 2T, W + 2T] in one orientation, and how often they were taken.
 
-    def __init__(self, places, extended):
+    hidden: what no tile may hold, bool [H, W], or None."""
+
+    def __init__(self, places, extended, hidden=None):
         self.places, tile = places, places.tile
         self.used = torch.zeros([side - 2 * tile for side in extended.shape[1:]], dtype=torch.float64)  # by pixel
         self.edge = torch.ones(places.count, dtype=torch.bool)  # places too near the photo's edge, if it is large
         down, right = (min(tile // 8, (side - tile) // 4) // PLACE_STEP for side in self.used.shape)
         self.edge[down:places.count[0] - down, right:places.count[1] - right] = False
+        if hidden is not None:
+            taken = box_means(hidden.double(), tile, PLACE_STEP) > 1e-9
+            self.edge = taken if (self.edge | taken).all() else self.edge | taken
         shares = claim_shares(tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
         own = places.mean_colours(tile, tile, torch.ones_like(shares["N"]))
         claims = sum(places.mean_colours((1 + down) * tile, (1 + right) * tile, shares[OPPOSITE[name]])
