@@ -413,6 +413,10 @@ class NeighbourDataset:
         self.held_x, self.held_y = self.width - validation * tile, self.height - tile
         self.validation = validation
         self.hidden = None if photo.mask is None else masks.sums_of(photo.mask.hidden()).to(device)
+        if self.hidden is not None and validation and masks.holds_hidden(
+                self.hidden, *self.validation_offsets().T, tile, tile).any():
+            raise UserError(f"VALIDATION = {validation} tiles in the lower right corner are masked; VALIDATION=0 holds "
+                            "none out")
         self.table = self.offset_table(device)
 
     def offset_table(self, device):
@@ -1367,13 +1371,15 @@ class Texture:
 
 def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
     """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, known=None) yields as sample()
-    does; known: bool [B, 1, T, T], where the middle of the ring is what the tile has to be."""
+    does; known: bool [B, 1, T, T], where the middle of the ring is what the tile is held to, down to HELD."""
     bounds = [bound.to(alphas_cumprod.device) for bound in photo.bounds()]
 
     def draw(net, rings, present, generators, sketch=None, known=None):
         def estimate(x_t, t):
             x0 = predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
-            return x0 if known is None else torch.where(known, crop_middle(rings, net.tile), x0)
+            if known is None or t[0] < HELD * len(alphas_cumprod):
+                return x0
+            return torch.where(known, crop_middle(rings, net.tile), x0)
 
         shape = (rings.shape[1], net.tile, net.tile)
         return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, strength)
@@ -1431,8 +1437,11 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
 
 
 # A photo is repaired in the same way, by tiles that lie over what its mask hides, from outside in. Of what is known the
-# network sees what lies around a tile; in the tile it takes the place of the estimate at every step, and so x_t's
-# noise there is that of the true pixels, and the rest has to go with them.
+# network sees what lies around a tile; in the tile it takes the place of the estimate, so that x_t there is the truth
+# with noise, and the rest has to go with it. The fine detail is drawn without that, known pixels and unknown ones as a
+# whole: held to the end, each would have a grain of its own. By what the known ones are off then, the rest is moved.
+
+HELD = 0.4  # of the chain: down to here the estimate is held to what is known
 
 
 class Hole:
@@ -1463,10 +1472,10 @@ class Hole:
         return [x.to(self.device) for x in found]
 
     def place(self, cells, tiles):
-        """Put what was not known of drawn tiles [B, C, T, T] at cells."""
+        """Put what was not known of drawn tiles [B, C, T, T] at cells, fitted to what was."""
         for cell, drawn in zip(cells, tiles.cpu()):
             x, known = self.at(cell, self.x), self.at(cell, self.known)
-            x[:] = torch.where(known, x, drawn)
+            x[:] = holes.cloned(drawn, x, known)
             known[:] = True
 
 
@@ -1690,8 +1699,7 @@ def repair(photo, trainer, draw, c, seed, results):
     """Draw anew what the mask of a photo hides, save the photo, and print how visible the mask's edge is."""
     group, hole = trainer.group, Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device)
     passes, start = holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO), time.perf_counter()
-    sketch = hole.sketch if c.STRENGTH < 1 else None
-    paint = outpaint(trainer.ema, hole, passes, c.BATCH_SIZE, draw, seed, sketch, group)
+    paint = repaint(trainer.ema, hole, passes, draw, c, seed, group)
     with StopSignals() as stop, group.bar(total=c.SAMPLE_STEPS * sum(map(len, passes)), unit="step",
                                           desc="repairing") as bar:
         for count in paint:
@@ -1710,6 +1718,13 @@ def repair(photo, trainer, draw, c, seed, results):
                "repair_edge_ratio_2nd": f"{second:.3f}"}
     for key, value in figures.items():
         print(f"{key}: {value}")
+
+
+def repaint(net, hole, passes, draw, c, seed, group):
+    """outpaint() of a Hole, with batches no larger than a pass: few tiles need not be filled up with copies."""
+    for cells in passes:
+        size = min(c.BATCH_SIZE, len(cells))
+        yield from outpaint(net, hole, [cells], size, draw, seed, hole.sketch if c.STRENGTH < 1 else None, group)
 
 
 def text_of(c, seed):

@@ -31,7 +31,7 @@ from texture_tools import measures, photos
 
 SIDE = 512  # px, of a photo at most
 WINDOW = 64  # px, of the windows inside a hole whose statistics are compared
-PLACES = 200  # where else in the photo a hole of the same shape is laid
+PLACES = 60  # where else in the photo a hole of the same shape is laid
 PAINT = (255, 0, 255)
 CACHE = Path(".repair")
 
@@ -106,12 +106,14 @@ def windows_in(pixels, hidden):
     return scores.cut(pixels, inside.nonzero().numpy() * 4, WINDOW)
 
 
-def judge(drawn, truth, hidden, rng):
-    """The figures of a hole, {name: text}; drawn, truth: uint8 [H, W, 3]; hidden: bool [H, W]."""
+def judge(drawn, truth, hidden, real, rng):
+    """The figures of a hole, {name: text}; drawn, truth: uint8 [H, W, 3]; hidden: bool [H, W]; real: the statistics of
+    the photo's windows."""
     figures, others = {}, list(elsewhere(hidden, rng))
+    pixels = [x.astype(np.float32) for x in (drawn, truth)]
     for name, reach in (("edge", 1), ("low", 8)):
-        found = np.array([edge_steps(truth.astype(np.float32), other, reach) for other in others])
-        ours, true = (edge_steps(x.astype(np.float32), hidden, reach) / found.mean() for x in (drawn, truth))
+        found = np.array([edge_steps(pixels[1], other, reach) for other in others])
+        ours, true = (edge_steps(x, hidden, reach) / found.mean() for x in pixels)
         low, high = np.percentile(found / found.mean(), (5, 95))
         figures[name] = f"{ours:.2f} ({low:.2f} to {high:.2f}; {true:.2f})"
     figures["contrast"] = f"{drawn[hidden].std(0).mean() / truth[hidden].std(0).mean():.2f}"
@@ -122,7 +124,6 @@ def judge(drawn, truth, hidden, rng):
                         f"({np.percentile(distances, 95):.1f})"
     figures["statistics"] = "-"
     if len(windows_in(truth, hidden)):
-        real = scores.reference(truth, WINDOW).statistics
         ours, true = (scores.statistics_distance(scores.texture_statistics(windows_in(x, hidden)), real)
                       for x in (drawn, truth))
         figures["statistics"] = f"{ours:.2f}, {true:.2f}"
@@ -135,8 +136,10 @@ def main():
     for name, pixels in exemplars(sys.argv[1] if len(sys.argv) > 1 else None).items():
         shapes = cut_holes(*pixels.shape[:2])
         drawn = repaired(name, pixels, np.any(list(shapes.values()), 0))
+        real = scores.reference(pixels, WINDOW).statistics
         for shape, hidden in shapes.items():
-            rows.append([name, shape, *judge(drawn, pixels, hidden, np.random.default_rng(0)).values()])
+            rows.append([name, shape, *judge(drawn, pixels, hidden, real, np.random.default_rng(0)).values()])
+            print("| " + " | ".join(rows[-1]) + " |", flush=True)
     print("\n| photo | hole | edge (range; true) | low (range; true) | contrast | colour (range) | statistics: drawn, "
           "true |\n|---|---|---|---|---|---|---|")
     for row in rows:

@@ -1,5 +1,5 @@
 """What a mask hides of a photo: filled with what matches around it, which is a sketch of what is drawn there; the tiles
-that are drawn, from outside in; and how visible the mask's edge is in the end.
+that are drawn, from outside in; and what is drawn fitted to what is around it.
 """
 
 import math
@@ -9,9 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from .matching import CLAIM_SHRINK, PLACE_STEP, Places, box_means, comparison_planes, looked_at
+from .transparency import pull_push
 
 BLOCK = 8  # px, of the squares by which parts of a mask are told apart
-MARGIN = 16  # px of what is known that a tile holds around a part of the mask, at least, if there is room
+CLOSEST = 128  # places that look most alike from afar, of which that is taken which does so pixel by pixel
+SMOOTHINGS = 300  # steps of the relaxation towards Laplace's equation
+FADE = 4  # px from the edge in which the rest of what differs there falls to 1 / e
 NEARLY = 0.9  # of what the tile that sees most sees: tiles that see so much are drawn in the same pass
 
 
@@ -42,7 +45,9 @@ class Filling:
     def __init__(self, x, hidden, piece):
         self.piece, self.margin = piece, max(1, piece // 4 // CLAIM_SHRINK) * CLAIM_SHRINK
         self.known = F.pad((~hidden).to(x.dtype)[None], [piece] * 4)
+        self.photo_known = self.known.clone()  # of the photo itself, not filled
         self.x = F.pad(x, [piece] * 4) * self.known
+        self.unrelated = 2 * float(x[:, ~hidden].var(1).mean())
         self.source = torch.stack(torch.meshgrid(*map(torch.arange, hidden.shape), indexing="ij"))
         self.places = Places(self.x, self.known, piece)
         self.taken = box_means(hidden.double(), piece, PLACE_STEP) > 1e-9  # places that hold something hidden
@@ -66,14 +71,22 @@ class Filling:
         window, here = self.square(corner, self.margin), self.square(corner)
         around = comparison_planes(F.avg_pool2d(torch.cat([self.x, self.known])[window], CLAIM_SHRINK))
         cost = self.places.disagreement([(self.piece - self.margin, self.piece - self.margin, around)])
-        row, column = divmod(int(cost.masked_fill(self.taken, math.inf).argmin()), cost.shape[1])
-        there = self.square((row * PLACE_STEP, column * PLACE_STEP))
-        self.x[here] = torch.where(self.known[here] > 0, self.x[here], self.x[there])
+        cost = cost.masked_fill(self.taken, math.inf)
+        order = cost.flatten().argsort(stable=True)[:min(CLOSEST, int(cost.isfinite().sum()))]
+        place = min([(int(at) // cost.shape[1] * PLACE_STEP, int(at) % cost.shape[1] * PLACE_STEP) for at in order],
+                    key=lambda place: self.difference(window, self.square(place, self.margin)))
+        self.x[here] = torch.where(self.known[here] > 0, self.x[here], self.x[self.square(place)])
         inside = (slice(None), *(slice(at, at + self.piece) for at in corner))
-        found = torch.stack(torch.meshgrid(*(torch.arange(self.piece) + at * PLACE_STEP for at in (row, column)),
-                                           indexing="ij"))
+        found = torch.stack(torch.meshgrid(*(torch.arange(self.piece) + at for at in place), indexing="ij"))
         self.source[inside] = torch.where(self.known[here] > 0, self.source[inside], found)
         self.known[here] = 1
+
+    def difference(self, window, other):
+        """Mean squared difference of two parts of x, pixel by pixel, where the first is known; where the second is not
+        it is that of two unrelated pixels."""
+        known, both = self.known[window], self.known[window] * self.photo_known[other]
+        error = ((self.x[window] - self.x[other])**2 * both).sum() / len(self.x)
+        return float(error + self.unrelated * (known - both).sum()) / float(known.sum())
 
 
 def parts_of(hidden):
@@ -99,7 +112,7 @@ def upscaled(blocks, height, width):
 
 def offsets_over(first, last, side, tile):
     """Where tiles begin that lie side by side over first..last of a side, in its middle as far as they fit."""
-    count = math.ceil((last - first + 2 * MARGIN) / tile)
+    count = math.ceil((last - first) / tile)
     if count * tile > side:
         count = math.ceil(side / tile)
         return [round(k * (side - tile) / max(1, count - 1)) for k in range(count)]
@@ -133,6 +146,32 @@ def plan(hidden, tile, halo):
 def sees(place, other, reach):
     """Whether a tile at one place sees a tile at another."""
     return all(abs(a - b) < reach for a, b in zip(place, other))
+
+
+def cloned(x, truth, known):
+    """A drawn picture x [C, h, w] moved towards the truth so that it meets it where that is known, bool [1, h, w].
+
+    By what the two differ along the edge x is changed, all of it by the smooth part (Laplace's equation: Perez, Gangnet
+    and Blake, "Poisson image editing", 2003), and a few pixels beside the edge by all: what differs from pixel to pixel
+    would otherwise stay as a step.
+    """
+    share = known.to(x.dtype)
+    error = (truth - x) * share
+    smooth = torch.cat([pull_push(each[None, None], share[None])[0] for each in error])
+    for _ in range(SMOOTHINGS):
+        smooth = torch.where(known, error, crosses(F.pad(smooth[None], [1] * 4, mode="replicate")[0]) / 4)
+    near, weight, done = error, share, share
+    for step in range(1, 4 * FADE):
+        around = crosses(F.pad(done, [1] * 4))
+        new = (done == 0) & (around > 0)
+        near = torch.where(new, crosses(F.pad(near * done, [1] * 4)) / around.clamp(min=1), near)
+        weight, done = weight.masked_fill(new, math.exp(-step / FADE)), done.masked_fill(new, 1)
+    return torch.where(known, truth, x + torch.lerp(smooth, near, weight))
+
+
+def crosses(x):
+    """The sum of the four neighbours of each pixel of x [C, h + 2, w + 2] but the outermost, [C, h, w]."""
+    return x[:, 1:-1, 2:] + x[:, 1:-1, :-2] + x[:, 2:, 1:-1] + x[:, :-2, 1:-1]
 
 
 def edge_ratios(pixels, hidden):

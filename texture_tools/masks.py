@@ -35,7 +35,7 @@ class Mask(NamedTuple):
 
     def digest(self):
         """SHA-256 of what was left of the photo, and of the mask, hexadecimal."""
-        return digest_of_all(self)
+        return digest_of_all([self.share, self.before * (self.share < 1)])
 
     def blended(self, values):
         """A drawn photo's values [C, H, W] where the mask is white, and what was there before where it is black."""

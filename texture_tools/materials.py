@@ -224,7 +224,7 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
         notes.append(f"{', '.join(map(printable, others))} was left out: no map by its name")
     planes, files, levels, said = read_files(known, depth)
     if mask is not None:
-        planes = {kind: transparency.continued(x.transpose(1, 2, 0), 255 - mask).transpose(2, 0, 1)
+        planes = {kind: transparency.without(x.transpose(1, 2, 0), mask).transpose(2, 0, 1)
                   for kind, x in planes.items()}
         planes[MASK] = as_values(mask)
     planes, bent = bend(planes, corners, aspect, crop, max_side)
