@@ -1441,7 +1441,7 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
 # with noise, and the rest has to go with it. The fine detail is drawn without that, known pixels and unknown ones as a
 # whole: held to the end, each would have a grain of its own. By what the known ones are off then, the rest is moved.
 
-HELD = 0.4  # of the chain: down to here the estimate is held to what is known
+HELD = 0.6  # of the chain: down to here the estimate is held to what is known
 
 
 class Hole:

@@ -17,6 +17,7 @@ statistics      Portilla-Simoncelli statistics of windows of 64 px inside the ho
 Results and models are kept in .repair/.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def exemplars(folder):
 def repaired(name, pixels, hidden, **constants):
     """The photo [H, W, 3] with what was hidden drawn anew by a run of the tool, uint8 [H, W, 3]."""
     CACHE.mkdir(exist_ok=True)
+    shutil.rmtree(CACHE / name, ignore_errors=True)  # of a repair by another commit
     Image.fromarray(np.where(hidden[..., None], np.array(PAINT, np.uint8), pixels)).save(CACHE / f"{name}.png")
     Image.fromarray(hidden).convert("L").save(CACHE / f"{name}_mask.png")
     chosen = {"MASK": CACHE / f"{name}_mask.png", "SCALE": 1, "OUTPUT_DIR": CACHE, "CHECKPOINT_DIR": CACHE, **constants}

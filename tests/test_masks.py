@@ -192,7 +192,7 @@ def test_a_small_hole_lies_in_the_middle_of_a_tile():
 
 
 def test_what_is_known_is_held_until_the_fine_detail(tmp_path, monkeypatch):
-    """With a network that always sees the mean: known pixels go to the truth, others to the mean, then all to the mean."""
+    """With a network that sees nothing but the mean: known pixels go to the truth, others to the mean, at last all."""
     photo, steps, seen = photo_with(tmp_path), 20, []
     hole, alphas_cumprod = td.Hole(photo, TILE, "cpu"), td.cosine_schedule(20)
     monkeypatch.setattr(td, "predict_x0", lambda net, x_t, t, *args: seen.append((t, x_t)) or torch.zeros_like(x_t))
