@@ -1377,7 +1377,7 @@ def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
     def draw(net, rings, present, generators, sketch=None, known=None):
         def estimate(x_t, t):
             x0 = predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
-            if known is None or t[0] < HELD * len(alphas_cumprod):
+            if known is None or t[0] < HELD * strength * len(alphas_cumprod):
                 return x0
             return torch.where(known, crop_middle(rings, net.tile), x0)
 
@@ -1441,7 +1441,7 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
 # with noise, and the rest has to go with it. The fine detail is drawn without that, known pixels and unknown ones as a
 # whole: held to the end, each would have a grain of its own. By what the known ones are off then, the rest is moved.
 
-HELD = 0.6  # of the chain: down to here the estimate is held to what is known
+HELD = 0.8  # of the noise that drawing begins with: down to here the estimate is held to what is known
 
 
 class Hole:

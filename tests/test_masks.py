@@ -203,7 +203,7 @@ def test_what_is_known_is_held_until_the_fine_detail(tmp_path, monkeypatch):
     net.tile = TILE
     generators = [torch.Generator().manual_seed(k) for k in range(len(cells))]
     *_, (_, drawn, _) = draw(net, rings, present, generators, truth, known)
-    (t, first), (free, then) = seen[0], next((t, x_t) for t, x_t in seen if t[0] < td.HELD * steps)
+    (t, first), (free, then) = seen[0], next((t, x_t) for t, x_t in seen if t[0] < td.HELD * 0.7 * steps)
     start, later = (td.per_sample(alphas_cumprod, at) for at in (t, free))
     eps = (first - start.sqrt() * truth) / (1 - start).sqrt()
     low, high = photo.bounds()
