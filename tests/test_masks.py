@@ -1,5 +1,8 @@
 """MASK: what it hides is never seen, all else stays as it was, and the hole is drawn from what is around it."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -73,9 +76,13 @@ def test_every_kind_of_photo_keeps_its_bits(dtype, shape, tmp_path, monkeypatch)
     assert np.array_equal(after[kept], pixels[kept]) and not np.array_equal(after, pixels)
 
 
-def test_another_seed_gives_another_repair(repair, tmp_path):
-    result = repair(SAMPLES=2, EPOCHS=1)
-    assert result.code == 0, result.err
+def test_a_stopped_repair_is_done_by_the_same_command_and_another_seed_gives_another(repair, tmp_path, monkeypatch):
+    place = td.Hole.place
+    with monkeypatch.context() as patch:
+        patch.setattr(td.Hole, "place", lambda *args: (place(*args), os.kill(os.getpid(), signal.SIGINT)))
+        stopped = repair(EPOCHS=1)
+    assert stopped.code == 130 and "while repairing" in stopped.err
+    assert repair(EPOCHS=1, SAMPLES=2).code == 0
     one, other, mask = repaired(tmp_path), repaired(tmp_path, "repaired_seed1"), draw_mask()
     assert np.array_equal(one[mask == 0], other[mask == 0]) and not np.array_equal(one, other)
 
@@ -258,12 +265,13 @@ def test_a_colour_is_the_mask(repair, tmp_path):
     assert np.array_equal(named, given) and named[27:37, 17:63].all() and named.sum() == 255 * 10 * 46
 
 
-def test_transparency_is_the_mask(repair, tmp_path):
+def test_transparency_is_the_mask(tmp_path):
     Image.fromarray(np.dstack([draw_pixels(HEIGHT, WIDTH), 255 - draw_mask()])).save(tmp_path / "photo.png")
-    result = repair(MASK="alpha", EPOCHS=1)
-    assert result.code == 0, result.err
-    after, kept = repaired(tmp_path), draw_mask() == 0
+    photo = td.load_photo(tmp_path / "photo.png", alpha="draw", mask="alpha", tile=TILE)
+    after, = photo.repaired(photo.x)
+    kept = draw_mask() == 0
     assert after.shape == (HEIGHT, WIDTH, 3) and np.array_equal(after[kept], draw_pixels(HEIGHT, WIDTH)[kept])
+    assert np.array_equal(photo.mask.hidden(), ~kept)
 
 
 def test_a_mask_is_cropped_straightened_and_shrunk_with_the_photo(tmp_path):
