@@ -72,6 +72,8 @@ try:
         exit_codes,
         files,
         guides,
+        holes,
+        masks,
         matching,
         materials,
         measures,
@@ -79,6 +81,7 @@ try:
         photo_facts,
         photos,
         pictures,
+        png,
         processes,
         seeds,
         shading,
@@ -124,6 +127,7 @@ class Photo(NamedTuple):
     notes: tuple  # sentences for the person: what was changed on the way in
     maps: materials.Maps | None = None  # what the channels are, if they are not the photo's colours alone
     depth: int = 8  # bits a channel of what is written
+    mask: masks.Mask | None = None  # what is to be drawn anew; x is filled there from elsewhere
 
     def bounds(self):
         """The range of each channel without its OUTLIERS, two tensors [C, 1, 1]."""
@@ -150,6 +154,11 @@ class Photo(NamedTuple):
             return self.maps.rendered(self.values(x).numpy())
         return [self.pixels(x) if self.depth == 8 else materials.to_pixels(self.values(x).numpy(), 16)]
 
+    def repaired(self, x):
+        """The same of the photo itself with drawn x where its mask is white: a grey photo stays grey."""
+        values = self.mask.blended(self.values(x)).numpy()
+        return [materials.to_pixels(values, self.depth)] if self.maps is None else self.maps.rendered(values)
+
     def written_with(self, depth):
         """The same photo, to be written with 8 or 16 bits a channel."""
         return self._replace(depth=depth, maps=self.maps and self.maps.written_with(depth))
@@ -165,23 +174,45 @@ class Photo(NamedTuple):
         return None if self.maps is None else torch.from_numpy(self.maps.weights())
 
 
-def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill"):
+def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
+               mask=None, tile=128):
     """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
     materials.read_material do; UserError with a sentence for the person.
 
-    depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS.
+    depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
+    masks.read_mask, or None: what it hides is filled with squares of half a tile's side, see holes.sources_of.
     """
     name, read_at = photos.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
+    hidden = None if mask is None else masks.read_mask(mask, path)
     if os.path.isdir(path):
-        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth)
-        return normalise_maps(values, maps, found + notes, name)
-    pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at, alpha == "draw")
+        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden)
+        if mask is None:
+            return normalise_maps(values, maps, found + notes, name)
+        before, share = values[:-1], masks.as_share(values[-1] * 127.5 + 127.5)
+        y, x = holes.sources_of(before, masks.checked(share, path, tile), tile // 2, maps.weights())
+        return with_mask(normalise_maps(before[:, y, x], maps, found + notes, name), before, share)
+    pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at,
+                                      alpha == "draw" or mask == "alpha", hidden)
+    if mask is not None:
+        pixels, share = masks.taken_off(pixels, opaque=mask == "alpha")
+        before = materials.as_values(pixels)
+        y, x = holes.sources_of(before, masks.checked(share, path, tile), tile // 2)
+        pixels = pixels[y, x]
+        if max(crop[2:] if crop else hidden.shape) > max_side:
+            notes.append(f"repaired.png has that size, too; MAX_SIDE = {max(hidden.shape)} keeps the photo's own")
     if pixels.shape[2:] == (4,):
         photo = normalise_maps(*materials.with_opacity(pixels, name), found + notes, name)
     else:
         photo = normalise(pixels, name, found + notes)
-    return photo if depth is None else photo.written_with(depth)
+    photo = photo if depth is None else photo.written_with(depth)
+    return photo if mask is None else with_mask(photo, before, share)
+
+
+def with_mask(photo, before, share):
+    """A Photo that was filled, with the mask [H, W] and the values [C or more, H, W] from before."""
+    mask = masks.Mask(share, torch.from_numpy(before[:len(photo.x)]))
+    return photo._replace(mask=mask, digest=mask.digest())
 
 
 def corners_in(path, corners):
@@ -383,6 +414,11 @@ class NeighbourDataset:
         self.padded = F.pad(photo.x, [self.halo] * 4).to(device)
         self.held_x, self.held_y = self.width - validation * tile, self.height - tile
         self.validation = validation
+        self.hidden = None if photo.mask is None else masks.sums_of(photo.mask.hidden()).to(device)
+        if self.hidden is not None and validation and masks.holds_hidden(
+                self.hidden, *self.validation_offsets().T, tile, tile).any():
+            raise UserError(f"VALIDATION = {validation} tiles in the lower right corner are masked; VALIDATION=0 holds "
+                            "none out")
         self.table = self.offset_table(device)
 
     def offset_table(self, device):
@@ -390,7 +426,10 @@ class NeighbourDataset:
         y = torch.arange(self.height - self.tile + 1, device=device)
         x = torch.arange(self.width - self.tile + 1, device=device)
         free = (y[:, None] <= self.held_y - self.tile) | (x <= self.held_x - self.tile)
-        return (free if self.validation else torch.ones_like(free)).nonzero()
+        free = free if self.validation else torch.ones_like(free)
+        if self.hidden is not None:
+            free = free & ~masks.holds_hidden(self.hidden, y[:, None], x, self.tile, self.tile)
+        return free.nonzero()
 
     def validation_offsets(self):
         """Offsets (y, x) of the held-out tiles, [validation, 2] int64."""
@@ -398,7 +437,8 @@ class NeighbourDataset:
         return torch.stack([torch.full_like(xs, self.held_y), xs], 1)[:self.validation]
 
     def available(self, offsets):
-        """Which neighbours exist: bool [B, 8], those whose nearest halo lies in the photo and is not held out."""
+        """Which neighbours exist: bool [B, 8], those whose nearest halo lies in the photo and is neither held out nor
+        masked."""
         y, x = offsets.T
         tile, halo = self.tile, self.halo
         top = torch.stack([y - halo, y, y + tile], 1)  # of the three rows of regions, [B, 3]
@@ -408,6 +448,8 @@ class NeighbourDataset:
         inside_x = (left >= 0) & (left + size <= self.width)
         held = (top + size > self.held_y)[:, :, None] & (left + size > self.held_x)[:, None, :]
         exists = inside_y[:, :, None] & inside_x[:, None, :] & ~(held & bool(self.validation))
+        if self.hidden is not None:
+            exists &= ~masks.holds_hidden(self.hidden, top[:, :, None], left[:, None, :], size[:, None], size)
         return without_tile(exists.flatten(1))
 
     def windows(self, offsets):
@@ -424,6 +466,7 @@ class NeighbourDataset:
         offsets = self.validation_offsets()
         if not (held_out and len(offsets)):
             whole = self.table[self.available(self.table).all(1)]  # those with all 8 neighbours
+            whole = whole if len(whole) else self.table  # beside a mask there may be none
             offsets = whole[torch.linspace(0, len(whole) - 1, count + 2, device=whole.device).long()[1:-1]]
         offsets = offsets[torch.arange(count, device=offsets.device) % len(offsets)]
         return self.windows(offsets), self.checkerboard(offsets)
@@ -1217,13 +1260,16 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, guide=None):
     extended = tuple(oriented(upright, *orientation, vector).contiguous() for orientation in AUGMENTS[augment])
     spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
     turned = [[spot.turned(*photo.x.shape[1:], *orientation) for spot in spots] for orientation in AUGMENTS[augment]]
+    hidden = photo.mask and [oriented(photo.mask.hidden(), *orientation) for orientation in AUGMENTS[augment]]
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     if kind == "matched":
-        places = matching.match_tiles(extended, grid, black, rng, weights, turned, guide)
+        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
     else:
         places = random_places(extended, grid.tile, len(black), rng)
+    if hidden and kind != "matched":
+        places = [(k, *masks.nearest_free(hidden[k], grid.tile, y, x)) for k, y, x in places]
     source, orientation = np.full((*grid.shape(), 2), -1), np.zeros(grid.shape(), int)
     for cell, (number, *offset) in zip(black, places):
         source[cell], orientation[cell] = offset, number
@@ -1251,7 +1297,8 @@ def rows_layout(photo, grid):
     source, waves = np.full((*grid.shape(), 2), -1), {}
     ys, xs = (grid_offsets(side, grid.tile) for side in photo.x.shape[1:])
     for i, j in grid.cells():
-        if i < len(ys) and j < len(xs):
+        real = i < len(ys) and j < len(xs)
+        if real and not (photo.mask and photo.mask.hidden()[ys[i]:ys[i] + grid.tile, xs[j]:xs[j] + grid.tile].any()):
             source[i, j] = ys[i], xs[j]
         else:  # after (i, j - 1) and (i - 1, j + 1)
             waves.setdefault(2 * i + j, []).append((i, j))
@@ -1345,12 +1392,16 @@ class Texture:
 
 
 def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
-    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None) yields as sample() does."""
+    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, known=None) yields as sample()
+    does; known: bool [B, 1, T, T], where the middle of the ring is what the tile is held to, down to HELD."""
     bounds = [bound.to(alphas_cumprod.device) for bound in photo.bounds()]
 
-    def draw(net, rings, present, generators, sketch=None):
+    def draw(net, rings, present, generators, sketch=None, known=None):
         def estimate(x_t, t):
-            return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
+            x0 = predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
+            if known is None or t[0] < HELD * strength * len(alphas_cumprod):
+                return x0
+            return torch.where(known, crop_middle(rings, net.tile), x0)
 
         shape = (rings.shape[1], net.tile, net.tile)
         return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, strength)
@@ -1361,9 +1412,9 @@ def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
 def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=processes.ALONE):
     """Draw the cells of passes of a Texture, in place; a generator that yields the number of tiles after each step.
 
-    draw(net, rings, present, generators, sketch) is sample() with its settings; sketch(cell): what a tile begins with,
-    [C, T, T], or None. A tile's noise depends on (seed, row, column) alone; batches are filled up with copies, so that
-    no tile depends on how many are drawn. Each process of a group draws a batch at a time.
+    draw(net, rings, present, generators, sketch, ...) is sample() with its settings; sketch(cell): what a tile begins
+    with, [C, T, T], or None. A tile's noise depends on (seed, row, column) alone; batches are filled up with copies,
+    so that no tile depends on how many are drawn. Each process of a group draws a batch at a time.
     """
     for cells in passes:
         batches = [cells[first:first + batch_size] for first in range(0, len(cells), batch_size)]
@@ -1371,10 +1422,10 @@ def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=pr
             together = batches[first:first + group.world_size]
             own = together[group.rank % len(together)]  # a process for which none is left draws a copy
             full = (own * batch_size)[:batch_size]
-            rings, present = texture.neighbours(full)
+            rings, present, *known = texture.neighbours(full)
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *cell) for cell in full]
             start = None if sketch is None else torch.stack([sketch(cell) for cell in full]).to(rings.device)
-            for _, x_t, _ in draw(net, rings, present, generators, start):
+            for _, x_t, _ in draw(net, rings, present, generators, start, *known):
                 tiles = x_t
                 yield sum(map(len, together))
             for batch, drawn in zip(together, group.all_gather(tiles)):
@@ -1407,6 +1458,49 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
     return x, left
 
 
+# A photo is repaired in the same way, by tiles that lie over what its mask hides, from outside in. Of what is known the
+# network sees what lies around a tile; in the tile it takes the place of the estimate, so that x_t there is the truth
+# with noise, and the rest has to go with it. The fine detail is drawn without that, known pixels and unknown ones as a
+# whole: held to the end, each would have a grain of its own. By what the known ones are off then, the rest is moved.
+
+HELD = 0.8  # of the noise that drawing begins with: down to here the estimate is held to what is known
+
+
+class Hole:
+    """A photo with a mask while it is repaired; for outpaint() what a Texture is, with places (y, x) of tiles as cells.
+    """
+
+    def __init__(self, photo, tile, device):
+        self.tile, self.device = tile, device
+        self.x, self.known = photo.x.cpu().clone(), ~photo.mask.hidden()[None]  # [C, H, W], bool [1, H, W]
+        self.regions = torch.stack([region_map(tile, HALO) == k for k in range(9)])
+
+    def at(self, cell, x):
+        """The part of x [C, H, W] at a cell, a view."""
+        y, x0 = cell
+        return x[:, y:y + self.tile, x0:x0 + self.tile]
+
+    def sketch(self, cell):
+        """What a tile begins with, normalised [C, T, T]: what is known, and what was filled in from elsewhere."""
+        return self.at(cell, self.x)
+
+    def neighbours(self, cells):
+        """Canvases [B, C, S, S] around cells, which neighbours are known as far as they are seen, bool [B, 8], and what
+        is known of the tiles, bool [B, 1, T, T]."""
+        corners = torch.tensor(cells).T
+        rings, known = (cut_windows(F.pad(x, [HALO] * 4), *corners, self.tile + 2 * HALO) for x in (self.x, self.known))
+        present = (known | ~self.regions).flatten(2).all(2)
+        found = rings, without_tile(present), crop_middle(known, self.tile)
+        return [x.to(self.device) for x in found]
+
+    def place(self, cells, tiles):
+        """Put what was not known of drawn tiles [B, C, T, T] at cells, fitted to what was."""
+        for cell, drawn in zip(cells, tiles.cpu()):
+            x, known = self.at(cell, self.x), self.at(cell, self.known)
+            x[:] = holes.cloned(drawn, x, known)
+            known[:] = True
+
+
 # =============================================================================================
 # 8. main
 # =============================================================================================
@@ -1429,6 +1523,7 @@ def main(argv=None):
     EVEN_LIGHT        = False                   # True: brightness and colour that drift across the photo are levelled
     DEPTH             = None                    # bits a channel of the texture, 8 or 16; None: as many as the photo has
     ALPHA             = "draw"                  # "draw" | "fill": transparency is drawn, or filled with the mean colour
+    MASK              = None                    # what to repair: a picture, white there; its colour; or "alpha"
     TILE_SIZE         = 128                     # side of a tile, pixels, a multiple of 32; 3 x 3 or more fit the photo
     PRIOR             = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
     VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
@@ -1463,7 +1558,8 @@ def main(argv=None):
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
         file = files.find_file(c.IMAGE, HERE)
-        photo = load_photo(file, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA)
+        photo = load_photo(file, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
+                           c.TILE_SIZE)
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
@@ -1479,7 +1575,10 @@ def main(argv=None):
                 pictures.draw_predictions(results.path("val_predictions.png"), photo, trainer, draw, held_out=True)
                 pictures.draw_steps(results.path("diffusion_steps.png"), photo, trainer, draw)
             for seed in range(c.SEED, c.SEED + c.SAMPLES):
-                make_texture(photo, trainer, draw, c, seed, results, trained, guide)
+                if photo.mask is not None:
+                    repair(photo, trainer, draw, c, seed, results)
+                if wants_texture(photo, c):
+                    make_texture(photo, trainer, draw, c, seed, results, trained, guide)
 
 
 def show_prepared(file, photo, c, results):
@@ -1497,7 +1596,8 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     device = devices.pick_device()
     if c.VALIDATION is None:
         rows, columns = (side // c.TILE_SIZE for side in photo.x.shape[1:])
-        c.VALIDATION = int(rows * columns >= 16)
+        masked = photo.mask is not None and photo.mask.hidden()[-c.TILE_SIZE:, -c.TILE_SIZE:].any()
+        c.VALIDATION = int(rows * columns >= 16 and not masked)
     dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT)
     state = checkpoints.find_state(checkpoint, photo, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
     prior, digest = {}, ""
@@ -1519,6 +1619,11 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     except ValueError as error:
         raise RunError(f"{printable(c.PRIOR if prior else checkpoint)} cannot be used: {error}") from None
     return trainer
+
+
+def wants_texture(photo, c):
+    """Whether a texture is drawn, not only the photo repaired."""
+    return photo.mask is None or c.SCALE > 1 or c.OUTPUT_SIZE is not None
 
 
 def grid_of(photo, c):
@@ -1561,6 +1666,11 @@ def announce(photo, trainer, c):
     if c.LAYOUT == "rows":
         share = 1 - photo.x[0].numel() / math.prod(grid.size)
     tiles = c.SAMPLES * share * math.prod(grid.shape()) * (height * width / math.prod(grid.size))
+    if photo.mask is not None:
+        count = sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
+        say(f"MASK: {photo.mask.hidden().float().mean():.1%} of the photo is drawn anew, in {count} tiles; the model "
+            "learns from the rest")
+        tiles = tiles * wants_texture(photo, c) + c.SAMPLES * count
     drawing *= tiles / c.BATCH_SIZE * c.SAMPLE_STEPS
     memory = devices.peak_memory()
     say(f"expected: training {steps * training / 60:.1f} min, drawing {drawing / 60:.1f} min for {c.SAMPLES} x "
@@ -1612,24 +1722,59 @@ def lowest_validation(curve):
 
 
 def results_of(photo, results, name):
-    """The paths of the files of a texture: output_texture_<name>.png, or a folder of that name with a material's maps.
-    """
+    """The paths of the files of a picture: <name>.png, or a folder of that name with a material's maps."""
     if photo.maps is None or not photo.maps.folder:
-        return [results.path(f"output_texture_{name}.png")]
-    return [results.path(f"output_texture_{name}/{file.name}.png") for file in photo.maps.files]
+        return [results.path(f"{name}.png")]
+    return [results.path(f"{name}/{file.name}.png") for file in photo.maps.files]
+
+
+def repair(photo, trainer, draw, c, seed, results):
+    """Draw anew what the mask of a photo hides, save the photo, and print how visible the mask's edge is."""
+    group, hole = trainer.group, Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device)
+    passes, start = holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO), time.perf_counter()
+    paint = repaint(trainer.ema, hole, passes, draw, c, seed, group)
+    with StopSignals() as stop, group.bar(total=c.SAMPLE_STEPS * sum(map(len, passes)), unit="step",
+                                          desc="repairing") as bar:
+        for count in paint:
+            bar.update(count)
+            if group.any(stop.received):
+                raise Stopped("stopped while repairing; the same command does it from its start", stop.received)
+    if group.rank:
+        return
+    paths = results_of(photo, results, "repaired" + f"_seed{seed}" * (seed > 0))
+    repaired = photo.repaired(hole.x)
+    for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
+        png.save_png(path, pixels, text_of(c, seed), srgb)
+    first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
+    figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,
+               "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
+               "repair_edge_ratio_2nd": f"{second:.3f}"}
+    for key, value in figures.items():
+        print(f"{key}: {value}")
+
+
+def repaint(net, hole, passes, draw, c, seed, group):
+    """outpaint() of a Hole, with batches no larger than a pass: few tiles need not be filled up with copies."""
+    for cells in passes:
+        size = min(c.BATCH_SIZE, len(cells))
+        yield from outpaint(net, hole, [cells], size, draw, seed, hole.sketch if c.STRENGTH < 1 else None, group)
+
+
+def text_of(c, seed):
+    """What the metadata of a picture says, {key: value}."""
+    versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+    return {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
 
 
 def make_texture(photo, trainer, draw, c, seed, results, trained, guide=None):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
     net, group, (name, special) = trainer.ema, trainer.group, constants.names_of(c, seed)
-    paths = group.broadcast(results_of(photo, results, name) if group.rank == 0 else None)
+    paths = group.broadcast(results_of(photo, results, f"output_texture_{name}") if group.rank == 0 else None)
     layout = lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide)
     corner, size = window_of(layout.grid, c.REGION)
     windows = drawings.bands_of(corner, size, c.TILE_SIZE)
-    versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
-    text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
     made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(guide or ()), *net.state_dict().values()]
-    drawing = drawings.Drawing(paths, photo.formats(), size, windows, text, made_of, group)
+    drawing = drawings.Drawing(paths, photo.formats(), size, windows, text_of(c, seed), made_of, group)
     texture = Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
     sketch = functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
     paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, sketch=sketch,

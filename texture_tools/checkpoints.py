@@ -264,7 +264,7 @@ def check_fit(path, state, photo, constants, network, training, goes_on):
         size, here = state.get("size", "??"), tuple(photo.x.shape[1:])
         raise UserError(f"{printable(path)} was trained on another photo or part of it ({size[1]} x {size[0]} pixels "
                         f"there, {here[1]} x {here[0]} here; the file, CORNERS, ASPECT, CROP, "
-                        f"MAX_SIDE, EVEN_LIGHT, DEPTH or ALPHA differ). {advice}")
+                        f"MAX_SIDE, EVEN_LIGHT, DEPTH, ALPHA or MASK differ). {advice}")
     there = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant
     wrong, other = (differences(there, constants, names) for names in (network, training))
     if wrong or (goes_on and other):

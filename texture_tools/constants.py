@@ -13,7 +13,8 @@ from .photos import name_of
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple,
-            "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str}  # or None
+            "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str,
+            "MASK": (str, tuple)}  # or None
 
 
 def settings(function, values, argv):
@@ -104,6 +105,9 @@ RULES = (  # names, what holds of their values, and that in words
      'must be "auto" or four pairs of pixels ((x, y), (x, y), (x, y), (x, y)): upper left, upper right, lower right, '
      "lower left"),
     ("ASPECT", lambda value: value is None or 0.1 <= value <= 10, "must lie between 0.1 and 10"),
+    ("MASK", lambda value: value is None or type(value) is str or are_whole(value, 3)
+     and all(0 <= part <= 255 for part in value),
+     "must be a picture's path, a colour such as magenta or (255, 0, 255), or alpha"),
     ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),

@@ -60,7 +60,7 @@ def replace(source, target):
 
 def sweep(folder, pattern):
     """Delete the temporary files that a killed run left, of files whose names match a regular expression."""
-    for path in [*folder.iterdir(), *folder.glob("output_texture_*/.*")]:
+    for path in [*folder.iterdir(), *folder.glob("output_texture_*/.*"), *folder.glob("repaired*/.*")]:
         if re.fullmatch(rf"\.({pattern})\.\d+\.(tmp|link)", path.name):
             path.unlink(missing_ok=True)
 

@@ -65,7 +65,8 @@ def read_guide(path, size):
     height, width = size
     if abs(image.width * height / (image.height * width) - 1) > SAME_SHAPE:
         raise UserError(f"GUIDE: {printable(path)} has {image.width} x {image.height} pixels, which is not the shape "
-                        f"of the texture, {width} x {height}; crop it, or set OUTPUT_SIZE=({image.width},{image.height})")
+                        f"of the texture, {width} x {height}; crop it, or set "
+                        f"OUTPUT_SIZE=({image.width},{image.height})")
     pixels = np.array(image.convert("RGB").resize((-(-width // SHRINK), -(-height // SHRINK)), Image.BOX))
     if not np.ptp(pixels.reshape(-1, 3), 0).any():
         raise UserError(f"GUIDE: {printable(path)} is a single colour: there is nothing to follow")

@@ -131,16 +131,19 @@ def extend_photo(x, tile, offsets, weights=None):
     return out
 
 
-def match_tiles(extended, grid, cells, rng, weights=None, spots=None, guide=None):
+def match_tiles(extended, grid, cells, rng, weights=None, spots=None, hidden=None, guide=None):
     """Places (orientation, y, x) of real tiles for cells that agree, in the extended photo's orientations
     [C, H + 2T, W + 2T]: the best of ATTEMPTS, judged by squares, since one fault where two fields of bricks meet is
     worse than many small differences. weights: as in extend_photo. spots: what is conspicuous in each orientation, the
-    same ones in the same order, lists of conspicuous.Spot; None: nothing. guide: a guides.Guide, or None."""
+    same ones in the same order, lists of conspicuous.Spot; None: nothing. hidden: of each orientation what no tile may
+    hold, bool [H, W], or None. guide: a guides.Guide, or None."""
     looked, spots = [looked_at(x, weights) for x in extended], spots or [()] * len(extended)
     places, attempts = [places_of(x, grid.tile) for x in looked], []
+    hidden = hidden or [None] * len(extended)
     low = [guide and places_of(looked_at(guides.coarse(x, grid.tile), weights), grid.tile) for x in extended]
     for _ in range(ATTEMPTS):
-        matcher = Matcher(grid, [Candidates(*parts) for parts in zip(places, looked, spots, low)], guide, weights)
+        candidates = [Candidates(*parts) for parts in zip(places, looked, spots, hidden, low)]
+        matcher = Matcher(grid, candidates, guide, weights)
         chosen = [matcher.choose(cell, rng) for cell in cells]
         attempts.append((sum(cost**2 for cost in matcher.costs), chosen))
     return min(attempts)[1]
@@ -152,12 +155,14 @@ def places_of(x, tile):
 
 
 class Candidates:
-    """The places of the extended photo [C, H + 2T, W + 2T] in one orientation, and which were taken; coarse: the Places
-    of its coarse part, where there is a guide."""
+    """The places of the extended photo [C, H + 2T, W + 2T] in one orientation, and which were taken.
 
-    def __init__(self, places, extended, spots=(), coarse=None):
+    spots: what is conspicuous; hidden: what no tile may hold, bool [H, W], or None; coarse: the Places of the photo's
+    coarse part, where there is a guide."""
+
+    def __init__(self, places, extended, spots=(), hidden=None, coarse=None):
         self.places, self.coarse, tile = places, coarse, places.tile
-        self.spots = spots  # what is conspicuous, conspicuous.Spots
+        self.spots = spots
         self.shows = conspicuous.shares_shown(spots, places.count, PLACE_STEP, tile)
         self.used = torch.zeros([side - 2 * tile for side in extended.shape[1:]], dtype=torch.float64)  # by pixel
         self.taken = []  # (y, x) of the places that were taken
@@ -165,6 +170,9 @@ class Candidates:
         self.edge = torch.ones(places.count, dtype=torch.bool)  # places too near the photo's edge, if it is large
         down, right = (min(tile // 8, (side - tile) // 4) // PLACE_STEP for side in self.used.shape)
         self.edge[down:places.count[0] - down, right:places.count[1] - right] = False
+        if hidden is not None:
+            taken = box_means(hidden.double(), tile, PLACE_STEP) > 1e-9
+            self.edge = taken if (self.edge | taken).all() else self.edge | taken
         shares = claim_shares(tile // CLAIM_SHRINK)  # a claim counts most where it touches its tile
         own = places.mean_colours(tile, tile, torch.ones_like(shares["N"]))
         claims = sum(places.mean_colours((1 + down) * tile, (1 + right) * tile, shares[OPPOSITE[name]])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from . import even_light, photos, straighten
+from . import even_light, photos, straighten, transparency
 from .errors import UserError, printable
 
 COLOURED = ("colour", "emission")  # in sRGB; all others are linear
@@ -39,6 +39,7 @@ SIZE_WORDS = r"\d+k|\d{3,5}|png|jpe?g|tiff?|exr"  # that may come last in a name
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr"}
 SAME = 1.0  # level of the file: a map whose deviation is less is the same everywhere, but for a JPEG file's noise
 AGREES = 0.2  # least correlation of normals with slopes of the height to tell the normals' convention
+MASK = "mask"  # what is bent with the maps, and is none
 MATCHED = {"colour": 1.0, "height": 1.0}  # kinds by which places are matched, what people see, and their weights
 
 
@@ -209,11 +210,12 @@ def points_down(word):
     return True if "dx" in word or "directx" in word else False if "gl" in word else None
 
 
-def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None):
+def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None, mask=None):
     """The maps in a folder: values in [-1, 1], float32 [C, H, W], their Maps, and notes, a list of sentences.
 
     crop, max_side, even, corners, aspect: as in photos.read_photo, for all maps alike but even, which is for the
-    colour; depth: bits a channel of what is written, None: those of each file. Raises UserError with a sentence.
+    colour; depth: bits a channel of what is written, None: those of each file; mask: as in photos.read_photo, then the
+    values have one more channel, the last. Raises UserError with a sentence.
     """
     known, others = recognised(folder)
     taken = [f"{printable(path.name)} for {', '.join(HOLDS[word])}" for path, word in known.items()]
@@ -221,7 +223,12 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     if others:
         notes.append(f"{', '.join(map(printable, others))} was left out: no map by its name")
     planes, files, levels, said = read_files(known, depth)
+    if mask is not None:
+        planes = {kind: transparency.without(x.transpose(1, 2, 0), mask).transpose(2, 0, 1)
+                  for kind, x in planes.items()}
+        planes[MASK] = as_values(mask)
     planes, bent = bend(planes, corners, aspect, crop, max_side)
+    covered = [planes.pop(MASK)] if mask is not None else []
     notes += said + bent
     if even and "colour" in planes:
         planes["colour"], said = evened(planes["colour"])
@@ -233,7 +240,7 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     notes += [f"the {kind} map is the same everywhere and is written as it is" for kind in constants]
     ends = np.cumsum([len(planes[kind]) for kind in learned]).tolist()
     slices = {kind: slice(end - len(planes[kind]), end) for kind, end in zip(learned, ends)}
-    return np.concatenate([planes[kind] for kind in learned]), Maps(slices, constants, files), notes
+    return np.concatenate([planes[kind] for kind in learned] + covered), Maps(slices, constants, files), notes
 
 
 def read_files(known, depth):

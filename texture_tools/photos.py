@@ -30,7 +30,8 @@ def name_of(path):
     return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
-def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8, alpha=False):
+def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8, alpha=False,
+               mask=None):
     """The pixels of a picture file, uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4], and notes, a list of sentences.
 
     alpha: whether transparency is kept, as a fourth channel, with colours that go on under it; if not, or if there is
@@ -38,16 +39,21 @@ def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, asp
     depth: 8 or 16 bits a channel, or None: as many as the file has, 16 where it has more than 8;
     corners: of what is straightened, pixels of the upright photo, or None, and its width over its height, or None;
     crop: (x, y, width, height) in pixels of what that makes, or None; the result is shrunk so that its longer side is
-    at most max_side; even: whether its light is made even. Raises UserError with a sentence for the person.
+    at most max_side; even: whether its light is made even;
+    mask: uint8 [H, W] of the whole upright photo, or None: the colours around go on where it is 255, and the mask
+    itself, bent as the photo is, is one more channel, the last. Raises UserError with a sentence for the person.
     """
     image, notes = open_image(path, depth, alpha)
     parts = [image]
     if np.asarray(image).shape[2:] == (4,):
         parts = [deep.image_of(part) for part in transparency.split(np.asarray(image))]
+    if mask is not None:
+        parts = [deep.image_of(transparency.without(np.asarray(part), mask)) for part in parts]
+        parts.append(Image.fromarray(mask))
     (image, said), *others = (bend(part, crop, max_side, corners, aspect) for part in parts)
     notes += said
     pixels, said = even_light.even_out(np.asarray(image)) if even else (image, lighting_note(np.asarray(image)))
-    return np.dstack([pixels, others[0][0]]) if others else np.asarray(pixels), notes + said
+    return np.dstack([pixels, *(other for other, _ in others)]) if others else np.asarray(pixels), notes + said
 
 
 def bend(image, crop, max_side, corners, aspect):

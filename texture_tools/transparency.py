@@ -13,16 +13,24 @@ def split(pixels):
     return continued(pixels[..., :3], alpha), alpha
 
 
-def continued(pixels, alpha):
-    """Pixels uint8 or uint16 [H, W, 3] as they are where alpha [H, W] is not 0; elsewhere the colours around, smoothly.
+def continued(pixels, alpha, dtype=torch.float32):
+    """Pixels [H, W, channels] as they are where alpha [H, W] is not 0; elsewhere the colours around, smoothly.
 
     By pulling and pushing (Gortler, Grzeszczuk, Szeliski and Cohen, "The lumigraph", 1996): the visible colours are
-    averaged over ever larger squares, and each pixel that has none takes those of the smallest that does.
+    averaged over ever larger squares, and each pixel that has none takes those of the smallest that does. dtype: of the
+    means; with float64 they are rounded to the same pixels with any number of threads.
     """
-    shown = torch.from_numpy((alpha > 0).astype(np.float32))[None, None]
-    x = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 0)[None] * shown
-    filled = pull_push(x, shown)[0].movedim(0, -1).numpy().round().astype(pixels.dtype)
+    shown = torch.from_numpy(alpha > 0).to(dtype)[None, None]
+    x = torch.from_numpy(pixels.astype(np.float32)).to(dtype).movedim(-1, 0)[None] * shown
+    filled = pull_push(x, shown)[0].movedim(0, -1).numpy()
+    filled = (filled if pixels.dtype.kind == "f" else filled.round()).astype(pixels.dtype)
     return np.where(alpha[..., None] > 0, pixels, filled)
+
+
+def without(pixels, mask):
+    """Pixels uint8 or uint16 [H, W] or [H, W, channels] without what a mask, uint8 [H, W], hides altogether (255): the
+    colours around go on there, so that nothing of it is left when pixels are mixed."""
+    return continued(np.atleast_3d(pixels), 255 - mask, torch.float64).reshape(pixels.shape)
 
 
 def pull_push(x, weights):
