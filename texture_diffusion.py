@@ -1280,6 +1280,10 @@ class Layout(NamedTuple):
         """bool [rows, columns], True where a tile is drawn in the end."""
         return ~self.real() | (self.order() >= 0)
 
+    def channels(self):
+        """How many channels its tiles have."""
+        return len(self.extended[0])
+
     def cut(self, cell, by=(0, 0)):
         """What lies `by` pixels down and to the right of a real tile in the extended photo, [C, T, T]."""
         (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
@@ -1463,54 +1467,39 @@ def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=pr
 
 
 # Several textures in one picture. Each is laid out as if the whole picture were of it, on the same grid. Where the map
-# says one texture alone, its real tiles stay. All other tiles are drawn: the sketch is of each texture where it lies on
-# top, and in each step the network draws the tile once as a part of each texture; every pixel takes the estimate of its
-# own (MultiDiffusion, arXiv 2302.08113). Pictures carry the shares of the textures as further channels.
+# says several, a real tile is put together of those that the layouts have there, each where it lies on top, and so is
+# the sketch of a gap. In each step of drawing the network draws a gap once as a part of each texture, and every pixel
+# takes the estimate of its own (MultiDiffusion, arXiv 2302.08113). Tiles carry the textures' shares as further channels.
 
 
-class BlendLayout:
-    """How a Blend is laid out: layouts {label: Layout} of the textures, and the Layout of the picture."""
+class BlendLayout(Layout):
+    """The Layout of a Blend, whose real tiles are put together of those of layouts {label: Layout}; made by
+    lay_out_blend."""
 
-    def __init__(self, blend, grid, c, seed):
-        self.blend, self.grid = blend, grid
+    def plan(self, blend, seen, layouts):
+        """Take over what tiles are put together of; seen: which textures {cell: (bool, ...)} in and around each."""
+        self.blend, self.seen, self.layouts = blend, seen, layouts
         self.scales = [blending.scales_of(texture.x.cpu()) for texture in blend.textures]
-        shares = {cell: self.shares(cell, margin=HALO).flatten(1) for cell in grid.cells()}
-        self.seen = {cell: tuple((share.amax(1) > 0).tolist()) for cell, share in shares.items()}  # which textures
-        self.layouts, self.windows = {}, {}
-        for label, texture in enumerate(blend.textures):
-            wanted = {cell for cell in grid.cells() if self.seen[cell][label]}
-            wanted |= {there for cell in wanted for there, _ in grid.around(cell).values()}
-            if wanted:
-                self.layouts[label] = lay_out(texture, c.LAYOUT, grid, seed, c.AUGMENT, wanted=wanted)
-                self.windows[label] = Texture(self.layouts[label], len(texture.x), "cpu")
-        self.sketch_of = functools.lru_cache(256)(lambda label, cell: draw_sketch(self.layouts[label], cell))
-        self.whole = self.lay_out_whole(c.REDRAW_ORIGINALS)
+        self.windows = {label: Texture(layout, layout.channels(), "cpu") for label, layout in layouts.items()}
+        self.sketch_of = functools.lru_cache(256)(lambda label, cell: draw_sketch(layouts[label], cell))
+        self.put_together = functools.lru_cache(128)(self.put_together)
 
-    def shares(self, cell, margin=0):
-        """The textures' shares in a cell and a margin around it by the map, [K, T + 2 margin, T + 2 margin]."""
-        corner = [line[k] - margin for line, k in zip(self.grid.lines, cell)]
-        return self.blend.map.at(corner, self.grid.tile + 2 * margin)
+    def channels(self):
+        return len(self.blend.x) + len(self.blend.textures)
 
-    def lay_out_whole(self, redraw):
-        """The Layout of the picture: real tiles where it is of one texture, the others in passes, those between other
-        real tiles first."""
-        source, orientation = np.full((*self.grid.shape(), 2), -1), np.zeros(self.grid.shape(), int)
-        extended = []
-        for label, layout in self.layouts.items():
-            for cell in self.grid.cells():
-                if self.windows[label].real[cell] and self.seen[cell][label] and sum(self.seen[cell]) == 1:
-                    source[cell], orientation[cell] = layout.source[cell], len(extended) + layout.orientation[cell]
-            own = F.one_hot(torch.tensor(label), len(self.blend.textures)).float()[:, None, None]
-            extended += [torch.cat([x, own.expand(-1, *x.shape[1:])]) for x in layout.extended]
-        cells = sorted(self.grid.cells(), key=lambda cell: (self.seen[cell], cell))  # batches of the same textures
-        black, white = ([cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1))
-        mixed, pure = ([cell for cell in black if (source[cell][0] >= 0) == real] for real in (False, True))
-        passes = [row for colour in (white, mixed, pure * redraw) if colour for row in passes_of(colour, self.grid)]
-        return Layout(self.grid, source, passes, tuple(extended), orientation)
+    def cut(self, cell, by=(0, 0)):
+        return self.sketch(cell)
 
     def sketch(self, cell):
-        """The sketch of a cell and the textures' shares in it, [C + K, T, T]."""
-        shares = self.shares(cell, HALO)
+        """A real tile, or the sketch of a gap, with the textures' shares in it, [C + K, T, T]."""
+        if sum(self.seen[cell]) > 1:
+            return self.put_together(cell)
+        label, tile = self.seen[cell].index(True), self.grid.tile
+        return torch.cat([draw_sketch(self.layouts[label], cell), one_hot(self.blend, label).expand(-1, tile, tile)])
+
+    def put_together(self, cell):
+        """The same where there are several textures."""
+        shares = shares_around(self.blend, self.grid, cell)
         sketches = {label: self.around(label, cell) for label in self.layouts if self.seen[cell][label]}
         reliefs = torch.zeros_like(shares)
         for label, sketch in sketches.items():
@@ -1527,6 +1516,36 @@ class BlendLayout:
         canvas = window.cut(corner, size)
         crop_middle(canvas, self.grid.tile)[:] = self.sketch_of(label, cell)
         return canvas
+
+
+def one_hot(blend, label):
+    """The shares where there is only the texture of a label, [K, 1, 1]."""
+    return F.one_hot(torch.tensor(label), len(blend.textures)).float()[:, None, None]
+
+
+def shares_around(blend, grid, cell):
+    """The textures' shares in a cell and around it by the map, [K, S, S]."""
+    corner, (side, _) = grid.window(cell)
+    return blend.map.at(corner, side)
+
+
+def lay_out_blend(blend, grid, c, seed):
+    """The BlendLayout of a Blend on a grid; a texture is laid out where it is seen, and around that."""
+    seen = {cell: tuple((shares_around(blend, grid, cell).flatten(1).amax(1) > 0).tolist()) for cell in grid.cells()}
+    layouts = {}
+    for label, texture in enumerate(blend.textures):
+        wanted = {cell for cell in grid.cells() if seen[cell][label]}
+        wanted |= {there for cell in wanted for there, _ in grid.around(cell).values()}
+        if wanted:
+            layouts[label] = lay_out(texture, c.LAYOUT, grid, seed, c.AUGMENT, wanted=wanted)
+    cells = sorted(grid.cells(), key=lambda cell: (seen[cell], cell))  # batches are of the same textures
+    black, white = ([cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1))
+    source = np.full((*grid.shape(), 2), -1)
+    source[tuple(np.transpose(black))] = 0
+    colours = [white, black] if c.REDRAW_ORIGINALS else [white]
+    layout = BlendLayout(grid, source, [cells for colour in colours for cells in passes_of(colour, grid)])
+    layout.plan(blend, seen, layouts)
+    return layout
 
 
 def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
@@ -1647,10 +1666,9 @@ def main(argv=None):
                 show_prepared(paths, photo, c, results)
 
             trained = run_training(photo, trainer, c, results, checkpoint)
-            for texture in textures_of(photo, trainer, c):
-                if group.rank == 0:
-                    show_learned(*texture, results)
             for texture in textures_of(photo, trainer, c, blend):
+                if group.rank == 0 and blend is None:
+                    show_learned(*texture, results)
                 for seed in range(c.SEED, c.SEED + c.SAMPLES):
                     make_texture(*texture, seed, results, trained)
 
@@ -1815,8 +1833,8 @@ def plan(photo, c, seed):
     """The Layout of the texture of a seed, and what its tiles begin with, sketch(cell), or None."""
     grid = grid_of(photo, c)
     if isinstance(photo, Blend):
-        layout = BlendLayout(photo, grid, c, seed)
-        return layout.whole, layout.sketch
+        layout = lay_out_blend(photo, grid, c, seed)
+        return layout, layout.sketch
     layout = lay_out(photo, c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS)
     return layout, functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
 
@@ -1840,7 +1858,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     text = {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
     made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *net.state_dict().values()]
     drawing = drawings.Drawing(paths, photo.formats(), size, windows, text, made_of, group)
-    texture = Texture(layout, len(layout.extended[0]), trainer.alphas_cumprod.device)
+    texture = Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
     paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, sketch=sketch,
                               group=group)
     start = time.perf_counter()

@@ -27,13 +27,14 @@ def run(work, image, epochs):
     """Train and draw by the script; returns its constants and the lines that it ended with."""
     changes = {"IMAGE": image, "EPOCHS": epochs, "MAX_SIDE": MAX_SIDE, "VALIDATION": 1,
                "OUTPUT_DIR": str(work), "CHECKPOINT_DIR": str(work)}
-    log = work / f"{len(image) if isinstance(image, tuple) else Path(image).stem}-{epochs}.log"
-    with open(log, "a+", encoding="utf-8") as file:
-        words = [f"{name}={value}" for name, value in changes.items()]
-        code, _ = quality.watch([sys.executable, "-u", str(quality.ROOT / quality.SCRIPT), *words], file)
+    log = work / f"{'+'.join(map(td.photos.name_of, [image] if isinstance(image, str) else image))}-{epochs}.log"
+    if not log.exists() or "colour_difference" not in log.read_text(encoding="utf-8"):
+        with open(log, "a", encoding="utf-8") as file:
+            words = [f"{name}={value}" for name, value in changes.items()]
+            code, _ = quality.watch([sys.executable, "-u", str(quality.ROOT / quality.SCRIPT), *words], file)
+        if code:
+            raise RunError(f"{quality.SCRIPT} ended with {code}: {log.read_text().strip().splitlines()[-1]}")
     text = log.read_text(encoding="utf-8")
-    if code:
-        raise RunError(f"{quality.SCRIPT} ended with {code}: {text.strip().splitlines()[-1]}")
     c = peers.constants()
     vars(c).update(changes)
     return c, quality.training_seconds(text)
