@@ -1469,7 +1469,7 @@ def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=pr
 # Several textures in one picture. Each is laid out as if the whole picture were of it, on the same grid. Where the map
 # says several, a real tile is put together of those that the layouts have there, each where it lies on top, and so is
 # the sketch of a gap. In each step of drawing the network draws a gap once as a part of each texture, and every pixel
-# takes the estimate of its own (MultiDiffusion, arXiv 2302.08113). Tiles carry the textures' shares as further channels.
+# takes the estimate of its own (MultiDiffusion, arXiv 2302.08113). Tiles have the textures' shares as further channels.
 
 
 class BlendLayout(Layout):
@@ -1499,7 +1499,7 @@ class BlendLayout(Layout):
 
     def put_together(self, cell):
         """The same where there are several textures."""
-        shares = shares_around(self.blend, self.grid, cell)
+        shares = self.blend.map.at(*window_around(self.grid, cell))
         sketches = {label: self.around(label, cell) for label in self.layouts if self.seen[cell][label]}
         reliefs = torch.zeros_like(shares)
         for label, sketch in sketches.items():
@@ -1509,11 +1509,12 @@ class BlendLayout(Layout):
         return crop_middle(both, self.grid.tile)
 
     def around(self, label, cell):
-        """A cell's sketch and those around it by one texture's layout, [C, S, S]; zero where it has nothing to show."""
-        (corner, size), window = self.grid.window(cell), self.windows[label]
-        window.drawn = {there: self.sketch_of(label, there) for there, _ in self.grid.touching(corner, size)
+        """A cell's sketch and those around it by one texture's layout, [C, side, side]; zero where that shows nothing.
+        """
+        (corner, side), window = window_around(self.grid, cell), self.windows[label]
+        window.drawn = {there: self.sketch_of(label, there) for there, _ in self.grid.touching(corner, [side] * 2)
                         if self.seen[there][label] and not window.real[there]}
-        canvas = window.cut(corner, size)
+        canvas = window.cut(corner, [side] * 2)
         crop_middle(canvas, self.grid.tile)[:] = self.sketch_of(label, cell)
         return canvas
 
@@ -1523,15 +1524,15 @@ def one_hot(blend, label):
     return F.one_hot(torch.tensor(label), len(blend.textures)).float()[:, None, None]
 
 
-def shares_around(blend, grid, cell):
-    """The textures' shares in a cell and around it by the map, [K, S, S]."""
-    corner, (side, _) = grid.window(cell)
-    return blend.map.at(corner, side)
+def window_around(grid, cell):
+    """The corner (y, x) and the side of what is looked at of a cell and around it."""
+    return [line[k] - blending.REACH for line, k in zip(grid.lines, cell)], grid.tile + 2 * blending.REACH
 
 
 def lay_out_blend(blend, grid, c, seed):
     """The BlendLayout of a Blend on a grid; a texture is laid out where it is seen, and around that."""
-    seen = {cell: tuple((shares_around(blend, grid, cell).flatten(1).amax(1) > 0).tolist()) for cell in grid.cells()}
+    shares = ((cell, blend.map.at(*window_around(grid, cell))) for cell in grid.cells())
+    seen = {cell: tuple((share.flatten(1).amax(1) > 0).tolist()) for cell, share in shares}
     layouts = {}
     for label, texture in enumerate(blend.textures):
         wanted = {cell for cell in grid.cells() if seen[cell][label]}

@@ -18,9 +18,10 @@ STRAY = 64, 1e-3  # levels of a colour that names no texture, and the share of t
 ASPECT = 0.02  # share by which the proportions of map and texture may differ
 BLUR = 1.0  # px of the texture, deviation of the Gaussian over the map's edges
 LEAST = 1 / 255  # share of a texture in a pixel below which there is nothing of it
-RELIEF_BLURS = (3, 12)  # px, of the brightness that stands for a texture's relief, at several scales
-RELIEF = 1.0  # how far relief moves a border, in deviations of relief for a factor of e between two shares
-SOFTNESS = 0.08  # of the border between two textures, the same unit
+RELIEF_BLURS = (3, 16)  # px, of the brightness that stands for a texture's relief, at several scales
+REACH = 3 * max(RELIEF_BLURS)  # px, how far around a pixel what is there matters
+RELIEF = 1.2  # how far relief moves a border, in deviations of relief for a factor of e between two shares
+SOFTNESS = 0.06  # of the border between two textures, the same unit
 
 
 class BlendMap:
