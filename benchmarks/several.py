@@ -19,13 +19,13 @@ import texture_diffusion as td
 from benchmarks import peers, quality, scores
 from texture_tools.errors import RunError, UserError
 
-MAX_SIDE = 512  # of the photos, px
+MAX_SIDE, SCALE = 512, 2  # of the photos, px, and of what is drawn
 SHOWN = ("statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "C2ST apart")
 
 
 def run(work, image, epochs):
     """Train and draw by the script; returns its constants and the lines that it ended with."""
-    changes = {"IMAGE": image, "EPOCHS": epochs, "MAX_SIDE": MAX_SIDE, "VALIDATION": 1,
+    changes = {"IMAGE": image, "EPOCHS": epochs, "MAX_SIDE": MAX_SIDE, "VALIDATION": 1, "SCALE": SCALE,
                "OUTPUT_DIR": str(work), "CHECKPOINT_DIR": str(work)}
     log = work / f"{'+'.join(map(td.photos.name_of, [image] if isinstance(image, str) else image))}-{epochs}.log"
     if not log.exists() or "colour_difference" not in log.read_text(encoding="utf-8"):
@@ -53,7 +53,8 @@ def scores_of(path, drawn):
     photo, tile = td.load_photo(path, None, MAX_SIDE), peers.constants().TILE_SIZE
     real = scores.reference(photo.pixels(photo.x), tile)
     pixels = np.asarray(Image.open(drawn).convert("RGB"))
-    return scores.score(pixels, quality.layout_of(photo, "matched", tile, 0), tile, real)
+    layout = td.lay_out(photo, "matched", td.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile), 0)
+    return scores.score(pixels, layout, tile, real)
 
 
 def measure(work, paths, epochs):
@@ -64,7 +65,8 @@ def measure(work, paths, epochs):
     for path, loss in zip(paths, held):
         c, its = run(work, str(path), epochs // len(paths))
         alone += its
-        drawn = folder / f"output_texture_3x3_{path.stem}.png", work / path.stem / "output_texture_3x3.png"
+        name = f"output_texture_{SCALE}x{SCALE}"
+        drawn = folder / f"{name}_{path.stem}.png", work / path.stem / f"{name}.png"
         table[path.stem] = [{"validation loss": held, **scores_of(path, picture)}
                             for held, picture in zip((loss, *losses(work, c, [path])), drawn)]
     return table, seconds, alone

@@ -30,7 +30,7 @@ def two(tool, tmp_path, plain_figures):
     """The tool in a folder with moss.png and rock.png, which is dark."""
     Image.fromarray(draw_pixels(54, 70, 1)).save(tmp_path / "moss.png")
     Image.fromarray(draw_pixels(64, 60, 2) // 3).save(tmp_path / "rock.png")
-    return lambda image=LIST, **changes: tool(f"IMAGE={image}", *tiny(**changes))
+    return lambda image=LIST, **changes: tool(f"IMAGE={image}", *tiny(**{"EPOCHS": 1, "PREVIEW_EVERY": 9, **changes}))
 
 
 # Which textures
@@ -146,18 +146,24 @@ def test_a_folder_gives_the_run_its_name_and_more_epochs_go_on(two, tmp_path):
     (tmp_path / "wood").mkdir()
     for name in ("moss.png", "rock.png"):
         (tmp_path / name).rename(tmp_path / "wood" / name)
-    assert two("wood", EPOCHS=1, TEXTURE="rock", SCALE=1).code == 0
+    assert two("wood", TEXTURE="rock", SCALE=1, PREVIEW_EVERY=1).code == 0
+    assert (tmp_path / "samples" / "wood" / "preview_rock.png").exists()
     result = two("wood", EPOCHS=2, TEXTURE="rock", SCALE=1)
     assert result.code == 0 and checkpoint_in(tmp_path, "wood")["step"] == 4, result.err
     assert checkpoint_in(tmp_path, "wood")["ema"]["axes"].shape == (2, 3, 3)
-    two("wood", EPOCHS=2, FRESH=True, TEXTURE="rock", SCALE=1)
-    straight = checkpoint_in(tmp_path, "wood")
-    assert straight["step"] == 4 and (tmp_path / "checkpoints" / "wood.old1.pt").exists()
+
+
+def test_the_old_model_of_several_textures_is_put_aside(two, tmp_path):
+    checkpoint = tmp_path / "checkpoints" / "moss+rock.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"old")
+    assert two(FRESH=True, TEXTURE="rock", SCALE=1).code == 0
+    assert (tmp_path / "checkpoints" / "moss+rock.old1.pt").read_bytes() == b"old"
 
 
 def test_grey_and_coloured_textures_go_together(two, tmp_path):
     Image.fromarray(draw_pixels(54, 70, channels=1)).save(tmp_path / "ash.png")
-    result = two("('ash.png','rock.png')", SCALE=1, EPOCHS=1)
+    result = two("('ash.png','rock.png')", SCALE=1, TEXTURE="ash")
     assert result.code == 0, result.err
     grey = pixels_in(tmp_path / "samples" / "ash+rock" / "output_texture_1x1_ash.png")
     assert np.array_equal(grey[:TILE, :TILE, 0], grey[:TILE, :TILE, 1])  # a real tile
