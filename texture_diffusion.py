@@ -187,8 +187,8 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
 
 
 def load_textures(paths, c):
-    """The Photo at one path, or one that stands for the textures at several, whose files are as one person's: of as
-    many channels and bits as the richest. UserError with a sentence for the person."""
+    """The Photo at one path, or one that stands for the textures at several, all with as many channels and bits as the
+    richest has. UserError with a sentence for the person."""
     read = [load_photo(path, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA) for path in paths]
     if len(read) == 1:
         return read[0]
@@ -1764,10 +1764,12 @@ def announce(photo, trainer, c):
     say, net, grid = trainer.group.say, trainer.net, grid_of(photo, c)
     for note in photo.notes:
         say(f"note: {note}")
+    textures = photo.textures or [photo]
+    for texture in textures:  # before any training
+        window_of(grid_of(texture, c), c.REGION)
     _, (height, width) = window_of(grid, c.REGION)
     most = sum(channels * depth / 8 + 0.01 for channels, depth, _ in photo.formats()) * height * width + 1e6
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
-    textures = photo.textures or [photo]
     sizes = ", ".join(f"{texture.x.shape[2]} x {texture.x.shape[1]}" for texture in textures)
     say(f"{photo.name}: {sizes} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "

@@ -54,7 +54,8 @@ def test_a_folder_of_photos_is_told_from_a_folder_of_maps(tmp_path, names, sever
     ({"image": "('moss.png',)"}, ("IMAGE", "two")), ({"image": "('moss.png','none.png')"}, ("none.png",)),
     ({"TEXTURE": "moss", "BLEND": "map.png"}, ("TEXTURE", "BLEND")), ({"image": "('moss.png','flat.png')"}, ("flat",)),
     ({"BLEND": "blue.png"}, ("blue", "only 2 textures")), ({"BLEND": "tall.png"}, ("OUTPUT_SIZE=(64,128)",)),
-    ({"BLEND": "map.png", "LAYOUT": "rows"}, ("LAYOUT", "BLEND")), ({"BLEND": "little.png"}, ("OUTPUT_SIZE",))])
+    ({"BLEND": "map.png", "LAYOUT": "rows"}, ("LAYOUT", "BLEND")), ({"BLEND": "little.png"}, ("OUTPUT_SIZE",)),
+    ({"REGION": "(0,0,190,100)"}, ("REGION", "180 x 192"))])
 def test_what_does_not_go_together_is_one_sentence(two, tmp_path, changes, words):
     (tmp_path / "more").mkdir()
     Image.fromarray(draw_pixels(64, 64)).save(tmp_path / "more" / "MOSS.png")

@@ -263,7 +263,8 @@ def check_fit(path, state, photo, constants, network, training, goes_on):
     advice = "Set it back, or start anew with FRESH=True (the old checkpoint is put aside)"
     if state["digest"] != photo.digest:
         size, here = state.get("size", "??"), tuple(photo.x.shape[1:])
-        raise UserError(f"{printable(path)} was trained on another photo or part of it ({size[1]} x {size[0]} pixels "
+        what = "other textures" if photo.textures else "another photo or part of it"
+        raise UserError(f"{printable(path)} was trained on {what} ({size[1]} x {size[0]} pixels "
                         f"there, {here[1]} x {here[0]} here; the file, CORNERS, ASPECT, CROP, "
                         f"MAX_SIDE, EVEN_LIGHT, DEPTH or ALPHA differ). {advice}")
     there = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant
