@@ -54,6 +54,7 @@ import platform
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 try:
@@ -64,6 +65,7 @@ try:
 
     from texture_tools import (
         __version__,
+        blending,
         checkpoints,
         conspicuous,
         constants,
@@ -84,6 +86,7 @@ try:
         png,
         processes,
         seeds,
+        several,
         shading,
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
@@ -128,6 +131,7 @@ class Photo(NamedTuple):
     maps: materials.Maps | None = None  # what the channels are, if they are not the photo's colours alone
     depth: int = 8  # bits a channel of what is written
     mask: masks.Mask | None = None  # what is to be drawn anew; x is filled there from elsewhere
+    textures: tuple = ()  # the Photos of several textures that one network learns; all else is then the first one's
 
     def bounds(self):
         """The range of each channel without its OUTLIERS, two tensors [C, 1, 1]."""
@@ -215,6 +219,23 @@ def with_mask(photo, before, share):
     return photo._replace(mask=mask, digest=mask.digest())
 
 
+def load_textures(paths, c):
+    """The Photo at one path, or one that stands for the textures at several, all with as many channels and bits as the
+    richest has. UserError with a sentence for the person."""
+    read = [load_photo(path, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
+                       c.TILE_SIZE) for path in paths]
+    if len(read) == 1:
+        return read[0]
+    several.check_plain({photo.name: photo.maps for photo in read})
+    channels, depth = max(len(photo.x) for photo in read), max(photo.depth for photo in read)
+    textures = tuple(photo._replace(x=photo.x.expand(channels, -1, -1), mean=photo.mean.expand(channels, 1, 1),
+                                    depth=depth) for photo in read)
+    notes = tuple(f"{photo.name}: {note}" for photo in read for note in photo.notes)
+    digest = drawings.digest_of_all([(photo.name, photo.digest) for photo in read])
+    name = several.name_of(c.IMAGE, [photo.name for photo in read])
+    return textures[0]._replace(name=name, digest=digest, notes=notes, textures=textures)
+
+
 def corners_in(path, corners):
     """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
     material, if they are "auto", and notes. They are the same whenever they are looked for."""
@@ -227,6 +248,29 @@ def original_pixels(path, crop):
         return photos.read_photo(path, crop)[0]
     photo = load_photo(path, crop, math.inf)
     return photo.pixels(photo.x)
+
+
+class Blend(Photo):
+    """Several textures that go over into each other by a BlendMap, its map. A picture x has the share of each texture
+    in each pixel as further channels, [C + K, h, w]; normalised is what each of them is by its own mean and deviation.
+    """
+
+    def values(self, x):
+        channels = len(self.textures[0].x)
+        x, shares = x.detach().float().cpu().split([channels, len(self.textures)], -3)
+        std = torch.tensor([texture.std for texture in self.textures])
+        mean = torch.cat([texture.mean for texture in self.textures], 1).flatten(1)  # [C, K]
+        return x * torch.einsum("k,...khw->...hw", std, shares).unsqueeze(-3) \
+            + torch.einsum("ck,...khw->...chw", mean, shares)
+
+
+def blend_of(photo, c):
+    """The Blend of a Photo of several textures that c.BLEND says, whose size becomes c.OUTPUT_SIZE."""
+    path = files.find_file(c.BLEND, HERE)
+    shares, c.OUTPUT_SIZE = blending.read_map(path, len(photo.textures), c.OUTPUT_SIZE, c.TILE_SIZE)
+    blend = Blend(*photo._replace(digest=drawings.digest_of_all([photo.digest, shares])))
+    blend.map = blending.BlendMap(shares, c.OUTPUT_SIZE[::-1], ("y" in c.TILEABLE, "x" in c.TILEABLE))
+    return blend
 
 
 def normalise(pixels, name, notes=()):
@@ -495,6 +539,26 @@ class NeighbourDataset:
         return windows, without_tile(around.flatten(1))
 
 
+class SeveralDatasets:
+    """The NeighbourDatasets of several textures. A batch holds tiles of all of them, and which is whose."""
+
+    def __init__(self, parts):
+        self.parts, self.tile = parts, parts[0].tile
+
+    def tiles_of(self, windows):
+        """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
+        return self.parts[0].tiles_of(windows)
+
+    def batch(self, count, share, generator):
+        """As that of NeighbourDataset, and the labels, one-hot [B, textures]: as many of each as can be, at random
+        places, since a place in the batch is a noise level."""
+        first = torch.randint(len(self.parts), (), generator=generator, device=generator.device)
+        places = torch.randperm(count, generator=generator, device=generator.device)
+        labels = (first + places) % len(self.parts)
+        found = [self.parts[label].batch(1, share, generator) for label in labels.tolist()]
+        return *map(torch.cat, zip(*found)), F.one_hot(labels, len(self.parts)).float()
+
+
 # =============================================================================================
 # 3. Network
 # =============================================================================================
@@ -580,11 +644,27 @@ class UNet(nn.Module):
         self.register_buffer("noise", noise, persistent=False)
         self.register_buffer("axes", torch.eye(channels))  # the two facts of the photo, see know()
         self.register_buffer("signal", noise[:, None].repeat(1, channels))
+        self.label = None  # the context of all pictures, [length], where none is given
         self.initialise()
 
     def know(self, facts):
-        """Take over a photo's photo_facts.PhotoFacts; or those of one for each picture of a batch, stacked."""
+        """Take over a photo's photo_facts.PhotoFacts; or those of one for each picture of a batch, stacked; or those of
+        several textures, stacked, of which a picture's context is the label."""
         self.axes, self.signal = facts
+
+    def facts(self, context):
+        """The PhotoFacts for pictures with such contexts, [B, length] or None."""
+        if context is None or self.axes.ndim == 2:
+            return self.axes, self.signal
+        label = context.argmax(1)
+        return self.axes[label], self.signal[label]
+
+    def of(self, label):
+        """A copy that draws one of several textures: it knows that one's facts, and its label."""
+        net = copy.deepcopy(self)
+        net.know((self.axes[label], self.signal[label]))
+        net.label = F.one_hot(torch.tensor(label, device=self.axes.device), len(self.axes)).float()
+        return net
 
     def initialise(self):
         """All rules of initialisation, in one place; torch's defaults where nothing is said."""
@@ -616,6 +696,7 @@ class UNet(nn.Module):
     def denoise(self, canvas, present, time, context):
         """From the canvas [B, C, S, S] to the head's output [B, C + bands, T, T]; present bool [B, 9]."""
         emb = self.time(time_features(time))
+        context = self.label if context is None else context
         if context is not None:
             emb = emb + self.context(context)
         x = F.pixel_unshuffle(canvas, self.unshuffle)
@@ -692,12 +773,12 @@ def q_sample(x0, t, eps, alphas_cumprod):
     return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
 
 
-def wiener_bands(net, x_t, ring, present, abar):
-    """The bands of x_t, each under a Wiener filter for a signal of the photo's power in it, [B, bands, C, T, T]."""
+def wiener_bands(net, x_t, ring, present, abar, signal):
+    """The bands of x_t, each under a Wiener filter for a signal of that power in it, [B, bands, C, T, T]."""
     margin = min(net.halo, sum(photo_facts.BLURS))  # the reach of a band
     canvas = net.canvas(x_t, abar.sqrt() * ring, present)  # the neighbours as bright as x_t, without noise
     bands = crop_middle(split_bands(crop_middle(canvas, net.tile + 2 * margin)), net.tile)
-    signal, noise = net.signal[..., None, None], net.noise[:, None, None, None]  # [bands, C, 1, 1], [bands, 1, 1, 1]
+    signal, noise = signal[..., None, None], net.noise[:, None, None, None]  # [bands, C, 1, 1], [bands, 1, 1, 1]
     abar = abar[:, None]
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
@@ -713,11 +794,12 @@ def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context
     guidance takes the estimate by this share further away from that of a worse model of the same photo, the filter
     alone, which knows no shapes (autoguidance, arXiv 2406.02507, with guidance = w - 1).
     """
-    x_t, ring = rotated(x_t, net.axes), rotated(ring, net.axes)
-    bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t))
+    axes, signal = net.facts(context)
+    x_t, ring = rotated(x_t, axes), rotated(ring, axes)
+    bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t), signal)
     drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context)
     x0 = drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
-    return rotated(torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0, net.axes.mT)
+    return rotated(torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0, axes.mT)
 
 
 def posterior(x_t, x0, t, t_prev, alphas_cumprod):
@@ -827,14 +909,22 @@ def learning_rate_at(step, start, end, peak):
 
 
 def build_net(photo, tile, widths, seed, device, channels=None, **options):
-    """A UNet that knows a Photo, with reproducible initial weights, channels_last, on the device. channels: of the
-    network, the photo's or more; options: of UNet."""
+    """A UNet that knows a Photo, or several textures, with reproducible initial weights, channels_last, on the device.
+    channels: of the network, the photo's or more; options: of UNet."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
         net = UNet(channels or len(photo.x), tile, widths, **options)
-    colours = len(photo.x) if photo.maps is None else photo.maps.colours()
-    net.know(photo_facts.facts_of(photo.x.cpu(), channels or len(photo.x), colours))
+    net.know(facts_of(photo, channels or len(photo.x)))
     return net.to(device, memory_format=torch.channels_last)
+
+
+def facts_of(photo, channels):
+    """A Photo's photo_facts.PhotoFacts for a network of so many channels; those of several textures stacked."""
+    if photo.textures:
+        facts = zip(*(facts_of(texture, channels) for texture in photo.textures))
+        return photo_facts.PhotoFacts(*map(torch.stack, facts))
+    colours = len(photo.x) if photo.maps is None else photo.maps.colours()
+    return photo_facts.facts_of(photo.x.cpu(), channels, colours)
 
 
 def channels_seen(weights):
@@ -855,7 +945,7 @@ def channels_of(weights, photo):
 
 def with_channels(weights, net):
     """The weights of a prior for a network that sees more channels: what sees or draws the others begins with zeros."""
-    few, many = channels_seen(weights), len(net.axes)
+    few, many = channels_seen(weights), net.axes.shape[-2]
     fine, coarse = net.head_unshuffle**2, net.unshuffle**2
     blocks = {"stem.weight": (1, 0, 1, coarse), "head_in.weight": (1, HEAD_WIDTH, 2, fine),  # dimension, where the
               "filters.weight": (1, 0, 2, fine), "head_out.weight": (0, 0, 1, fine),  # channels begin, how often they
@@ -873,8 +963,8 @@ def with_channels(weights, net):
 def with_facts(weights, net):
     """The weights of a checkpoint as the network has them: those of before there were axes see colours as they are, and
     one power a band."""
-    signal = weights["signal"] if weights["signal"].ndim == 2 else weights["signal"][:, None].expand_as(net.signal)
-    return {"axes": torch.eye(*net.axes.shape), **weights, "signal": signal}
+    signal = weights["signal"] if weights["signal"].ndim > 1 else weights["signal"][:, None].expand_as(net.signal)
+    return {"axes": torch.eye(*net.axes.shape[-2:]), **weights, "signal": signal}
 
 
 class Objective(nn.Module):
@@ -931,6 +1021,12 @@ class Trainer:
         """x0 noised to t, x_t, and the EMA's estimate of x0 from it, both [B, C, T, T]."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
         return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod)
+
+    def of(self, label):
+        """The same with one of several textures, to draw and to show it: a view, whose averaged network is a copy."""
+        view = copy.copy(self)
+        view.ema, view.dataset = self.ema.of(label), self.dataset.parts[label]
+        return view
 
     def train_step(self):
         """One step of all weights; returns the loss. Where it is not finite, the weights stay as they are."""
@@ -991,7 +1087,11 @@ class Trainer:
 
     @torch.inference_mode()
     def validate(self):
-        """Loss of the EMA on the held-out tiles with fixed noise and noise levels; None if none are held out."""
+        """Loss of the EMA on the held-out tiles with fixed noise and noise levels, of several textures the mean; None
+        if none are held out."""
+        if isinstance(self.dataset, SeveralDatasets):
+            losses = [self.of(label).validate() for label in range(len(self.dataset.parts))]
+            return None if None in losses else sum(losses) / len(losses)
         dataset, steps = self.dataset, len(self.alphas_cumprod)
         offsets = dataset.validation_offsets()
         if not len(offsets):
@@ -1034,9 +1134,11 @@ class Trainer:
         """Take over a prior's weights {name: tensor} before the first step; what the network knows of the photo stays.
         ValueError if they do not fit."""
         own = self.net.state_dict()
-        if len(self.net.axes) > channels_seen(weights):
+        if self.net.axes.shape[-2] > channels_seen(weights):
             weights = with_channels(weights, self.net)
         weights = {**weights, **{name: own[name] for name in photo_facts.PhotoFacts._fields if name in own}}
+        if self.net.context is not None:  # labels that a prior does not know say nothing at first
+            weights = {"context.weight": torch.zeros_like(own["context.weight"]), **weights}
         wrong = weights.keys() ^ own.keys() or {name for name in own if weights[name].shape != own[name].shape}
         if wrong:
             raise ValueError(f"its weights do not fit the network ({min(wrong)})")
@@ -1226,6 +1328,10 @@ class Layout(NamedTuple):
         """bool [rows, columns], True where a tile is drawn in the end."""
         return ~self.real() | (self.order() >= 0)
 
+    def channels(self):
+        """How many channels its tiles have."""
+        return len(self.extended[0])
+
     def cut(self, cell, by=(0, 0)):
         """What lies `by` pixels down and to the right of a real tile in the extended photo, [C, T, T]."""
         (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
@@ -1248,12 +1354,14 @@ class Layout(NamedTuple):
         return seen, (seen >= 0) & self.made().ravel()[seen]
 
 
-def lay_out(photo, kind, grid, seed, augment="none", redraw=False, guide=None):
+def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, guide=None):
     """The Layout of a kind in LAYOUTS on a grid; augment: in AUGMENTS; redraw: real tiles are drawn anew at the end;
-    guide: a guides.Guide, which matched tiles and all sketches follow."""
+    wanted: cells without which others get no real tile, None: all; guide: a guides.Guide, which matched tiles and all
+    sketches follow."""
     if kind == "rows":
         return rows_layout(photo, grid)
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
+    black = [cell for cell in black if wanted is None or cell in wanted]
     offsets = [grid_offsets(side, grid.tile) for side in photo.x.shape[1:]]
     weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
     upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
@@ -1432,6 +1540,115 @@ def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=pr
                 texture.place(batch, drawn)
 
 
+# Several textures in one picture. Each is laid out as if the whole picture were of it, on the same grid. Where the map
+# says several, a real tile is put together of those that the layouts have there, each where it lies on top, and so is
+# the sketch of a gap. In each step of drawing the network draws a gap once as a part of each texture, and every pixel
+# takes the estimate of its own (MultiDiffusion, arXiv 2302.08113). Tiles have the textures' shares as further channels.
+
+
+class BlendLayout(Layout):
+    """The Layout of a Blend, whose real tiles are put together of those of layouts {label: Layout}; made by
+    lay_out_blend."""
+
+    def plan(self, blend, seen, layouts):
+        """Take over what tiles are put together of; seen: which textures {cell: (bool, ...)} in and around each."""
+        self.blend, self.seen, self.layouts = blend, seen, layouts
+        self.scales = [blending.scales_of(texture.x.cpu()) for texture in blend.textures]
+        self.windows = {label: Texture(layout, layout.channels(), "cpu") for label, layout in layouts.items()}
+        self.sketch_of = functools.lru_cache(256)(lambda label, cell: draw_sketch(layouts[label], cell))
+        self.put_together = functools.lru_cache(128)(self.put_together)
+
+    def channels(self):
+        return len(self.blend.x) + len(self.blend.textures)
+
+    def cut(self, cell, by=(0, 0)):
+        return self.sketch(cell)
+
+    def sketch(self, cell):
+        """A real tile, or the sketch of a gap, with the textures' shares in it, [C + K, T, T]."""
+        if sum(self.seen[cell]) > 1:
+            return self.put_together(cell)
+        label, tile = self.seen[cell].index(True), self.grid.tile
+        return torch.cat([draw_sketch(self.layouts[label], cell), one_hot(self.blend, label).expand(-1, tile, tile)])
+
+    def put_together(self, cell):
+        """The same where there are several textures."""
+        shares = self.blend.map.at(*window_around(self.grid, cell))
+        sketches = {label: self.around(label, cell) for label in self.layouts if self.seen[cell][label]}
+        reliefs = torch.zeros_like(shares)
+        for label, sketch in sketches.items():
+            reliefs[label] = blending.relief(sketch, self.scales[label])
+        shares = blending.bordered(shares, reliefs)
+        both = torch.cat([sum(shares[label] * sketch for label, sketch in sketches.items()), shares])
+        return crop_middle(both, self.grid.tile)
+
+    def around(self, label, cell):
+        """A cell's sketch and those around it by one texture's layout, [C, side, side]; zero where that shows nothing.
+        """
+        (corner, side), window = window_around(self.grid, cell), self.windows[label]
+        window.drawn = {there: self.sketch_of(label, there) for there, _ in self.grid.touching(corner, [side] * 2)
+                        if self.seen[there][label] and not window.real[there]}
+        canvas = window.cut(corner, [side] * 2)
+        crop_middle(canvas, self.grid.tile)[:] = self.sketch_of(label, cell)
+        return canvas
+
+
+def one_hot(blend, label):
+    """The shares where there is only the texture of a label, [K, 1, 1]."""
+    return F.one_hot(torch.tensor(label), len(blend.textures)).float()[:, None, None]
+
+
+def window_around(grid, cell):
+    """The corner (y, x) and the side of what is looked at of a cell and around it."""
+    return [line[k] - blending.REACH for line, k in zip(grid.lines, cell)], grid.tile + 2 * blending.REACH
+
+
+def lay_out_blend(blend, grid, c, seed):
+    """The BlendLayout of a Blend on a grid; a texture is laid out where it is seen, and around that."""
+    shares = ((cell, blend.map.at(*window_around(grid, cell))) for cell in grid.cells())
+    seen = {cell: tuple((share.flatten(1).amax(1) > 0).tolist()) for cell, share in shares}
+    layouts = {}
+    for label, texture in enumerate(blend.textures):
+        wanted = {cell for cell in grid.cells() if seen[cell][label]}
+        wanted |= {there for cell in wanted for there, _ in grid.around(cell).values()}
+        if wanted:
+            layouts[label] = lay_out(texture, c.LAYOUT, grid, seed, c.AUGMENT, wanted=wanted)
+    cells = sorted(grid.cells(), key=lambda cell: (seen[cell], cell))  # batches are of the same textures
+    black, white = ([cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1))
+    source = np.full((*grid.shape(), 2), -1)
+    source[tuple(np.transpose(black))] = 0
+    colours = [white, black] if c.REDRAW_ORIGINALS else [white]
+    layout = BlendLayout(grid, source, [cells for colour in colours for cells in passes_of(colour, grid)])
+    layout.plan(blend, seen, layouts)
+    return layout
+
+
+def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
+    """make_sampler for a Blend and the network of its textures; rings, sketches and what is drawn have the shares as
+    further channels."""
+    nets = [net.of(label) for label in range(len(blend.textures))]
+    bounds = torch.stack([torch.stack(texture.bounds()) for texture in blend.textures]).to(alphas_cumprod.device)
+
+    def draw(_, rings, present, generators, sketch):
+        sketch, shares = sketch.split([rings.shape[1] - len(nets), len(nets)], 1)
+        rings = rings[:, :sketch.shape[1]]
+        seen = [label for label in range(len(nets)) if shares[:, label].any()]
+
+        def mixed(estimates):
+            return sum(shares[:, label, None] * estimates(label) for label in seen)
+
+        def estimate(x_t, t):
+            return mixed(lambda label: predict_x0(nets[label], x_t, t, rings, present, alphas_cumprod, GUIDANCE))
+
+        limits = [mixed(lambda label, k=k: bounds[label, k]) for k in (0, 1)]
+        begin = sketch if strength < 1 else None
+        for t, x_t, x0 in sample(estimate, sketch.shape[1:], generators, alphas_cumprod, limits, sampler, steps, begin,
+                                 strength):
+            yield t, torch.cat([x_t, shares], 1), x0
+
+    return draw
+
+
 def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes.ALONE):
     """Draw a texture window by window, with a progress bar, and have them written; goes on where it was stopped.
 
@@ -1515,7 +1732,9 @@ CHOICES = {"ALPHA": ALPHAS, "SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": 
 def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
-    IMAGE             = "samples/stones.png"    # the photo, or a folder of a material's maps
+    IMAGE             = "samples/stones.png"    # the photo, a folder of maps, or several textures: a list or folder
+    TEXTURE           = None                    # of several textures the one to be drawn, by name; None: each
+    BLEND             = None                    # picture whose greys or colours say which texture is where
     CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels, or "auto": found
     ASPECT            = None                    # that rectangle's width over its height; None: worked out from CORNERS
     CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
@@ -1557,48 +1776,76 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        file = files.find_file(c.IMAGE, HERE)
-        photo = load_photo(file, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
-                           c.TILE_SIZE)
+        paths = several.paths_of(c, HERE)
+        photo = load_textures(paths, c)
+        blend = blend_of(photo, c) if c.BLEND else None
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
-            draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
-            guide = load_guide(photo, c)
             announce(photo, trainer, c)
             if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-                show_prepared(file, photo, c, results)
+                show_prepared(paths, photo, c, results)
 
-            trained = run_training(photo, trainer, draw, c, results, checkpoint)
-            if group.rank == 0:
-                pictures.draw_predictions(results.path("train_predictions.png"), photo, trainer, draw, held_out=False)
-                pictures.draw_predictions(results.path("val_predictions.png"), photo, trainer, draw, held_out=True)
-                pictures.draw_steps(results.path("diffusion_steps.png"), photo, trainer, draw)
-            for seed in range(c.SEED, c.SEED + c.SAMPLES):
-                if photo.mask is not None:
-                    repair(photo, trainer, draw, c, seed, results)
-                if wants_texture(photo, c):
-                    make_texture(photo, trainer, draw, c, seed, results, trained, guide)
+            trained = run_training(photo, trainer, c, results, checkpoint)
+            for texture in textures_of(photo, trainer, c, blend):
+                if group.rank == 0 and blend is None:
+                    show_learned(*texture, results)
+                for seed in range(c.SEED, c.SEED + c.SAMPLES):
+                    if photo.mask is not None:
+                        repair(*texture, seed, results)
+                    if wants_texture(photo, c):
+                        make_texture(*texture, seed, results, trained)
 
 
-def show_prepared(file, photo, c, results):
+def textures_of(photo, trainer, c, blend=None):
+    """What is drawn as (Photo, Trainer, draw, constants): the photo, or of several textures each or the one that
+    TEXTURE names; or their Blend."""
+    settings = c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH
+    if blend is not None:
+        yield blend, trainer, make_blender(blend, trainer.ema, trainer.alphas_cumprod, *settings), c
+    elif not photo.textures:
+        yield photo, trainer, make_sampler(photo, trainer.alphas_cumprod, *settings), c
+    else:
+        for label, texture in enumerate(photo.textures):
+            if c.TEXTURE in (None, texture.name):
+                draw = make_sampler(texture, trainer.alphas_cumprod, *settings)
+                yield texture, trainer.of(label), draw, SimpleNamespace(**{**vars(c), "TEXTURE": texture.name})
+
+
+def picture_of(results, name, c):
+    """The path of a picture <name>.png, of several textures <name>_<texture>.png."""
+    return results.path(f"{name}_{c.TEXTURE}.png" if c.TEXTURE else f"{name}.png")
+
+
+def show_learned(photo, trainer, draw, c, results):
+    """Draw the pictures that show what was learned."""
+    for name, held_out in (("train_predictions", False), ("val_predictions", True)):
+        pictures.draw_predictions(picture_of(results, name, c), photo, trainer, draw, held_out)
+    pictures.draw_steps(picture_of(results, "diffusion_steps", c), photo, trainer, draw)
+
+
+def show_prepared(paths, photo, c, results):
     """Draw prepared.png, unless CORNERS = "auto" found none and the light was left as it was."""
-    corners, _ = corners_in(file, c.CORNERS)
-    if corners or c.EVEN_LIGHT:
-        before = original_pixels(file, None if corners else c.CROP)
-        pictures.draw_prepared(results.path("prepared.png"), before, photo.pixels(photo.x), corners)
+    for path, texture in zip(paths, photo.textures or [photo]):
+        corners, _ = corners_in(path, c.CORNERS)
+        if corners or c.EVEN_LIGHT:
+            before, name = original_pixels(path, None if corners else c.CROP), f"_{texture.name}" * bool(photo.textures)
+            pictures.draw_prepared(results.path(f"prepared{name}.png"), before, texture.pixels(texture.x), corners)
 
 
 def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     """A Trainer that is new, begins from the prior, or is as the checkpoint left it."""
-    constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
+    textures = photo.textures or [photo]
+    for texture in textures:
+        constants.check_sizes(*texture.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
     torch.set_float32_matmul_precision("high")
     device = devices.pick_device()
     if c.VALIDATION is None:
-        rows, columns = (side // c.TILE_SIZE for side in photo.x.shape[1:])
         masked = photo.mask is not None and photo.mask.hidden()[-c.TILE_SIZE:, -c.TILE_SIZE:].any()
-        c.VALIDATION = int(rows * columns >= 16 and not masked)
-    dataset = NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT)
+        c.VALIDATION = int(not masked and all(math.prod(side // c.TILE_SIZE for side in texture.x.shape[1:]) >= 16
+                                              for texture in textures))
+    parts = [NeighbourDataset(texture, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT) for texture in textures]
+    dataset = SeveralDatasets(parts) if photo.textures else parts[0]
     state = checkpoints.find_state(checkpoint, photo, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
     prior, digest = {}, ""
     if not state and c.PRIOR is not None:
@@ -1608,7 +1855,7 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         channels = channels_of(weights, photo) if weights else None
         if prior:
             channels = max(channels, len(photo.x))
-        net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels)
+        net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels, context=len(photo.textures))
         net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
         trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                           c.NEIGHBOUR_DROPOUT, c.SEED, group)
@@ -1654,30 +1901,45 @@ def announce(photo, trainer, c):
     say, net, grid = trainer.group.say, trainer.net, grid_of(photo, c)
     for note in photo.notes:
         say(f"note: {note}")
+    textures = photo.textures or [photo]
+    for texture in textures:  # before any training
+        window_of(grid_of(texture, c), c.REGION)
+        load_guide(texture, c)
     _, (height, width) = window_of(grid, c.REGION)
     most = sum(channels * depth / 8 + 0.01 for channels, depth, _ in photo.formats()) * height * width + 1e6
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
-    say(f"{photo.name}: {photo.x.shape[2]} x {photo.x.shape[1]} pixels, network of "
+    sizes = ", ".join(f"{texture.x.shape[2]} x {texture.x.shape[1]}" for texture in textures)
+    say(f"{photo.name}: {sizes} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
         f"{str(net.precision).removeprefix('torch.')}" + ", begun from the prior" * bool(trainer.prior))
+    if photo.mask is not None:
+        say(f"MASK: {photo.mask.hidden().float().mean():.1%} of the photo is drawn anew, in {tiles_of_hole(photo, c)} "
+            "tiles; the model learns from the rest")
     training, drawing = measure_speed(trainer)
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
-    share = 1 if c.REDRAW_ORIGINALS else 0.5  # of the tiles that are drawn
-    if c.LAYOUT == "rows":
-        share = 1 - photo.x[0].numel() / math.prod(grid.size)
-    tiles = c.SAMPLES * share * math.prod(grid.shape()) * (height * width / math.prod(grid.size))
-    if photo.mask is not None:
-        count = sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
-        say(f"MASK: {photo.mask.hidden().float().mean():.1%} of the photo is drawn anew, in {count} tiles; the model "
-            "learns from the rest")
-        tiles = tiles * wants_texture(photo, c) + c.SAMPLES * count
+    count = c.SAMPLES * (1 if c.TEXTURE or c.BLEND else len(textures))
+    tiles = c.SAMPLES * tiles_of_hole(photo, c)
+    if wants_texture(photo, c):
+        tiles += count * drawn_share(photo, c, grid) * math.prod(grid.shape()) * height * width / math.prod(grid.size)
     drawing *= tiles / c.BATCH_SIZE * c.SAMPLE_STEPS
     memory = devices.peak_memory()
-    say(f"expected: training {steps * training / 60:.1f} min, drawing {drawing / 60:.1f} min for {c.SAMPLES} x "
+    say(f"expected: training {steps * training / 60:.1f} min, drawing {drawing / 60:.1f} min for {count} x "
         f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
 
 
-def run_training(photo, trainer, draw, c, results, checkpoint):
+def drawn_share(photo, c, grid):
+    """The share of a texture's tiles that the network draws."""
+    if c.LAYOUT == "rows":
+        return 1 - photo.x[0].numel() / math.prod(grid.size)
+    return 1 if c.REDRAW_ORIGINALS else 0.5
+
+
+def tiles_of_hole(photo, c):
+    """How many tiles repair a photo."""
+    return 0 if photo.mask is None else sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
+
+
+def run_training(photo, trainer, c, results, checkpoint):
     """Train if there is something left to do, with checkpoints, loss curve and previews; returns (seconds, tiles)."""
     group, epoch_steps = trainer.group, c.EPOCH_TILES // c.BATCH_SIZE
     if trainer.step >= c.EPOCHS * epoch_steps and (not c.EPOCHS or trainer.reported == trainer.step):
@@ -1697,7 +1959,8 @@ def run_training(photo, trainer, draw, c, results, checkpoint):
         if group.rank:
             return
         if epoch % c.PREVIEW_EVERY == 0:
-            pictures.draw_preview(results.path("preview.png"), photo, trainer, draw)
+            for texture, view, draw, its in textures_of(photo, trainer, c):
+                pictures.draw_preview(picture_of(results, "preview", its), texture, view, draw)
         pictures.save_curve(results.path("loss.csv"), trainer.curve, c.BATCH_SIZE)
         pictures.draw_loss(results.path("loss.png"), trainer.curve, c.BATCH_SIZE)
 
@@ -1719,6 +1982,16 @@ def lowest_validation(curve):
     if not losses or list(losses.values())[-1] <= (1 + RISEN) * min(losses.values()):
         return None
     return min(losses, key=losses.get)
+
+
+def plan(photo, c, seed):
+    """The Layout of the texture of a seed, and what its tiles begin with, sketch(cell), or None."""
+    grid = grid_of(photo, c)
+    if isinstance(photo, Blend):
+        layout = lay_out_blend(photo, grid, c, seed)
+        return layout, layout.sketch
+    layout = lay_out(photo, c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide=load_guide(photo, c))
+    return layout, functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
 
 
 def results_of(photo, results, name):
@@ -1766,17 +2039,17 @@ def text_of(c, seed):
     return {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
 
 
-def make_texture(photo, trainer, draw, c, seed, results, trained, guide=None):
+def make_texture(photo, trainer, draw, c, seed, results, trained):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
     net, group, (name, special) = trainer.ema, trainer.group, constants.names_of(c, seed)
     paths = group.broadcast(results_of(photo, results, f"output_texture_{name}") if group.rank == 0 else None)
-    layout = lay_out(photo, c.LAYOUT, grid_of(photo, c), seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide)
+    layout, sketch = plan(photo, c, seed)
     corner, size = window_of(layout.grid, c.REGION)
     windows = drawings.bands_of(corner, size, c.TILE_SIZE)
-    made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(guide or ()), *net.state_dict().values()]
+    made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(layout.guide or ()),
+               *net.state_dict().values()]
     drawing = drawings.Drawing(paths, photo.formats(), size, windows, text_of(c, seed), made_of, group)
-    texture = Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
-    sketch = functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
+    texture = Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
     paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, sketch=sketch,
                               group=group)
     start = time.perf_counter()

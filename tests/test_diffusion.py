@@ -192,7 +192,7 @@ def test_a_gate_closes_its_band_and_opens_it_twofold():
     net, alphas_cumprod = silent_net(torch.ones(4, 3)), td.cosine_schedule(50)
     x_t, ring = torch.randn(2, 1, 3, 64, 64)
     x_t, present, t = td.crop_middle(x_t, 32), torch.ones(1, 8, dtype=torch.bool), full(20, 1)
-    bands = td.wiener_bands(net, x_t, ring, present, alphas_cumprod[20].view(1, 1, 1, 1))[0]
+    bands = td.wiener_bands(net, x_t, ring, present, alphas_cumprod[20].view(1, 1, 1, 1), net.signal)[0]
     for band in range(4):
         gates = torch.full((1, 4, 32, 32), -100.0)
         gates[:, band] = 100

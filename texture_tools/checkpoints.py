@@ -60,14 +60,14 @@ def keep_generation(path):
         link.unlink(missing_ok=True)
 
 
-def put_aside(path, photo):
+def put_aside(path, *photos):
     """Rename a checkpoint, and the generation before it, to the first free <name>.old<n>.pt; returns the new path.
-    UserError if it is the photo at another path."""
+    UserError if it is one of the photos at another path."""
     aside = (path.with_name(f"{path.stem}.old{n}.pt") for n in range(1, 10**6))
     free = next(place for place in aside if not any(map(os.path.lexists, generations(place))))
     there = [(source, target) for source, target in zip(generations(path), generations(free)) if source.exists()]
     for source, _ in there:
-        if source.samefile(photo):
+        if any(source.samefile(photo) for photo in photos):
             raise UserError(f"the photo lies at {printable(source)}, where its model goes; give it another name")
     for source, target in there:
         files.replace(source, target)
@@ -216,7 +216,8 @@ def find_state(checkpoint, photo, c, network, training, home, group):
         raise UserError(f"the model of this photo would replace the prior, {printable(checkpoint)}; give the photo "
                         "another name, or choose another CHECKPOINT_DIR")
     if c.FRESH and group.rank == 0 and exists(checkpoint):
-        aside = put_aside(checkpoint, files.find_file(c.IMAGE, home))
+        images = [c.IMAGE] if isinstance(c.IMAGE, str) else c.IMAGE
+        aside = put_aside(checkpoint, *(files.find_file(image, home) for image in images))
         group.say(f"note: {printable(checkpoint)} was put aside as {printable(aside)}")
     group.barrier()
     if not exists(checkpoint):
@@ -262,7 +263,8 @@ def check_fit(path, state, photo, constants, network, training, goes_on):
     advice = "Set it back, or start anew with FRESH=True (the old checkpoint is put aside)"
     if state["digest"] != photo.digest:
         size, here = state.get("size", "??"), tuple(photo.x.shape[1:])
-        raise UserError(f"{printable(path)} was trained on another photo or part of it ({size[1]} x {size[0]} pixels "
+        what = "other textures" if photo.textures else "another photo or part of it"
+        raise UserError(f"{printable(path)} was trained on {what} ({size[1]} x {size[0]} pixels "
                         f"there, {here[1]} x {here[0]} here; the file, CORNERS, ASPECT, CROP, "
                         f"MAX_SIDE, EVEN_LIGHT, DEPTH, ALPHA or MASK differ). {advice}")
     there = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant

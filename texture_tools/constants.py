@@ -14,7 +14,8 @@ from .photos import name_of
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple,
             "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str,
-            "MASK": (str, tuple)}  # or None
+            "MASK": (str, tuple), "TEXTURE": str, "BLEND": str}  # or None
+LISTS = ("IMAGE",)  # strings that may be several
 
 
 def settings(function, values, argv):
@@ -53,6 +54,8 @@ def parse_value(name, text, default):
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text
+    if name in LISTS and type(value) in (tuple, list) and all(type(part) is str for part in value):
+        return tuple(value)
     if isinstance(default, str) and not (value is None and name in OPTIONAL):
         return value if isinstance(value, str) else text
     if (isinstance(default, float) or OPTIONAL.get(name) is float) and type(value) is int:
@@ -98,6 +101,8 @@ RULES = (  # names, what holds of their values, and that in words
     ("MAX_SIDE EPOCH_TILES BATCH_SIZE TIMESTEPS SAMPLE_STEPS SCALE SAMPLES SAVE_EVERY PREVIEW_EVERY",
      lambda value: value >= 1, "must be at least 1"),
     ("EPOCHS SEED", lambda value: value >= 0, "must be at least 0"),
+    ("IMAGE", lambda value: type(value) is str or type(value) in (tuple, list) and len(value) > 1 and
+     all(type(part) is str for part in value), "must be a path, or a list of two or more"),
     ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH GUIDE_STRENGTH", lambda value: 0 <= value <= 1,
      "must lie between 0 and 1"),
     ("LEARNING_RATE STRENGTH", lambda value: value > 0, "must be above 0"),
@@ -122,9 +127,13 @@ def rules_among(c, world_size):
     """The same for what has to hold of a value beside those of other constants."""
     return (
         ("ASPECT", lambda value: value is None or c.CORNERS is not None, "needs CORNERS, whose sides' ratio it is"),
-        ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS,
-         "must be matched, ordered or random with TILEABLE and REDRAW_ORIGINALS"),
+        ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS and not c.BLEND,
+         "must be matched, ordered or random with TILEABLE, REDRAW_ORIGINALS and BLEND"),
         ("GUIDE", lambda value: value is None or c.LAYOUT != "rows", "needs sketches, which LAYOUT = rows has none of"),
+        ("GUIDE", lambda value: value is None or c.BLEND is None, "and BLEND both say what lies where; leave one of "
+         "them out"),
+        ("TEXTURE", lambda value: value is None or c.BLEND is None, "names one texture, and BLEND is of several; leave "
+         "one of them out"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,
          f"must be at most STRENGTH * TIMESTEPS = {c.STRENGTH * c.TIMESTEPS:g}"),
         ("BATCH_SIZE", lambda value: value % world_size == 0,
@@ -151,9 +160,9 @@ def check_sizes(height, width, tile, multiple):
 def names_of(c, seed):
     """What a texture is called in its file's name, and the part of that which its layout's has, too."""
     size = f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
-    parts = [c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
-             f"guided_by_{name_of(c.GUIDE)}" if c.GUIDE else "", "redrawn" * c.REDRAW_ORIGINALS,
-             "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
+    parts = [c.TEXTURE, c.BLEND and f"blend_{name_of(c.BLEND)}", c.GUIDE and f"guided_by_{name_of(c.GUIDE)}",
+             c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
+             "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
              f"seed{seed}" * (seed > 0)]
     special = "".join(f"_{part}" for part in parts if part)
     return size + special, special

@@ -60,7 +60,7 @@ def run_figures(pixels, layout, photo, corner, drawn, trained):
         "sampling_tiles_per_second": f"{drawn[1] / drawn[0]:.2f}",
         "peak_memory_gb": f"{memory / 1e9:.2f}" if memory else "unknown",
         "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
-        "colour_difference": f"{colour_difference(pixels, layout, photo, corner):.3f}",
+        "colour_difference": "none" if photo.textures else f"{colour_difference(pixels, layout, photo, corner):.3f}",
     }
 
 

@@ -1,0 +1,117 @@
+"""Where one texture goes over into another: the map that says so, and the border that is made of it.
+
+Grey levels of a map stand for the textures, evenly spread from black, the first, to white, the last; a grey between two
+mixes them. In colours red, green and blue are the shares of the first three, and what they lack of a whole, as black
+does, is the fourth's.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from . import photos
+from .errors import UserError, printable
+
+GREY = 16  # levels by which the channels of a grey map may differ: a JPEG file's noise
+STRAY = 64, 1e-3  # levels of a colour that names no texture, and the share of the pixels that may have them
+ASPECT = 0.02  # share by which the proportions of map and texture may differ
+BLUR = 1.0  # px of the texture, deviation of the Gaussian over the map's edges
+LEAST = 1 / 255  # share of a texture in a pixel below which there is nothing of it
+RELIEF_BLURS = (3, 16)  # px, of the brightness that stands for a texture's relief, at several scales
+REACH = 3 * max(RELIEF_BLURS)  # px, how far around a pixel what is there matters
+RELIEF = 1.2  # how far relief moves a border, in deviations of relief for a factor of e between two shares
+SOFTNESS = 0.06  # of the border between two textures, the same unit
+
+
+class BlendMap:
+    """The share of each texture in each pixel of a picture.
+
+    shares: [K, h, w] float32 that add up to 1, over all of the picture of a size (H, W), which may be larger; wraps:
+    whether the picture goes on from bottom to top, and from right to left.
+    """
+
+    def __init__(self, shares, size, wraps=(False, False)):
+        self.shares, self.size, self.wraps = shares, size, wraps
+
+    def at(self, corner, side):
+        """The shares in a square at a corner (y, x), [K, side, side], smooth by BLUR; those below LEAST are 0."""
+        margin, x = 4, self.shares
+        for axis in (0, 1):
+            scale, count = x.shape[1 + axis] / self.size[axis], self.shares.shape[1 + axis]
+            at = (corner[axis] - margin + np.arange(side + 2 * margin) + 0.5) * scale - 0.5
+            low, part = np.floor(at).astype(int), (at - np.floor(at)).astype(np.float32)
+            rows = [k % count if self.wraps[axis] else k.clip(0, count - 1) for k in (low, low + 1)]
+            part = part[:, None] if axis == 0 else part
+            x = x.take(rows[0], 1 + axis) * (1 - part) + x.take(rows[1], 1 + axis) * part
+        x = blurred(torch.from_numpy(x), BLUR)[:, margin:-margin, margin:-margin]
+        x = x * (x > LEAST)
+        return x / x.sum(0)
+
+
+def blurred(x, deviation):
+    """x [K, h, w] blurred by a Gaussian, deviation in pixels; what lies beyond the edge is as the edge is."""
+    reach = min(int(3 * deviation), *(side - 1 for side in x.shape[1:]))
+    line = torch.exp(-(torch.arange(-reach, reach + 1) / deviation) ** 2 / 2)
+    line = (line / line.sum())[None, None]
+    x = F.pad(x[:, None], [reach] * 4, mode="replicate")
+    return F.conv2d(F.conv2d(x, line[..., None]), line[:, :, None])[:, 0]
+
+
+def read_map(path, count, output_size, least):
+    """The shares [K, h, w] of so many textures that a picture file names, and the size (width, height) of what is drawn
+    by it: output_size, or if that is None its own. UserError if it names another texture, or is of other proportions.
+
+    least: pixels that what is drawn has at least in width and height.
+    """
+    image, _ = photos.open_image(path)
+    width, height = output_size or image.size
+    if output_size is None and min(image.size) < least:
+        raise UserError(f"{printable(path)} has {image.width} x {image.height} pixels, and the texture would have as "
+                        f"many; at least {least} x {least} are needed: give OUTPUT_SIZE in the same proportions")
+    if abs(image.width * height / (image.height * width) - 1) > ASPECT:
+        fits = round(width * image.height / image.width)
+        raise UserError(f"{printable(path)} has {image.width} x {image.height} pixels and the texture {width} x "
+                        f"{height}, other proportions; OUTPUT_SIZE=({width},{fits}) has its own")
+    if image.width > width:
+        image = image.resize((width, height), Image.BOX)
+    pixels = np.atleast_3d(np.asarray(image)).astype(np.float32)
+    grey = np.ptp(pixels, 2).max() <= GREY
+    return grey_shares(pixels.mean(2), count) if grey else colour_shares(pixels, count, path), (width, height)
+
+
+def grey_shares(levels, count):
+    """Shares [count, h, w] by grey levels [h, w], 0 to 255."""
+    place = levels / 255 * (count - 1)
+    return np.stack([(1 - np.abs(place - k)).clip(0) for k in range(count)]).astype(np.float32)
+
+
+def colour_shares(pixels, count, path):
+    """Shares [count, h, w] by colours [h, w, 3], 0 to 255; UserError if a colour, or black, names none."""
+    shares = np.concatenate([pixels.transpose(2, 0, 1), (255 - pixels.sum(2)[None]).clip(0)])
+    for name, share in list(zip(("red", "green", "blue", "black"), shares))[count:]:
+        if (share > STRAY[0]).mean() > STRAY[1]:
+            y, x = np.argwhere(share > STRAY[0])[0]
+            raise UserError(f"{printable(path)} is {name} at ({x}, {y}), and there are only {count} textures: red, "
+                            f"green, blue and black stand for the first four, in a grey map black for the first and "
+                            "white for the last")
+    shares = np.pad(shares, ((0, max(0, count - 4)), (0, 0), (0, 0)))[:count]
+    return shares / np.maximum(shares.sum(0), 1e-3)
+
+
+def scales_of(x):
+    """The deviations of the brightness of a normalised picture [C, H, W] at each of RELIEF_BLURS."""
+    return [float(blurred(x.mean(0, keepdim=True), blur).std()) for blur in RELIEF_BLURS]
+
+
+def relief(x, scales):
+    """What stands for the relief of a normalised picture [C, h, w] whose texture has such scales: its brightness, where
+    bright is high, [h, w] of deviation 1."""
+    parts = [blurred(x.mean(0, keepdim=True), blur)[0] / scale for blur, scale in zip(RELIEF_BLURS, scales)]
+    return sum(parts) / len(parts) ** 0.5
+
+
+def bordered(shares, reliefs):
+    """Shares [K, h, w] made almost all or nothing: where two textures meet, what is higher lies on top, as stones that
+    stick out of grass (height blending). reliefs: [K, h, w]."""
+    return ((shares.log() + RELIEF * reliefs) / SOFTNESS).softmax(0)
