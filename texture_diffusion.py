@@ -1309,7 +1309,6 @@ class Layout(NamedTuple):
     extended: tuple = ()  # the photo with a border of one tile, [C, H + 2T, W + 2T], in all orientations wanted
     orientation: np.ndarray | None = None  # which of them, [rows, columns]
     claims: bool = True  # whether the borders continue the photo, so that gaps have claims
-    spots: tuple = ()  # what is conspicuous in each orientation, lists of conspicuous.Spot
     guide: guides.Guide | None = None  # what the texture follows
 
     def real(self):
@@ -1337,12 +1336,6 @@ class Layout(NamedTuple):
         (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
         return self.extended[self.orientation[cell]][:, y:y + tile, x:x + tile]
 
-    def calm(self, cell, by):
-        """What of cut(cell, by) is not conspicuous, [T, T] from 0 to 1; what the tile itself shows a part of is."""
-        tile = conspicuous.Spot(*self.source[cell], self.grid.tile)
-        spots = [spot for spot in self.spots[self.orientation[cell]] if not spot.touches(tile)] if self.spots else []
-        return conspicuous.calm(spots, tile.y + by[0], tile.x + by[1], self.grid.tile)
-
     def seen_at(self, corner, size):
         """What is seen at each pixel of a window (h, w) at a corner (y, x): which cell, counted in reading order, int
         [h, w], -1 where none is; and whether it is drawn, bool [h, w]."""
@@ -1366,11 +1359,11 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
     upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
     extended = tuple(oriented(upright, *orientation, vector).contiguous() for orientation in AUGMENTS[augment])
-    spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
-    turned = [[spot.turned(*photo.x.shape[1:], *orientation) for spot in spots] for orientation in AUGMENTS[augment]]
     hidden = photo.mask and [oriented(photo.mask.hidden(), *orientation) for orientation in AUGMENTS[augment]]
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     if kind == "matched":
+        spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
+        turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
         places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
@@ -1383,7 +1376,7 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
         source[cell], orientation[cell] = offset, number
     colours = [white, black] if redraw else [white]
     passes = [cells for colour in colours for cells in passes_of(colour, grid)]
-    return Layout(grid, source, passes, extended, orientation, spots=turned, guide=guide)
+    return Layout(grid, source, passes, extended, orientation, guide=guide)
 
 
 def random_places(extended, tile, count, rng):
@@ -1448,11 +1441,9 @@ def join_claims(layout, cell):
     real = layout.real()
     around = {name: there for name, there in layout.grid.around(cell).items()
               if name in matching.SIDES and real[there[0]]}
-    back = {name: (tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
+    claims = {name: layout.cut(tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
     shares = matching.claim_shares(layout.grid.tile, tuple(around))
-    shares = {name: share * layout.calm(*back[name]) for name, share in shares.items()}
-    total = sum(shares.values())
-    return sum(share / total * layout.cut(*back[name]) for name, share in shares.items())
+    return sum(share * claims[name] for name, share in shares.items())
 
 
 class Texture:

@@ -80,15 +80,6 @@ def test_what_is_shown_again_is_far_from_where_it_was_shown(monkeypatch):
     assert apart > 1.5 * nearest()
 
 
-def test_a_spot_that_a_tile_shows_in_part_goes_on_beside_it():
-    layout = lay_out(marked_photo())
-    cell = next(cell for cell in layout.grid.cells() if layout.real()[cell])
-    layout.source[cell] = MARK[0] - 32 + 6, MARK[1]  # its last 6 rows are the mark's first
-    assert layout.calm(cell, (32, 0)).min() > 0.5
-    layout.source[cell] = MARK[0] - 32 - 10, MARK[1]  # the mark begins 10 pixels below it
-    assert layout.calm(cell, (32, 0))[10:20].min() < 0.01
-
-
 def test_a_spot_at_a_ring_s_end_is_near_one_at_its_beginning():
     places, size = [(10.0, 590.0)], (600, 600)
     near, far = (conspicuous.strikes(places, (10.0, 10.0), size, wraps)[0] for wraps in ((True, True), (False, False)))

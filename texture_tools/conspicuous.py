@@ -16,8 +16,6 @@ SPOTS = 20  # taken at most
 BESIDE = 0.1  # of a tile's side: a spot so far beside a tile is seen in the sketch there
 SCREEN = 540  # pixels over which what is seen again strikes the eye less by a factor of e
 FAR = 0.3  # of what strikes the eye side by side, what is left of it however far away
-LEAST = 1e-12  # of what is calm: where all is a spot, sketches show it
-SOFT = 8  # pixels in which a spot fades into what is around it
 EQUAL = 0.01  # parts that differ by less, normalised units a pixel, are the same
 AT_ONCE = 1024  # parts compared with all at a time
 
@@ -102,20 +100,3 @@ def strikes(places, middle, size, wraps):
             apart[:, axis] = np.minimum(apart[:, axis], size[axis] - apart[:, axis])
     return FAR + (1 - FAR) * np.exp(-np.hypot(*apart.T) / SCREEN)
 
-
-def calm(spots, top, left, side):
-    """What of a window of a photo, [side, side] from its corner (top, left), is no spot: 1, and in spots the less the
-    more these count, with soft edges."""
-    left_over = torch.ones(side, side)
-    for spot in spots:
-        down, right = spot.y - top, spot.x - left
-        if max(-down, -right) < spot.side + SOFT and max(down, right) < side + SOFT:
-            inside = torch.outer(ramp(down, spot.side, side), ramp(right, spot.side, side))
-            left_over = torch.minimum(left_over, 1 - spot.weight() * inside)
-    return left_over.clamp(min=LEAST)
-
-
-def ramp(start, length, side):
-    """1 from start for a length, falling to 0 within SOFT on both sides, [side]."""
-    at = torch.arange(side) + 0.5
-    return (1 + torch.minimum(at - start, start + length - at) / SOFT).clamp(0, 1)
