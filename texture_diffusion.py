@@ -228,12 +228,21 @@ def load_textures(paths, c):
         return read[0]
     several.check_plain({photo.name: photo.maps for photo in read})
     channels, depth = max(len(photo.x) for photo in read), max(photo.depth for photo in read)
-    textures = tuple(photo._replace(x=photo.x.expand(channels, -1, -1), mean=photo.mean.expand(channels, 1, 1),
-                                    depth=depth) for photo in read)
+    textures = tuple(with_colours(photo, channels)._replace(depth=depth) for photo in read)
     notes = tuple(f"{photo.name}: {note}" for photo in read for note in photo.notes)
     digest = drawings.digest_of_all([(photo.name, photo.digest) for photo in read])
     name = several.name_of(c.IMAGE, [photo.name for photo in read])
     return textures[0]._replace(name=name, digest=digest, notes=notes, textures=textures)
+
+
+def with_colours(photo, channels):
+    """A Photo with so many channels: a grey one has them all alike, and together no more power than before, so that
+    noise covers it as fast."""
+    if len(photo.x) == channels:
+        return photo
+    scale = math.sqrt(channels)
+    return photo._replace(x=photo.x.expand(channels, -1, -1) / scale, mean=photo.mean.expand(channels, 1, 1),
+                          std=photo.std * scale)
 
 
 def corners_in(path, corners):
@@ -1309,6 +1318,8 @@ class Layout(NamedTuple):
     extended: tuple = ()  # the photo with a border of one tile, [C, H + 2T, W + 2T], in all orientations wanted
     orientation: np.ndarray | None = None  # which of them, [rows, columns]
     claims: bool = True  # whether the borders continue the photo, so that gaps have claims
+    spots: tuple = ()  # what is conspicuous in each orientation, lists of conspicuous.Spot
+    calm: tuple = ()  # the photo with all that filled from elsewhere, [C, H, W] in each orientation
     guide: guides.Guide | None = None  # what the texture follows
 
     def real(self):
@@ -1336,6 +1347,17 @@ class Layout(NamedTuple):
         (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
         return self.extended[self.orientation[cell]][:, y:y + tile, x:x + tile]
 
+    def claim(self, cell, by):
+        """What a real tile claims of what lies `by` pixels from it: what lies there in the photo, without what is
+        conspicuous, unless the tile shows a part of it."""
+        x, tile = self.cut(cell, by).clone(), conspicuous.Spot(*self.source[cell], self.grid.tile)
+        number = self.orientation[cell]
+        for spot in self.spots[number] if self.spots else ():
+            if not spot.touches(tile):
+                there, here = conspicuous.overlap(spot, tile.y + by[0], tile.x + by[1], self.grid.tile)
+                x[(slice(None), *here)] = self.calm[number][(slice(None), *there)]
+        return x
+
     def seen_at(self, corner, size):
         """What is seen at each pixel of a window (h, w) at a corner (y, x): which cell, counted in reading order, int
         [h, w], -1 where none is; and whether it is drawn, bool [h, w]."""
@@ -1361,9 +1383,10 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     extended = tuple(oriented(upright, *orientation, vector).contiguous() for orientation in AUGMENTS[augment])
     hidden = photo.mask and [oriented(photo.mask.hidden(), *orientation) for orientation in AUGMENTS[augment]]
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
+    spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
+    turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
+    calm = tuple(oriented(without_spots(photo, spots, grid.tile), *way, vector) for way in AUGMENTS[augment])
     if kind == "matched":
-        spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
-        turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
         places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
@@ -1376,7 +1399,17 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
         source[cell], orientation[cell] = offset, number
     colours = [white, black] if redraw else [white]
     passes = [cells for colour in colours for cells in passes_of(colour, grid)]
-    return Layout(grid, source, passes, extended, orientation, guide=guide)
+    return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide)
+
+
+def without_spots(photo, spots, tile):
+    """A photo [C, H, W] whose spots are filled with what matches around them."""
+    x, hidden = photo.x.cpu(), torch.zeros(photo.x.shape[1:], dtype=torch.bool)
+    for y, left, side, _ in spots:
+        hidden[y:y + side, left:left + side] = True
+    weights = photo.matching_weights()
+    y, left = holes.sources_of(x.numpy(), hidden, tile // 4, None if weights is None else weights.numpy())
+    return x[:, y, left]
 
 
 def random_places(extended, tile, count, rng):
@@ -1441,7 +1474,7 @@ def join_claims(layout, cell):
     real = layout.real()
     around = {name: there for name, there in layout.grid.around(cell).items()
               if name in matching.SIDES and real[there[0]]}
-    claims = {name: layout.cut(tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
+    claims = {name: layout.claim(tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
     shares = matching.claim_shares(layout.grid.tile, tuple(around))
     return sum(share * claims[name] for name, share in shares.items())
 

@@ -34,23 +34,8 @@ from texture_tools.errors import UserError
 
 MAX_SIDE, SCALE = 512, 3  # of the photo, px; of the texture
 SIDES = (32, 48, 64)  # of spots, px
-SPOTS, ALIKE, SCREEN = 20, 0.8, 540
+SPOTS, SCREEN = 20, 540
 SHOWN = ("statistics", "spectrum dB", "seam 1st", "contrast", "colour")
-
-
-def correlation(x, part):
-    """The normalised cross-correlation of a part [C, h, w] with x [C, H, W] at each place, [H - h + 1, W - w + 1]."""
-    (height, width), (h, w) = x.shape[1:], part.shape[1:]
-    part = part - part.mean((1, 2), keepdim=True)
-    kernel = torch.fft.rfft2(F.pad(part, (0, width - w, 0, height - h))).conj()
-    found = torch.fft.irfft2((torch.fft.rfft2(x) * kernel).sum(0), s=(height, width))[:height - h + 1, :width - w + 1]
-
-    def sums(values):
-        total = F.pad(values.double(), (1, 0, 1, 0)).cumsum(-1).cumsum(-2)
-        return total[..., h:, w:] - total[..., :-h, w:] - total[..., h:, :-w] + total[..., :-h, :-w]
-
-    power = (sums(x**2) - sums(x) ** 2 / (h * w)).sum(0).clamp(min=1e-6)
-    return (found / (part.norm() * power.sqrt())).float()
 
 
 def spots_of(x):
@@ -61,19 +46,11 @@ def spots_of(x):
         found += zip((-odd).tolist(), ys.tolist(), xs.tolist(), [side // 2] * len(odd))
     for _, *place in sorted(found):
         spot = conspicuous.Spot(*place)
-        if not any(spot.touches(other) for other in spots) and is_alone(x, spot):
+        if not any(spot.touches(other) for other in spots) and conspicuous.is_alone(x, spot):
             spots.append(spot)
         if len(spots) == SPOTS:
             break
     return spots
-
-
-def is_alone(x, spot):
-    """Whether no other place of x [C, H, W] resembles a spot."""
-    y, left, side, _ = spot
-    alike = correlation(x, x[:, y:y + side, left:left + side])
-    alike[max(0, y - side // 2):y + side // 2 + 1, max(0, left - side // 2):left + side // 2 + 1] = -1
-    return bool(alike.max() <= ALIKE)
 
 
 def findings(x, photo, spots):
@@ -81,9 +58,9 @@ def findings(x, photo, spots):
     spot places (y, x) in pixels of the whole, [N, 2]."""
     places = []
     for y, left, side, _ in spots:
-        alike = correlation(x, photo[:, y:y + side, left:left + side])[None]
+        alike = conspicuous.correlation(x, photo[:, y:y + side, left:left + side])[None]
         most = F.max_pool2d(alike, side // 2 * 2 + 1, stride=1, padding=side // 2)
-        places.append(((alike == most) & (alike > ALIKE))[0].nonzero() * 2.0)
+        places.append(((alike == most) & (alike > conspicuous.ALIKE))[0].nonzero() * 2.0)
     return places
 
 

@@ -13,6 +13,9 @@ DETAIL = 8  # pixels a side by which parts are compared: they are shrunk to so m
 OVERLAP = 4  # parts that are compared begin a side over this apart
 LIKE = 3  # a part is judged by so many parts that are most like it
 SPOTS = 20  # taken at most
+MOST_TRIED = 100  # parts that are looked for elsewhere
+ALIKE = 0.8  # normalised cross-correlation above which a place resembles another
+FINE = 16  # pixels a side by which that is seen, or a spot's own
 BESIDE = 0.1  # of a tile's side: a spot so far beside a tile is seen in the sketch there
 SCREEN = 540  # pixels over which what is seen again strikes the eye less by a factor of e
 FAR = 0.3  # of what strikes the eye side by side, what is left of it however far away
@@ -46,17 +49,47 @@ class Spot(NamedTuple):
 
 
 def find_spots(x, tile):
-    """The most conspicuous parts of a photo x [C, H, W], Spots that don't overlap, the most conspicuous first."""
-    found, spots = [], []
+    """The most conspicuous parts of a photo x [C, H, W], Spots that don't overlap and that no other place resembles,
+    the most conspicuous first."""
+    found, spots, tried = [], [], 0
     for scale in SCALES:
         side = max(DETAIL, tile // scale)
         ys, xs, oddness = oddness_of(x, side)
         found += [(-float(odd), int(at_y), int(at_x), side) for odd, at_y, at_x in zip(oddness, ys, xs)]
     for odd, *place in sorted(found):
         spot = Spot(*place, -odd)
-        if len(spots) < SPOTS and not any(spot.touches(other) for other in spots):
-            spots.append(spot)
+        if len(spots) == SPOTS or tried == MOST_TRIED:
+            break
+        if not any(spot.touches(other) for other in spots):
+            tried += 1
+            spots += [spot] * is_alone(x, spot)
     return spots
+
+
+def is_alone(x, spot):
+    """Whether no other place of a photo x [C, H, W] resembles a spot."""
+    shrink = max(1, spot.side // FINE)
+    small = F.avg_pool2d(x, shrink)
+    y, left, side = (value // shrink for value in (spot.y, spot.x, spot.side))
+    alike = correlation(small, small[:, y:y + side, left:left + side])
+    alike[max(0, y - side // 2):y + side // 2 + 1, max(0, left - side // 2):left + side // 2 + 1] = -1
+    return bool(alike.max() <= ALIKE)
+
+
+def correlation(x, part):
+    """The normalised cross-correlation of a part [C, h, w] with x [C, H, W] at each place, [H - h + 1, W - w + 1]."""
+    (height, width), (h, w) = x.shape[1:], part.shape[1:]
+    part = part - part.mean((1, 2), keepdim=True)
+    kernel = torch.fft.rfft2(F.pad(part, (0, width - w, 0, height - h))).conj()
+    found = torch.fft.irfft2((torch.fft.rfft2(x) * kernel).sum(0), s=(height, width))[:height - h + 1, :width - w + 1]
+    power = (sums_of(x**2, h, w) - sums_of(x, h, w)**2 / (h * w)).sum(0).clamp(min=1e-6)
+    return (found / (part.norm() * power.sqrt()).clamp(min=1e-6)).float()
+
+
+def sums_of(x, h, w):
+    """Sums over all windows of h x w pixels of x [C, H, W]."""
+    total = F.pad(x.double(), (1, 0, 1, 0)).cumsum(-1).cumsum(-2)
+    return total[..., h:, w:] - total[..., :-h, w:] - total[..., h:, :-w] + total[..., :-h, :-w]
 
 
 def oddness_of(x, side):
@@ -100,3 +133,14 @@ def strikes(places, middle, size, wraps):
             apart[:, axis] = np.minimum(apart[:, axis], size[axis] - apart[:, axis])
     return FAR + (1 - FAR) * np.exp(-np.hypot(*apart.T) / SCREEN)
 
+
+
+def overlap(spot, top, left, side):
+    """Where a spot is seen in a window of a side at a corner (top, left): slices of the photo and of the window, rows
+    and columns."""
+    there, here = [], []
+    for start, begin in ((spot.y, top), (spot.x, left)):
+        low, high = max(start, begin), max(begin, min(start + spot.side, begin + side))
+        there.append(slice(low, max(low, high)))
+        here.append(slice(low - begin, max(low, high) - begin))
+    return there, here

@@ -24,9 +24,9 @@ CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
 PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
 ATTEMPTS = 4  # layouts of which the best is taken
 CHANCE = 0.03  # what chance adds to the cost of a place at most; 1 is the disagreement of two unrelated claims
-REUSE_COST = 0.8  # of using a place once more, right beside where it was used; see conspicuous.strikes
+REUSE_COST = 0.4  # of using a place once more, right beside where it was used; see conspicuous.strikes
 BALANCE_COST = 0.2  # of a colour (normalised units) that adds to what the tiles chosen so far have too much of
-SPOT_COST = 1.5  # of showing a spot once more, right beside where it was shown
+SPOT_COST = 3.0  # of showing a spot once more, right beside where it was shown
 NEGLIGIBLE = 0.1  # of REUSE_COST: what tiles far away add for their distance is left out
 GUIDE_COST = 3.0  # of what is as far from the guide as two unrelated coarse parts are, at full strength
 SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
@@ -261,7 +261,9 @@ class Matcher:
     def costs_of(self, candidates, cell, claims, rng):
         """What each place costs in a cell, and the disagreement in it, both [places]."""
         disagreement = candidates.places.disagreement(claims)
-        cost = disagreement + self.reuse(candidates, cell) + self.again(candidates, cell)
+        again = self.reuse(candidates, cell) + self.again(candidates, cell)
+        least = disagreement[~candidates.edge].min() if claims else 1  # where places agree well, that matters more
+        cost = disagreement + min(1, max(0, float(least))) * again
         balance = BALANCE_COST * (self.surplus * candidates.colours).sum(0)
         if self.guide is None:
             cost += balance
