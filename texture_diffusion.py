@@ -1407,8 +1407,8 @@ def without_spots(photo, spots, tile):
     x, hidden = photo.x.cpu(), torch.zeros(photo.x.shape[1:], dtype=torch.bool)
     for y, left, side, _ in spots:
         hidden[y:y + side, left:left + side] = True
-    weights = photo.matching_weights()
-    y, left = holes.sources_of(x.numpy(), hidden, tile // 4, None if weights is None else weights.numpy())
+    piece, weights = max(matching.CLAIM_SHRINK, tile // 4), photo.maps and photo.maps.weights()
+    y, left = holes.sources_of(x.numpy(), hidden, piece, weights)
     return x[:, y, left]
 
 

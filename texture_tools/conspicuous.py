@@ -13,6 +13,7 @@ DETAIL = 8  # pixels a side by which parts are compared: they are shrunk to so m
 OVERLAP = 4  # parts that are compared begin a side over this apart
 LIKE = 3  # a part is judged by so many parts that are most like it
 SPOTS = 20  # taken at most
+MOST = 1 / 8  # of the photo that is conspicuous
 MOST_TRIED = 100  # parts that are looked for elsewhere
 ALIKE = 0.8  # normalised cross-correlation above which a place resembles another
 FINE = 16  # pixels a side by which that is seen, or a spot's own
@@ -60,7 +61,8 @@ def find_spots(x, tile):
         spot = Spot(*place, -odd)
         if len(spots) == SPOTS or tried == MOST_TRIED:
             break
-        if not any(spot.touches(other) for other in spots):
+        if not any(spot.touches(other) for other in spots) and \
+                sum(other.side**2 for other in (*spots, spot)) <= MOST * x[0].numel():
             tried += 1
             spots += [spot] * is_alone(x, spot)
     return spots
