@@ -1349,12 +1349,13 @@ class Layout(NamedTuple):
 
     def claim(self, cell, by):
         """What a real tile claims of what lies `by` pixels from it: what lies there in the photo, without what is
-        conspicuous, unless the tile shows a part of it."""
-        x, tile = self.cut(cell, by).clone(), conspicuous.Spot(*self.source[cell], self.grid.tile)
-        number = self.orientation[cell]
+        conspicuous, unless that begins in the tile or right beside it."""
+        x, number, side = self.cut(cell, by).clone(), self.orientation[cell], self.grid.tile
+        (top, left), beside = self.source[cell], math.ceil(conspicuous.BESIDE * side)
+        tile = conspicuous.Spot(top - beside, left - beside, side + 2 * beside)
         for spot in self.spots[number] if self.spots else ():
             if not spot.touches(tile):
-                there, here = conspicuous.overlap(spot, tile.y + by[0], tile.x + by[1], self.grid.tile)
+                there, here = conspicuous.overlap(spot, top + by[0], left + by[1], side)
                 x[(slice(None), *here)] = self.calm[number][(slice(None), *there)]
         return x
 
