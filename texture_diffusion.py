@@ -228,21 +228,12 @@ def load_textures(paths, c):
         return read[0]
     several.check_plain({photo.name: photo.maps for photo in read})
     channels, depth = max(len(photo.x) for photo in read), max(photo.depth for photo in read)
-    textures = tuple(with_colours(photo, channels)._replace(depth=depth) for photo in read)
+    textures = tuple(photo._replace(x=photo.x.expand(channels, -1, -1), mean=photo.mean.expand(channels, 1, 1),
+                                    depth=depth) for photo in read)
     notes = tuple(f"{photo.name}: {note}" for photo in read for note in photo.notes)
     digest = drawings.digest_of_all([(photo.name, photo.digest) for photo in read])
     name = several.name_of(c.IMAGE, [photo.name for photo in read])
     return textures[0]._replace(name=name, digest=digest, notes=notes, textures=textures)
-
-
-def with_colours(photo, channels):
-    """A Photo with so many channels: a grey one has them all alike, and together no more power than before, so that
-    noise covers it as fast."""
-    if len(photo.x) == channels:
-        return photo
-    scale = math.sqrt(channels)
-    return photo._replace(x=photo.x.expand(channels, -1, -1) / scale, mean=photo.mean.expand(channels, 1, 1),
-                          std=photo.std * scale)
 
 
 def corners_in(path, corners):
