@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy: tests run side by side
+
 import numpy as np
 import pytest
 import torch
@@ -238,6 +240,25 @@ def plan_sized(photo, height, width, tileable="none", kind="matched", **options)
     return td.lay_out(photo, kind, td.make_grid(height, width, TILE, tileable), 0, **options)
 
 
+LAYOUTS = {}  # layouts of tests that are about what is drawn in them: many of them ask for the same
+
+
+def planned(photo, kind, scale=2):
+    """plan() of a photo, the first time that it is asked for."""
+    key = photo.digest, kind, scale
+    if key not in LAYOUTS:
+        LAYOUTS[key] = plan(photo, kind, scale)
+    return LAYOUTS[key]
+
+
+def planned_sized(photo, height, width, tileable="none", kind="matched", redraw=False):
+    """plan_sized() of a photo, the first time that it is asked for."""
+    key = photo.digest, height, width, tileable, kind, redraw
+    if key not in LAYOUTS:
+        LAYOUTS[key] = plan_sized(photo, height, width, tileable, kind, redraw=redraw)
+    return LAYOUTS[key]
+
+
 def drawn_cells(layout):
     return [cell for cells in layout.passes for cell in cells]
 
@@ -278,12 +299,13 @@ def net():
 
 
 @pytest.fixture
-def tool(tmp_path, monkeypatch, capsys):
+def tool(tmp_path, monkeypatch, capsys, plain_figures):
     """Runs the tool in this process, in an empty folder with photo.png: tool("EPOCHS=0") -> code, out, err."""
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
     monkeypatch.setattr(devices, "pick_precision", lambda *args: torch.float32)
+    monkeypatch.setattr(matching, "ATTEMPTS", 1)  # of layouts, the best of which is taken: half of a tiny run's time
 
     def call(*args):
         monkeypatch.setattr(sys, "argv", ["texture_diffusion.py", *map(str, args)])
@@ -298,13 +320,45 @@ def tool(tmp_path, monkeypatch, capsys):
     return call
 
 
+FIGURE, SAVE_FIGURE = pictures.Figure, pictures.save_figure
+
+
+class PlainFigure:
+    """In place of a matplotlib Figure: all that it does is to look whether its pictures and lines could be drawn."""
+
+    def __init__(self, figsize, layout):
+        from matplotlib.axes import Axes
+        self.axis = mock.MagicMock(spec=Axes)
+        self.axis.imshow, self.axis.plot, self.axis.yaxis = self.look_at, self.follow, mock.MagicMock()
+
+    def suptitle(self, text):
+        assert text == str(text)
+
+    def subplots(self, rows=1, columns=1, squeeze=True):
+        return self.axis if squeeze and rows == columns == 1 else np.full((rows, columns), self.axis)
+
+    def look_at(self, pixels):
+        assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.size
+
+    def follow(self, xs, ys, label):
+        assert len(xs) == len(ys) and np.isfinite([*xs, *ys]).all()
+
+
 @pytest.fixture
 def plain_figures(monkeypatch):
     """matplotlib takes two thirds of a tiny run: figures are written without their content."""
     def save_figure(path, figure):
         files.write_atomically(path, lambda file: file.write(b"-"))
 
+    monkeypatch.setattr(pictures, "Figure", PlainFigure)
     monkeypatch.setattr(pictures, "save_figure", save_figure)
+
+
+@pytest.fixture
+def real_figures(plain_figures, monkeypatch):
+    """A run of the tool whose figures are matplotlib's all the same."""
+    monkeypatch.setattr(pictures, "Figure", FIGURE)
+    monkeypatch.setattr(pictures, "save_figure", SAVE_FIGURE)
 
 
 @pytest.fixture(scope="session")

@@ -122,8 +122,8 @@ def test_a_blend_is_as_its_map_and_a_part_of_it_is_that_part(blended, tmp_path):
                                      {"AUGMENT": "rotations", "STRENGTH": 1.0}])
 def test_a_layout_of_a_blend_draws_all_that_is_not_one_texture_s_own(changes):
     c = SimpleNamespace(**{"LAYOUT": "matched", "AUGMENT": "none", "REDRAW_ORIGINALS": False, **changes})
-    blend = blend_of(np.repeat([[0, 127.5, 127.5]], 3, 0), (90, 300))
-    grid = td.make_grid(90, 300, TILE, changes.get("TILEABLE", "none"))
+    blend = blend_of(np.repeat([[0, 127.5, 127.5]], 3, 0), (60, 230))
+    grid = td.make_grid(60, 230, TILE, changes.get("TILEABLE", "none"))
     found = td.lay_out_blend(blend, grid, c, 0)
     drawn = [cell for cells in found.passes for cell in cells]
     assert len(drawn) == len(set(drawn)) and set(found.layouts) == {0, 1}

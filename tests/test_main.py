@@ -146,7 +146,7 @@ def test_a_crop_of_the_photo_is_another_photo(trained, tmp_path):
 def test_fresh_starts_anew_and_loses_nothing(trained, tmp_path):
     models = set(files_in(tmp_path / "checkpoints").values())
     for _ in range(2):
-        result = trained(FRESH=True, EPOCHS=1, LEARNING_RATE=0.005)
+        result = trained(FRESH=True, EPOCHS=1, LEARNING_RATE=0.005, SCALE=1)
         assert result.code == 0, result.err
         assert checkpoint_in(tmp_path)["step"] == 2
         assert models <= set(files_in(tmp_path / "checkpoints").values())
@@ -192,20 +192,22 @@ def test_a_comparison_does_not_overwrite_the_texture(trained, tmp_path):
 @pytest.mark.parametrize("height, width, expected", [(64, 64, 1), (63, 64, 0)])
 def test_one_tile_is_held_out_where_the_photo_has_sixteen(tool, tmp_path, height, width, expected):
     Image.fromarray(draw_pixels(height, width)).save(tmp_path / "photo.png")
-    assert tool("photo.png", *tiny(EPOCHS=1, EPOCH_TILES=4)).code == 0
+    assert tool("photo.png", *tiny(EPOCHS=1, EPOCH_TILES=4, SCALE=1)).code == 0
     assert checkpoint_in(tmp_path)["constants"]["VALIDATION"] == expected
 
 
-def test_a_grey_photo_makes_a_grey_texture(tool, tmp_path):
+def test_a_grey_photo_makes_a_grey_texture(tool, tmp_path, real_figures):
     Image.fromarray(draw_pixels(54, 70, channels=1)).save(tmp_path / "photo.png")
     result = tool("photo.png", *tiny(EPOCHS=1))
     assert result.code == 0, result.err
+    for name in ("train_predictions", "val_predictions", "loss"):
+        assert np.ptp(pixels_in(tmp_path / "samples" / "photo" / f"{name}.png")) > 0
     texture = pixels_in(tmp_path / "samples" / "photo" / "output_texture_3x3.png")
     assert (texture == texture[..., :1]).all()
 
 
 def test_a_large_photo_is_shrunk_and_that_is_said(tool):
-    result = tool("photo.png", *tiny(EPOCHS=1, MAX_SIDE=64))
+    result = tool("photo.png", *tiny(EPOCHS=1, MAX_SIDE=64, SCALE=1))
     assert result.code == 0, result.err
     assert "70 x 54" in result.out and "64 x 49" in result.out
 
@@ -297,16 +299,16 @@ def test_a_prior_draws_a_photo_that_was_never_trained_on(prior, tmp_path):
 
 def test_a_training_begins_from_the_prior_says_so_and_goes_on_without_it(prior, tmp_path):
     digest = hashlib.sha256((tmp_path / "prior/prior.pt").read_bytes()).hexdigest()
-    assert prior(EPOCHS=2).code == 0
+    assert prior(EPOCHS=2, SCALE=1).code == 0
     whole = checkpoint_in(tmp_path, "rock")
     assert whole["prior"] == digest and whole["step"] == 4
     shutil.rmtree(tmp_path / "checkpoints")
-    assert prior(EPOCHS=2, LEARNING_RATE=1e-9).code == 0
+    assert prior(EPOCHS=2, LEARNING_RATE=1e-9, SCALE=1).code == 0
     still, begun = checkpoint_in(tmp_path, "rock")["ema"], torch.load(tmp_path / "prior/prior.pt", weights_only=True)
     assert all((still[name] - begun["ema"][name].float()).abs().max() < 1e-5 for name in still
                if name not in photo_facts.PhotoFacts._fields)
     shutil.rmtree(tmp_path / "prior")
-    result = prior(EPOCHS=0, LEARNING_RATE=1e-9)
+    result = prior(EPOCHS=0, LEARNING_RATE=1e-9, SCALE=1)
     assert result.code == 0, result.err
 
 

@@ -99,7 +99,7 @@ def test_a_texture_is_drawn_of_the_rest(repair, tmp_path):
 @pytest.mark.parametrize("kind", td.LAYOUTS)
 def test_no_real_tile_holds_a_masked_pixel(kind, augment, tmp_path):
     photo = photo_with(tmp_path)
-    layout = td.lay_out(photo, kind, td.make_grid(2 * HEIGHT, 2 * WIDTH, TILE), 0, augment)
+    layout = td.lay_out(photo, kind, td.make_grid(HEIGHT, 2 * WIDTH, TILE), 0, augment)
     for cell in layout.grid.cells():
         if layout.real()[cell]:
             y, x = layout.source[cell]

@@ -24,7 +24,7 @@ def agreement(layout):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_stripes_continue_across_gaps_in_the_matched_layout(seed):
     photo = striped_photo()
-    assert agreement(plan(photo, "matched", seed=seed)) > 0.8
+    assert agreement(plan(photo, "matched", 1, seed)) > 0.8
     assert abs(agreement(plan(photo, "random", seed=seed))) < 0.4
 
 
@@ -69,7 +69,7 @@ def test_a_matched_layout_has_the_photo_s_mean_colour(seed, monkeypatch):
     monkeypatch.setattr(matching, "REUSE_COST", 0.1)  # which spreads the tiles over both parts, too
 
     def shifts():
-        layout = plan(photo, "matched", 3, seed)
+        layout = plan(photo, "matched", 2, seed)
         real = torch.stack([photo.x[:, y:y + TILE, x:x + TILE] for y, x in layout.source[layout.real()]])
         return [float(tiles.mean((0, 2, 3)).abs().max()) for tiles in (real, sketches_of(layout))]
 

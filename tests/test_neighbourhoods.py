@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, draw_photo, random_net
+from conftest import TILE, draw_photo, planned, random_net
 
 import texture_diffusion as td
 from texture_tools.errors import UserError
@@ -58,7 +58,7 @@ def patterns_shown(photo, kind, scale, batch_size):
         shown.update(map(names_of, present))
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-    layout = td.lay_out(photo, kind, td.make_grid(*(side * scale for side in photo.x.shape[1:]), TILE), 0)
+    layout = planned(photo, kind, scale)
     texture = td.Texture(layout, len(photo.x), "cpu")
     for _ in td.outpaint(None, texture, layout.passes, batch_size, draw, 0):
         pass

@@ -9,8 +9,8 @@ from conftest import (
     draw_pixels,
     drawn_cells,
     extend,
-    plan,
-    plan_sized,
+    planned,
+    planned_sized,
     random_net,
     sketches_of,
     spread,
@@ -48,7 +48,7 @@ def cell(pixels, i, j):
 def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width):
     pixels = draw_pixels(height, width)
     photo = td.normalise(pixels, "photo")
-    layout = plan(photo, kind)
+    layout = planned(photo, kind)
     out = photo.pixels(outpaint(net, photo, layout))
     for i, j in np.argwhere(layout.real()):
         y, x = layout.source[i, j]
@@ -58,7 +58,7 @@ def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width)
 
 def test_rows_begin_with_the_photo():
     photo = draw_photo(48, 64)
-    texture = td.Texture(plan(photo, "rows"), 3, "cpu")
+    texture = td.Texture(planned(photo, "rows"), 3, "cpu")
     assert torch.equal(texture.cut((0, 0), (48, 64)), photo.x)
 
 
@@ -67,7 +67,7 @@ def test_rows_begin_with_the_photo():
 @pytest.mark.parametrize("scale", [2, 3])
 def test_the_texture_is_exactly_so_many_times_as_large_and_whole(net, kind, height, width, scale):
     photo = draw_photo(height, width)
-    layout = plan(photo, kind, scale)
+    layout = planned(photo, kind, scale)
     out = outpaint(net, photo, layout, steps=1)
     assert out.shape == (3, scale * height, scale * width)
     assert sorted(drawn_cells(layout)) == [tuple(cell) for cell in np.argwhere(~layout.real()).tolist()]
@@ -78,7 +78,7 @@ def test_the_texture_is_exactly_so_many_times_as_large_and_whole(net, kind, heig
 @pytest.mark.parametrize("kind", td.LAYOUTS)
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
 def test_the_picture_does_not_depend_on_the_batch_size(net, photo, kind, sampler):
-    layout = plan(photo, kind)
+    layout = planned(photo, kind)
     one, three, sixteen = (levels(photo, outpaint(net, photo, layout, size, sampler=sampler)) for size in (1, 3, 16))
     assert (one - three).abs().max() <= 1
     assert (one - sixteen).abs().max() <= 1
@@ -87,7 +87,7 @@ def test_the_picture_does_not_depend_on_the_batch_size(net, photo, kind, sampler
 @pytest.mark.parametrize("kind", td.LAYOUTS)
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_the_picture_repeats_bit_for_bit_at_the_same_batch_size(net, photo, kind, batch_size):
-    layout = plan(photo, kind)
+    layout = planned(photo, kind)
     first = outpaint(net, photo, layout, batch_size)
     torch.manual_seed(5)
     assert torch.equal(first, outpaint(net, photo, layout, batch_size))
@@ -95,26 +95,26 @@ def test_the_picture_repeats_bit_for_bit_at_the_same_batch_size(net, photo, kind
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
 def test_the_picture_does_not_depend_on_the_order_within_a_pass(net, photo, kind):
-    layout = plan(photo, kind)
+    layout = planned(photo, kind)
     backwards = [cells[::-1] for cells in layout.passes]
     assert torch.equal(outpaint(net, photo, layout, 1), outpaint(net, photo, layout, 1, passes=backwards))
 
 
 def test_a_grey_photo_can_be_outpainted():
     photo = draw_photo(48, 64, channels=1)
-    layout = plan(photo, "matched")
+    layout = planned(photo, "matched")
     assert outpaint(random_net(channels=1), photo, layout).shape == (1, 96, 128)
 
 
 def test_another_seed_draws_other_tiles(net, photo):
-    layout = plan(photo, "matched")
+    layout = planned(photo, "matched")
     one, other = (outpaint(net, photo, layout, seed=seed) for seed in (0, 1))
     for i, j in drawn_cells(layout)[:5]:
         assert (cell((one - other).movedim(0, -1), i, j)).abs().max() > 0.01
 
 
 def test_no_two_drawn_tiles_share_their_noise(photo):
-    layout, starts = plan(photo, "random"), []
+    layout, starts = planned(photo, "random"), []
 
     def draw(net, rings, present, generators, sketch):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
@@ -127,15 +127,15 @@ def test_no_two_drawn_tiles_share_their_noise(photo):
 
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
 def test_drawn_tiles_keep_to_the_photo_s_range(net, photo, sampler):
-    out = outpaint(net, photo, plan(photo, "matched"), sampler=sampler)
-    drawn = out[:, spread(~plan(photo, "matched").real())[:out.shape[1], :out.shape[2]]]
+    out = outpaint(net, photo, planned(photo, "matched"), sampler=sampler)
+    drawn = out[:, spread(~planned(photo, "matched").real())[:out.shape[1], :out.shape[2]]]
     low, high = (bound[:, 0] for bound in photo.bounds())
     assert (drawn >= low - 1e-5).all() and (drawn <= high + 1e-5).all()
 
 
 def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
-        layout, shown = plan(photo, kind), {1: [], 5: []}
+        layout, shown = planned(photo, kind), {1: [], 5: []}
         for batch_size, masks in shown.items():
             def draw(net, rings, present, generators, sketch, masks=masks):
                 masks.extend(present.tolist())
@@ -157,7 +157,7 @@ def border(x, name):
 
 @pytest.mark.parametrize("kind", ["matched", "ordered", "random"])
 def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
-    layout = plan(photo, kind, 3)
+    layout = planned(photo, kind, 3)
     extended, middle = extend(photo), slice(4, -4)
     for i, j in layout.passes[0]:
         sketch = td.draw_sketch(layout, (i, j))
@@ -169,7 +169,7 @@ def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
 
 
 def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure_noise(net, photo, monkeypatch):
-    layout, alphas_cumprod = plan(photo, "matched"), td.cosine_schedule(100)
+    layout, alphas_cumprod = planned(photo, "matched"), td.cosine_schedule(100)
     rings, present = td.Texture(layout, len(photo.x), "cpu").neighbours(layout.passes[0][:2])
     sketch = sketches_of(layout)[:2]
 
@@ -186,7 +186,7 @@ def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure
 
 
 def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
-    layout, seen = plan(photo, "matched"), []
+    layout, seen = planned(photo, "matched"), []
     sketches = sketches_of(layout)
 
     def draw(net, rings, present, generators, sketch):
@@ -220,7 +220,7 @@ def whole(net, photo, layout, batch_size=4, window=None):
 @pytest.mark.parametrize("redraw", [False, True])
 def test_every_drawn_tile_sees_what_will_lie_beside_it_also_across_the_edge(photo, height, width, tileable, redraw):
     """At each border the tile that was drawn later has seen the other one as it is in the end."""
-    layout, seen = plan_sized(photo, height, width, tileable, redraw=redraw), {}
+    layout, seen = planned_sized(photo, height, width, tileable, redraw=redraw), {}
     texture = td.Texture(layout, 3, "cpu")
     rng = np.random.default_rng(0)
     for cells in layout.passes:
@@ -246,7 +246,7 @@ def test_every_drawn_tile_sees_what_will_lie_beside_it_also_across_the_edge(phot
 
 @pytest.mark.parametrize("tileable, axes", [("x", (1,)), ("y", (0,)), ("xy", (0, 1))])
 def test_a_tileable_texture_shows_its_far_side_to_its_tiles(photo, tileable, axes):
-    layout = plan_sized(photo, 70, 75, tileable)
+    layout = planned_sized(photo, 70, 75, tileable)
     texture = td.Texture(layout, 3, "cpu")
     for axis in (0, 1):
         last = [k - 1 for k in layout.grid.shape()]
@@ -263,7 +263,7 @@ def test_a_tileable_texture_shows_its_far_side_to_its_tiles(photo, tileable, axe
 @pytest.mark.parametrize("redraw", [False, True])
 @pytest.mark.parametrize("window", [((0, 0), (20, 30)), ((31, 7), (40, 50)), ((60, 70), (12, 9))])
 def test_a_region_agrees_with_the_whole_pixel_for_pixel(net, photo, tileable, redraw, window):
-    layout = plan_sized(photo, 75, 90, tileable, redraw=redraw)
+    layout = planned_sized(photo, 75, 90, tileable, redraw=redraw)
     (y, x), (height, width) = window
     everything = whole(net, photo, layout)
     assert torch.equal(whole(net, photo, layout, window=window), everything[:, y:y + height, x:x + width])
@@ -272,13 +272,13 @@ def test_a_region_agrees_with_the_whole_pixel_for_pixel(net, photo, tileable, re
 @pytest.mark.parametrize("size", [(16, 16), (37, 61), (128, 64), (40, 1)])
 @pytest.mark.parametrize("kind", td.LAYOUTS)
 def test_a_texture_of_any_size_is_whole(net, photo, size, kind):
-    out = whole(net, photo, plan_sized(photo, *size, kind=kind))
+    out = whole(net, photo, planned_sized(photo, *size, kind=kind))
     assert out.shape == (3, *size) and out.isfinite().all() and (out.abs().sum(0) > 0).all()
 
 
 @pytest.mark.parametrize("height, width, tileable", [(64, 96, "none"), (53, 75, "xy")])
 def test_redrawn_originals_leave_nothing_of_the_photo(net, photo, height, width, tileable):
-    layout = plan_sized(photo, height, width, tileable, redraw=True)
+    layout = planned_sized(photo, height, width, tileable, redraw=True)
     assert sorted(cell for cells in layout.passes for cell in cells) == layout.grid.cells()
     assert layout.made().all()
     out = whole(net, photo, layout)

@@ -2,6 +2,7 @@
 """
 
 import difflib
+import os
 from pathlib import Path
 
 from . import files, materials, photos
@@ -21,7 +22,7 @@ def paths_of(c, home):
     """The paths of the photos that IMAGE names: one, a photo's or a material's, or several textures'; a relative one is
     also looked for in the folder home. UserError where the constants do not go together with that."""
     paths = [files.find_file(path, home) for path in ([c.IMAGE] if isinstance(c.IMAGE, str) else c.IMAGE)]
-    if len(paths) == 1 and Path(paths[0]).is_dir() and len(photos_in(paths[0])) > 1:
+    if len(paths) == 1 and os.path.isdir(paths[0]) and len(photos_in(paths[0])) > 1:
         paths = photos_in(paths[0])
     if len(paths) == 1:
         refuse(c, ("TEXTURE", "BLEND"), "names one of several textures", "IMAGE is one")
@@ -43,7 +44,7 @@ def check_names(paths, texture):
     names = {}
     for path in paths:
         name = photos.name_of(path)
-        if Path(path).is_dir():
+        if os.path.isdir(path):
             raise UserError(f"{printable(path)} is a folder; several textures are photos: a folder of maps is drawn "
                             "alone")
         if name.lower() in names:
