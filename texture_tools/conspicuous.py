@@ -14,9 +14,10 @@ OVERLAP = 4  # parts that are compared begin a side over this apart
 LIKE = 3  # a part is judged by so many parts that are most like it
 SPOTS = 20  # taken at most
 MOST = 1 / 8  # of the photo that is conspicuous
-MOST_TRIED = 100  # parts that are looked for elsewhere
+MOST_TRIED = 40  # parts that are looked for elsewhere
 ALIKE = 0.8  # normalised cross-correlation above which a place resembles another
-FINE = 16  # pixels a side by which that is seen, or a spot's own
+FINE = 8  # pixels a side by which that is seen, or a spot's own
+ODD = 2.0  # what is no odder, such as a stone of a gravel or a medallion of a carpet, strikes nobody
 BESIDE = 0.1  # of a tile's side: a spot so far beside a tile is seen in the sketch there
 SCREEN = 540  # pixels over which what is seen again strikes the eye less by a factor of e
 FAR = 0.3  # of what strikes the eye side by side, what is left of it however far away
@@ -33,8 +34,8 @@ class Spot(NamedTuple):
     odd: float = 1.0  # how far it is from the parts most like it, over that of the part in the middle of all
 
     def weight(self):
-        """How much it counts, 0 to 1: a part among others, or twice as odd."""
-        return min(1.0, max(0.0, self.odd - 1))
+        """How much it counts, 0 to 1: not at all up to ODD, fully from one more on."""
+        return min(1.0, max(0.0, self.odd - ODD))
 
     def turned(self, height, width, turns, mirrored):
         """Where the spot of a photo of height x width pixels lies after quarter turns, then mirrored left to right."""
@@ -50,8 +51,8 @@ class Spot(NamedTuple):
 
 
 def find_spots(x, tile):
-    """The most conspicuous parts of a photo x [C, H, W], Spots that don't overlap and that no other place resembles,
-    the most conspicuous first."""
+    """The conspicuous parts of a photo x [C, H, W], Spots that don't overlap and that no other place resembles, the most
+    conspicuous first."""
     found, spots, tried = [], [], 0
     for scale in SCALES:
         side = max(DETAIL, tile // scale)
@@ -59,7 +60,7 @@ def find_spots(x, tile):
         found += [(-float(odd), int(at_y), int(at_x), side) for odd, at_y, at_x in zip(oddness, ys, xs)]
     for odd, *place in sorted(found):
         spot = Spot(*place, -odd)
-        if len(spots) == SPOTS or tried == MOST_TRIED:
+        if len(spots) == SPOTS or tried == MOST_TRIED or spot.weight() == 0:
             break
         if not any(spot.touches(other) for other in spots) and \
                 sum(other.side**2 for other in (*spots, spot)) <= MOST * x[0].numel():
