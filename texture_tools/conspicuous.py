@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 SCALES = (4, 2)  # a spot's side is a tile's, over one of these
 DETAIL = 8  # pixels a side by which parts are compared: they are shrunk to so many
-OVERLAP = 4  # parts that are compared begin a side over this apart
+OVERLAP = 4  # parts that are compared begin a side over this apart, or further where there would be too many
+PARTS = 4000  # compared at most, each with each
 LIKE = 3  # a part is judged by so many parts that are most like it
 SPOTS = 20  # taken at most
 MOST = 1 / 8  # of the photo that is conspicuous
@@ -51,8 +52,8 @@ class Spot(NamedTuple):
 
 
 def find_spots(x, tile):
-    """The conspicuous parts of a photo x [C, H, W], Spots that don't overlap and that no other place resembles, the most
-    conspicuous first."""
+    """The conspicuous parts of a photo x [C, H, W], Spots that don't overlap and that no other place resembles, the
+    most conspicuous first."""
     found, spots, tried = [], [], 0
     for scale in SCALES:
         side = max(DETAIL, tile // scale)
@@ -98,7 +99,8 @@ def sums_of(x, h, w):
 def oddness_of(x, side):
     """How far parts of x [C, H, W] of a side are from the parts most like them, over that of the part in the middle of
     all: where they begin, ys and xs [N], and that [N]."""
-    ys, xs = (torch.arange(0, length - side + 1, side // OVERLAP) for length in x.shape[1:])
+    step = max(side // OVERLAP, math.ceil(math.sqrt(x[0].numel() / PARTS)))
+    ys, xs = (torch.arange(0, length - side + 1, step) for length in x.shape[1:])
     small = F.avg_pool2d(x, side // DETAIL, stride=1)
     within = torch.arange(DETAIL) * (side // DETAIL)
     rows, columns = ys[:, None] + within, xs[:, None] + within

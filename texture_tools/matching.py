@@ -261,9 +261,9 @@ class Matcher:
     def costs_of(self, candidates, cell, claims, rng):
         """What each place costs in a cell, and the disagreement in it, both [places]."""
         disagreement = candidates.places.disagreement(claims)
-        again = self.reuse(candidates, cell) + self.again(candidates, cell)
         least = disagreement[~candidates.edge].min() if claims else 1  # where places agree well, that matters more
-        cost = disagreement + min(1, max(0, float(least))) * again
+        cost = disagreement + min(1, max(0, float(least))) * self.reuse(candidates, cell)
+        cost += self.again(candidates, cell)
         balance = BALANCE_COST * (self.surplus * candidates.colours).sum(0)
         if self.guide is None:
             cost += balance
