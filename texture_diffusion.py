@@ -1377,7 +1377,8 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
     turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
-    calm = tuple(oriented(without_spots(photo, spots, grid.tile), *way, vector) for way in AUGMENTS[augment])
+    filled = without_spots(photo, spots, grid.tile)
+    calm = tuple(oriented(filled, *way, vector) for way in AUGMENTS[augment])
     if kind == "matched":
         places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide)
     elif kind == "ordered":
@@ -1397,6 +1398,8 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
 def without_spots(photo, spots, tile):
     """A photo [C, H, W] whose spots are filled with what matches around them."""
     x, hidden = photo.x.cpu(), torch.zeros(photo.x.shape[1:], dtype=torch.bool)
+    if not spots:
+        return x
     for y, left, side, _ in spots:
         hidden[y:y + side, left:left + side] = True
     piece, weights = max(matching.CLAIM_SHRINK, tile // 4), photo.maps and photo.maps.weights()
@@ -1804,13 +1807,7 @@ def main(argv=None):
 
             trained = run_training(photo, trainer, c, results, checkpoint)
             for texture in textures_of(photo, trainer, c, blend):
-                if group.rank == 0 and blend is None:
-                    show_learned(*texture, results)
-                for seed in range(c.SEED, c.SEED + c.SAMPLES):
-                    if photo.mask is not None:
-                        repair(*texture, seed, results)
-                    if wants_texture(photo, c):
-                        make_texture(*texture, seed, results, trained)
+                draw_samples(*texture, results, trained)
 
 
 def textures_of(photo, trainer, c, blend=None):
@@ -1826,6 +1823,17 @@ def textures_of(photo, trainer, c, blend=None):
             if c.TEXTURE in (None, texture.name):
                 draw = make_sampler(texture, trainer.alphas_cumprod, *settings)
                 yield texture, trainer.of(label), draw, SimpleNamespace(**{**vars(c), "TEXTURE": texture.name})
+
+
+def draw_samples(photo, trainer, draw, c, results, trained):
+    """Show what was learned, and draw SAMPLES textures of a photo or a Blend, and its repairs."""
+    if trainer.group.rank == 0 and not isinstance(photo, Blend):
+        show_learned(photo, trainer, draw, c, results)
+    for seed in range(c.SEED, c.SEED + c.SAMPLES):
+        if photo.mask is not None:
+            repair(photo, trainer, draw, c, seed, results)
+        if wants_texture(photo, c):
+            make_texture(photo, trainer, draw, c, seed, results, trained)
 
 
 def picture_of(results, name, c):

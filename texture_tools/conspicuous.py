@@ -86,14 +86,9 @@ def correlation(x, part):
     part = part - part.mean((1, 2), keepdim=True)
     kernel = torch.fft.rfft2(F.pad(part, (0, width - w, 0, height - h))).conj()
     found = torch.fft.irfft2((torch.fft.rfft2(x) * kernel).sum(0), s=(height, width))[:height - h + 1, :width - w + 1]
-    power = (sums_of(x**2, h, w) - sums_of(x, h, w)**2 / (h * w)).sum(0).clamp(min=1e-6)
-    return (found / (part.norm() * power.sqrt()).clamp(min=1e-6)).float()
-
-
-def sums_of(x, h, w):
-    """Sums over all windows of h x w pixels of x [C, H, W]."""
-    total = F.pad(x.double(), (1, 0, 1, 0)).cumsum(-1).cumsum(-2)
-    return total[..., h:, w:] - total[..., :-h, w:] - total[..., h:, :-w] + total[..., :-h, :-w]
+    mean, square = (F.avg_pool2d(values, (h, w), stride=1) for values in (x, x**2))
+    power = (square - mean**2).sum(0).clamp(min=1e-9) * h * w
+    return found / (part.norm() * power.sqrt()).clamp(min=1e-6)
 
 
 def oddness_of(x, side):
