@@ -71,6 +71,7 @@ try:
         constants,
         devices,
         drawings,
+        events,
         exit_codes,
         files,
         guides,
@@ -1329,6 +1330,11 @@ class Layout(NamedTuple):
         """bool [rows, columns], True where a tile is drawn in the end."""
         return ~self.real() | (self.order() >= 0)
 
+    def described(self, corner, size):
+        """For events: where tiles lie, which are drawn in the end, and the window of the texture that is written."""
+        return {"tile": self.grid.tile, "lines": self.grid.lines, "corner": corner, "size": size,
+                "drawn": ["".join("01"[made] for made in row) for row in self.made().astype(int)]}
+
     def channels(self):
         """How many channels its tiles have."""
         return len(self.extended[0])
@@ -2046,8 +2052,7 @@ def repair(photo, trainer, draw, c, seed, results):
     figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,
                "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
                "repair_edge_ratio_2nd": f"{second:.3f}"}
-    for key, value in figures.items():
-        print(f"{key}: {value}")
+    events.print_figures(figures)
 
 
 def repaint(net, hole, passes, draw, c, seed, group):
@@ -2081,6 +2086,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     drawn = time.perf_counter() - start, tiles
     if group.rank:
         return
+    events.tell("tiles", name=name, **layout.described(corner, size))
     corner, pixels = windows[-1][0], photo.pixels(x)  # of the last band, all of the texture, if it is not large
     pictures.draw_layout(results.path(f"layout{special}.png"), pixels, layout, corner)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
@@ -2092,8 +2098,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
         figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
     figures = {"output": output, "size": f"{size[1]} x {size[0]}", "seed": seed, **figures}
-    for key, value in figures.items():
-        print(f"{key}: {value}")
+    events.print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import shutil
 import time
 from pathlib import Path
 
+from . import events
 from .errors import DiskError, UserError, printable
 
 WINDOWS = os.name == "nt"
@@ -187,6 +188,7 @@ class Results:
                                 "what is there, or choose another OUTPUT_DIR") from None
             self.chosen[name], self.made[self.key(path)] = path, [self.digest, ""]
             self.keep()
+            events.tell("file", name=name, path=path)
         return self.chosen[name]
 
     def key(self, path):

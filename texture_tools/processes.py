@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from . import devices
+from . import devices, events
 from .errors import RunError, Stopped, UserError, first_line
 
 
@@ -29,6 +29,7 @@ class ProcessGroup:
         """Print a line, once for all processes."""
         if self.rank == 0:
             print(text)
+            events.tell("said", text=text)
 
     def warn(self, text):
         """Print a warning above the progress bar."""
@@ -36,7 +37,7 @@ class ProcessGroup:
 
     def bar(self, **options):
         """A progress bar (tqdm), one for all processes; in a log file it moves on every 20 seconds."""
-        return tqdm(mininterval=0.5 if sys.stderr.isatty() else 20, disable=self.rank > 0, **options)
+        return events.Bar(mininterval=0.5 if sys.stderr.isatty() else 20, disable=self.rank > 0, **options)
 
     def wrap(self, module):
         """A module whose gradients become the mean of all processes'."""

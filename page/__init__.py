@@ -1,0 +1,16 @@
+"""The page: the way from a photo to a texture in a browser, `python page.py`.
+
+    app.py         the frame: head, the four steps, what is common to them
+    photo.py       1 Photo    upload, corners, crop, mask, even light
+    draw.py        2 Draw     training and drawing, with progress
+    look.py        3 Look     the texture at any size, its tiles, other seeds, the material under a light
+    take.py        4 Take     size and format, download, the command line
+
+    projects.py    what is on the disk: a photo, its settings, what its runs told
+    runs.py        the script as a process of its own, and what it tells (texture_tools/events.py)
+    workers.py     what takes long, done in other processes: reading photos, pyramids of tiles, other formats
+    guard.py       who may ask: hosts, origins, password, size of uploads
+    elements.py    two elements of our own, the viewer and the lit material
+
+The steps import the services, and those import the script's rooms, never back.
+"""

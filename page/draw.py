@@ -1,0 +1,169 @@
+"""Step 2: training and drawing, in a process of its own; how far it is, and what it makes."""
+
+import csv
+import shlex
+import time
+from pathlib import Path
+
+from nicegui import ui
+
+from texture_tools.errors import UserError
+
+from .projects import EPOCHS
+
+LENGTHS = (0, 1, 2, 3, 5, 8, 12, 20, 35, 50)  # epochs to choose from
+EPOCH_SECONDS = 9.0  # of two cores, until a run has shown how long one takes
+EPOCH_TILES = 176
+SMALL = 3e7  # bytes of a texture that is shown whole
+CHART = {
+    "animation": False, "grid": {"left": 46, "right": 12, "top": 28, "bottom": 34}, "color": ["#a4502c", "#4f7c78"],
+    "legend": {"top": 0, "textStyle": {"color": "#8a8178"}}, "tooltip": {"trigger": "axis"},
+    "xAxis": {"type": "value", "name": "tiles seen", "nameLocation": "middle", "nameGap": 22,
+              "splitLine": {"show": False}},
+    "yAxis": {"type": "value", "scale": True, "splitLine": {"lineStyle": {"color": "rgba(128,128,128,.2)"}}},
+    "series": [{"name": "training loss", "type": "line", "showSymbol": False, "data": []},
+               {"name": "validation loss", "type": "line", "symbolSize": 6, "data": []}],
+}
+
+
+class DrawStep:
+    """The second step of a Desk."""
+
+    def __init__(self, desk):
+        self.desk, self.project = desk, None
+        with ui.element("div").classes("room"):
+            with ui.element("div").classes("stage"):
+                self.doing = ui.label().classes("text-lg").props("role=status")
+                self.bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded aria-label=progress")
+                self.error = ui.label().classes("note")
+                with ui.element("div").classes("pictures"):
+                    with ui.element("div").classes("picture"):
+                        self.chart = ui.echart(CHART).style("height: 15rem")
+                    with ui.element("div").classes("picture"):
+                        self.picture = ui.image().props("no-spinner no-transition fit=contain")
+                        self.picture_says = ui.label().classes("quiet")
+            with ui.element("div").classes("side"):
+                ui.label("Training").classes("quiet")
+                self.length = ui.slider(min=0, max=len(LENGTHS) - 1, value=LENGTHS.index(EPOCHS), step=1,
+                                        on_change=lambda: self.price())
+                self.length.props("markers snap aria-label='length of training'")
+                self.costs = ui.label().classes("quiet")
+                self.go = ui.button("Draw", on_click=self.start).props("unelevated no-caps").classes("w-full")
+                self.halt = ui.button("Stop and save", on_click=self.stop).props("outline no-caps").classes("w-full")
+                self.look = ui.button("Look at it", on_click=lambda: desk.go("Look")).props("flat no-caps")
+                self.look.classes("w-full")
+                self.said = ui.column().classes("gap-2")
+                ui.label("The same on the command line").classes("quiet")
+                self.command = ui.label().classes("command")
+
+    def epochs(self):
+        """The chosen number of epochs."""
+        return LENGTHS[int(self.length.value)]
+
+    def price(self):
+        """Say what the chosen length costs."""
+        epochs, seconds = self.epochs(), EPOCH_SECONDS
+        for texture in self.project.told.textures if self.project else ():
+            speed = texture.figures.get("training_tiles_per_second", "none")
+            if speed != "none":
+                seconds = EPOCH_TILES / max(0.01, float(speed))
+                break
+        whole = epochs * seconds
+        about = f"about {whole:.0f} s" if whole < 100 else f"about {whole / 60:.0f} min"
+        self.costs.set_text(f"{epochs} epochs, {about}" if epochs else "none: drawn at once, with the model there is, "
+                            "or with the prior alone; a minute of training makes it better")
+        if self.project:
+            self.project.set(EPOCHS=epochs if epochs != EPOCHS else None)
+            self.command.set_text(line_of(self.project))
+
+    async def show(self, project):
+        """Show how far a photo's run is."""
+        if project is not self.project:
+            self.project = project
+            chosen = project.settings.get("EPOCHS", EPOCHS)
+            self.length.set_value(min(range(len(LENGTHS)), key=lambda k: abs(LENGTHS[k] - chosen)))
+            self.price()
+        told, running = project.told, project.told.is_running()
+        self.command.set_text(line_of(project))
+        self.go.visible, self.halt.visible = not running, running
+        self.go.set_text("Go on" if told.outcome() and told.outcome()[0] in (130, 143, None) else "Draw")
+        self.look.visible = bool(told.textures)
+        self.progress(told, running)
+        self.said.clear()
+        with self.said:
+            for text in told.said:
+                ui.label(text.removeprefix("note: ")).classes("note" if text.startswith("note: ") else "quiet")
+        self.curve(told)
+        self.show_picture(told, running)
+
+    def progress(self, told, running):
+        """The bar, and what goes on in words; a run's error."""
+        from .app import time_left
+
+        outcome, step = told.outcome(), told.progress
+        self.bar.visible = running
+        self.error.visible = bool(outcome and outcome[1])
+        self.error.set_text(outcome[1] if outcome else "")
+        if running and step is not None and step.done < step.total:
+            self.bar.set_value(step.done / step.total)
+            self.doing.set_text(f"{step.what}: {step.done} of {step.total}{time_left(step)}")
+        elif running:
+            self.bar.set_value(1 if step else 0)
+            self.doing.set_text("writing the pictures ..." if step else "getting ready ...")
+        elif outcome is None:
+            self.doing.set_text("Nothing was drawn of this photo yet.")
+        else:
+            self.doing.set_text({0: "Done.", 130: "Stopped and saved.", 143: "Stopped and saved."}.get(
+                outcome[0], "The run has ended." if outcome[0] is None else "That did not work."))
+
+    def curve(self, told):
+        """The loss curve, from the table that the script writes."""
+        rows = table(told.files.get("loss.csv"))
+        for series, name in zip(self.chart.options["series"], ("training_loss", "validation_loss")):
+            series["data"] = [[int(row["tiles"]), float(row[name])] for row in rows if row[name]]
+        self.chart.visible = bool(rows)
+        self.chart.update()
+
+    def show_picture(self, told, running):
+        """The newest preview while it trains, then the texture, if a browser can well show it whole."""
+        files = [Path(path) for name, path in told.files.items() if name.startswith("output_texture") and not running]
+        drawn = next((path for path in files if path.suffix == ".png" and is_small(path)), None)
+        path = drawn or Path(told.files.get("preview.png", "none"))
+        self.picture.visible = self.picture_says.visible = path.is_file()
+        if path.is_file():
+            self.picture.set_source(f"/made/{self.project.name}/{path.name}?{path.stat().st_mtime_ns}")
+            self.picture_says.set_text("the texture" if drawn else
+                                       "above: tiles as the model draws them now among real ones; below: the photo")
+
+    def start(self):
+        """Start, or go on."""
+        try:
+            self.project.start(EPOCHS=self.epochs(), PREVIEW_EVERY=1)
+        except UserError as error:
+            self.desk.say(str(error))
+
+    def stop(self):
+        """Stop and save."""
+        self.project.stop()
+        self.doing.set_text("saving ...")
+
+
+def is_small(path):
+    """Whether a picture that is there has no more than SMALL bytes."""
+    return path.exists() and path.stat().st_size <= SMALL
+
+
+def line_of(project, **more):
+    """The command line for a project's settings."""
+    return shlex.join(["python", "texture_diffusion.py", *project.arguments(**more)])
+
+
+def table(path):
+    """The rows of a CSV file, none if there is none."""
+    for _ in range(2):  # it may be just being replaced
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except (OSError, TypeError):
+            time.sleep(0)
+    return []

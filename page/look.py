@@ -1,0 +1,213 @@
+"""Step 3: the textures, at any size: beside the photo or another one, their tiles, repeated; other seeds; a material
+under a light."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from nicegui import ui
+
+from texture_tools.errors import UserError
+
+from . import workers
+from .elements import Lit, Viewer
+
+KEPT = 8  # pyramids that are kept of a photo
+
+
+class LookStep:
+    """The third step of a Desk."""
+
+    def __init__(self, desk):
+        self.desk, self.project, self.output, self.other, self.wanted = desk, None, None, None, 0
+        with ui.element("div").classes("room"):
+            with ui.element("div").classes("stage"):
+                self.empty = ui.label("Nothing was drawn of this photo yet.").classes("quiet")
+                self.viewer, self.lit = Viewer(), Lit()
+                self.thumbs = ui.element("div").classes("thumbs")
+                self.thumbs.props("role=group aria-label='textures of this photo'")
+            with ui.element("div").classes("side"):
+                self.what = ui.label().classes("quiet")
+                self.photo = ui.switch("The photo beside it", value=True, on_change=self.refresh)
+                self.overlaid = ui.switch("Which tiles are drawn (blue)", on_change=self.refresh)
+                self.repeated = ui.switch("Repeated 2 x 2", on_change=self.refresh)
+                self.under_light = ui.switch("Under a light", on_change=self.refresh)
+                self.beside = ui.select({}, label="Another texture beside it", on_change=self.chosen)
+                self.beside.props("dense clearable").classes("w-full")
+                self.again = ui.button("Another seed", on_click=self.another).props("unelevated no-caps")
+                self.again.classes("w-full")
+                self.busy = ui.label().classes("quiet").props("role=status")
+                ui.button("Take it", on_click=lambda: desk.go("Take")).props("outline no-caps").classes("w-full")
+                ui.label("Drag, pinch or use the wheel; arrow keys, plus and minus work, too.").classes("quiet")
+                self.figures = ui.label().classes("quiet").style("white-space: pre-line")
+
+    async def show(self, project):
+        """Show a photo's textures."""
+        from .app import describe
+
+        if project is not self.project:
+            self.project, self.output, self.other = project, None, None
+        told, running = project.told, project.told.is_running()
+        self.busy.set_text(describe(told))
+        self.again.set_enabled(not running)
+        outputs = [texture.output for texture in told.textures]
+        newest = (told.began, outputs[:1])
+        if self.output not in outputs or newest != getattr(self, "newest", None):
+            self.output = outputs[0] if outputs else None
+        self.newest = newest
+        self.beside.set_options({output: name_of(output) for output in outputs if output != self.output},
+                                value=self.other if self.other in outputs and self.other != self.output else None)
+        await self.refresh()
+
+    def chosen(self, event):
+        """Another texture was chosen to be seen beside it."""
+        self.other = event.value
+        return self.refresh()
+
+    async def pick(self, output):
+        """Another texture was chosen."""
+        self.output = output
+        await self.show(self.project)
+
+    async def refresh(self, _=None):
+        """Show what is chosen; of several wishes at once the last one counts."""
+        self.wanted += 1
+        wanted, project = self.wanted, self.project
+        if project is None:
+            return
+        texture = self.texture(self.output)
+        self.empty.visible, self.viewer.visible = texture is None, texture is not None
+        if texture is None:
+            self.viewer.show([])
+            self.thumbs.clear()
+            return
+        material = project.image.is_dir()
+        self.under_light.visible, self.overlaid.visible = material, texture.tiles is not None
+        lighted = material and self.under_light.value
+        self.viewer.visible, self.lit.visible = not lighted, lighted
+        panes = [pane for pane in [self.photo_pane() if self.photo.value else None,
+                                   await self.pane(texture), await self.pane(self.texture(self.other))] if pane]
+        if wanted == self.wanted:
+            self.viewer.show(panes, self.overlaid.value)
+            self.describe(texture)
+            await self.show_thumbs()
+            if lighted:
+                await self.light(texture)
+
+    def texture(self, output):
+        """What was told of a texture, or None."""
+        return next((texture for texture in self.project.told.textures if texture.output == output), None)
+
+    def describe(self, texture):
+        """A texture's name and figures."""
+        figures = texture.figures
+        self.what.set_text(name_of(texture.output) + (f", {figures['size']} pixels" if "size" in figures else ""))
+        names = {"seam_ratio_1st": "seams (1: invisible)", "colour_difference": "colour off by (1: just visible)",
+                 "sampling_seconds": "drawn in, seconds", "training_seconds": "trained in, seconds"}
+        self.figures.set_text("\n".join(f"{said}: {figures[name]}" for name, said in names.items() if name in figures))
+
+    def photo_pane(self):
+        """The photo, as it was used, for the viewer."""
+        path = self.project.view("prepared.png")
+        if not (path.exists() and "used" in self.project.settings):
+            return None
+        width, height = self.project.settings["used"]
+        return {"title": "the photo", "width": width, "height": height, "zoom": 0,
+                "picture": f"/view/{self.project.name}/{path.name}?{stamp_of(path)}"}
+
+    async def pane(self, texture):
+        """A texture for the viewer, None if there is none or it is gone."""
+        path = picture_of(texture) if texture else None
+        if path is None or not path.exists():
+            return None
+        times = 2 if self.repeated.value else 1
+        key = key_of(path, times)
+        folder = self.project.view(f"pyramid_{key}")
+        if not folder.exists():
+            self.busy.set_text("cutting it into tiles for the view ...")
+        found, sentence = await workers.call(workers.pyramid, str(path), str(folder), times)
+        self.busy.set_text("")
+        if found is None:
+            self.desk.say(sentence)
+            return None
+        self.tidy(folder)
+        width, height, zoom = found
+        pane = {"title": name_of(texture.output), "width": width, "height": height, "zoom": zoom,
+                "tiles": f"/tiles/{self.project.name}/{key}/{{z}}/{{y}}/{{x}}.png"}
+        if texture.tiles and times == 1:
+            overlay = self.project.view(f"overlay_{key}.png")
+            if not overlay.exists():
+                await workers.call(workers.overlay, texture.tiles, str(overlay))
+            pane["overlay"] = f"/view/{self.project.name}/{overlay.name}"
+        return pane
+
+    def tidy(self, newest):
+        """Delete the pyramids that were not looked at for longest."""
+        newest.touch()
+        folders = sorted(newest.parent.glob("pyramid_*"), key=lambda path: path.stat().st_mtime)
+        for folder in folders[:-KEPT]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def show_thumbs(self):
+        """A row of small pictures of all textures."""
+        shown = [(texture.output, texture.output == self.output) for texture in self.project.told.textures]
+        stamps = [stamp_of(picture_of(texture)) for texture in self.project.told.textures]
+        if getattr(self, "thumbs_shown", None) == (self.project.name, shown, stamps):
+            return
+        self.thumbs_shown = self.project.name, shown, stamps
+        self.thumbs.clear()
+        for texture in self.project.told.textures:
+            path = picture_of(texture)
+            if not path.exists():
+                continue
+            target = self.project.view(f"thumb_{key_of(path)}.png")
+            if not target.exists():
+                await workers.call(workers.thumbnail, str(path), str(target))
+            name = name_of(texture.output)
+            with self.thumbs, ui.element("button").classes("thumb").props(
+                    f"type=button aria-pressed={'true' if texture.output == self.output else 'false'} "
+                    f'aria-label="show {name}"').on("click", lambda output=texture.output: self.pick(output)):
+                ui.image(f"/view/{self.project.name}/{target.name}").props("no-spinner no-transition alt=''")
+                ui.label(f"seed {texture.seed}" if not texture.repaired else "repaired")
+
+    async def light(self, texture):
+        """Show a material under the light."""
+        folder = self.project.view(f"lit_{key_of(picture_of(texture))}")
+        found, sentence = await workers.call(workers.lit, str(self.project.image), texture.output, str(folder))
+        if found is None:
+            return self.desk.say(sentence)
+        at = f"/view/{self.project.name}/{folder.name}"
+        self.lit.show({kind: f"{at}/{kind}.png" for kind in found["kinds"]}, found["down"])
+
+    def another(self):
+        """Draw with the next seed, with the model as it is."""
+        seeds = [int(texture.seed) for texture in self.project.told.textures]
+        try:
+            self.project.start(EPOCHS=0, SEED=max(seeds, default=-1) + 1)
+        except UserError as error:
+            self.desk.say(str(error))
+
+
+def picture_of(texture):
+    """The path of what is seen of a texture: its file, or of a material's the one that comes first, its colour."""
+    path = Path(texture.output)
+    if not path.is_dir():
+        return path
+    maps = sorted(path.glob("*.png"))
+    coloured = [file for file in maps if any(word in file.stem.lower() for word in ("col", "diff", "albedo"))]
+    return next(iter(coloured or maps), path / "none.png")
+
+
+def name_of(output):
+    """A short name of a texture."""
+    return Path(output).stem.removeprefix("output_texture_")
+
+
+def stamp_of(path):
+    """When a file was changed last, ns; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def key_of(path, times=1):
+    """16 hexadecimal digits for the content of a file, repeated so many times."""
+    return hashlib.sha256(f"{path}:{stamp_of(path)}:{times}".encode()).hexdigest()[:16]

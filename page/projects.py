@@ -1,0 +1,156 @@
+"""What is on the disk: a folder for each photo under photos/, with the photo, its settings, its mask and what its runs
+told. Results go where the script puts them, samples/ and checkpoints/; nothing else is read or written."""
+
+import filecmp
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from texture_tools import files
+from texture_tools.errors import UserError
+
+from . import runs
+
+PHOTOS = Path("photos")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".heic", ".heif", ".exr"}
+LONGEST_NAME = 60  # characters
+PREPARED_BY = ("CORNERS", "CROP", "EVEN_LIGHT", "MASK")  # what the photo is that a model learns
+EPOCHS, MAX_SIDE = 5, 1024  # the script's defaults
+
+
+class Project:
+    """A photo, or a folder of a material's maps, and all that was done with it."""
+
+    def __init__(self, folder, constants=()):
+        self.folder, self.name, self.constants = folder, folder.name, list(constants)
+        self.told, self.process = runs.Told(folder / "events.jsonl"), None
+        self.settings = {}
+        if (folder / "settings.json").exists():
+            self.settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+
+    @property
+    def image(self):
+        """The path of the photo, or of the folder of maps."""
+        return next((path for path in sorted(self.folder.glob(f"{self.name}*"))
+                     if path.is_dir() or path.suffix.lower() in SUFFIXES), self.folder / self.name)
+
+    @property
+    def max_side(self):
+        """The longer side that the script shrinks a photo to."""
+        given = [word.partition("=")[2] for word in self.constants if word.startswith("MAX_SIDE=")]
+        return int(given[-1]) if given and given[-1].isdigit() else MAX_SIDE
+
+    def view(self, name):
+        """The path of a picture that is only there to be looked at."""
+        (self.folder / "view").mkdir(exist_ok=True)
+        return self.folder / "view" / name
+
+    def set(self, **settings):
+        """Change settings, constants of the script; None or the like takes one back."""
+        self.settings.update(settings)
+        self.settings = {name: value for name, value in self.settings.items() if value not in (None, False, "", "none")}
+        text = json.dumps(self.settings, indent=1)
+        files.write_atomically(self.folder / "settings.json", lambda file: file.write(text.encode()))
+
+    def prepared_by(self):
+        """Those settings that change what the photo is."""
+        return {name: self.settings[name] for name in PREPARED_BY if name in self.settings}
+
+    def arguments(self, **more):
+        """The script's arguments for the settings and more of them: the photo, and NAME=value of each."""
+        values = {name: value for name, value in {**self.settings, **more}.items() if name.isupper()}
+        own = [f"{name}={tupled(value)}".replace(" ", "") for name, value in values.items() if value is not None]
+        named = {word.partition("=")[0] for word in own}
+        return [self.image.as_posix(), *(word for word in self.constants if word.partition("=")[0] not in named), *own]
+
+    def start(self, **more):
+        """Start a run with the settings and more of them; UserError if one is at work."""
+        self.told.read()
+        if self.told.is_running():
+            raise UserError(f"another run works on {self.name}; wait until it ends, or stop it")
+        before, now = self.settings.get("trained"), self.prepared_by()
+        if before is not None and before != now and (Path("checkpoints") / f"{self.name}.pt").exists():
+            if not more.get("EPOCHS", EPOCHS):
+                raise UserError("the model learned from the photo as it was before you changed it; give it some "
+                                "seconds of training, and it starts anew")
+            more["FRESH"] = True
+        if more.get("EPOCHS", EPOCHS):
+            self.set(trained=now)
+        self.process = runs.start(self.arguments(**more), self.told.path, self.folder / "log.txt")
+        self.told.read()
+
+    def stop(self):
+        """Ask the run that is at work to save and end."""
+        if self.told.is_running():
+            runs.stop(self.told.process[0])
+
+    def poll(self):
+        """Take in what was told; let go of a process that has ended."""
+        if self.process is not None and self.process.poll() is not None:
+            self.process = None
+        self.told.read()
+
+
+class Projects:
+    """All photos, by name; the newest first."""
+
+    def __init__(self, constants=()):
+        self.constants, self.all = constants, {}
+        PHOTOS.mkdir(exist_ok=True)
+        for folder in sorted(PHOTOS.iterdir(), key=lambda path: -path.stat().st_mtime):
+            if folder.is_dir() and is_name(folder.name):
+                self.open(folder)
+
+    def open(self, folder):
+        """The Project in a folder."""
+        self.all[folder.name] = Project(folder, self.constants)
+        self.all[folder.name].told.read()
+        return self.all[folder.name]
+
+    def add(self, uploads):
+        """The Project of uploads, [(name as it was sent, path of a temporary file)]: a photo, or several maps; one that
+        is there already if it is the same. UserError if none can be a picture."""
+        known = [(Path(name), path) for name, path in uploads if Path(name).suffix.lower() in SUFFIXES]
+        if not known:
+            raise UserError(f"{safe_name(uploads[0][0])} is not a picture in one of the formats "
+                            f"{', '.join(sorted(suffix[1:].upper() for suffix in SUFFIXES))}")
+        stems = [safe_name(name.stem) for name, _ in known]
+        name = stems[0] if len(known) == 1 else safe_name(os.path.commonprefix(stems).strip("_-.")) or "material"
+        targets = [f"{name}{known[0][0].suffix.lower()}"] if len(known) == 1 else \
+            [f"{name}/{stem}{path.suffix.lower()}" for stem, (path, _) in zip(stems, known)]
+        for number in range(1, 1000):
+            folder = PHOTOS / (f"{name}-{number}" if number > 1 else name)
+            renamed = [target.replace(name, folder.name, 1) for target in targets]
+            if folder.name in self.all and all(
+                    (folder / target).is_file() and filecmp.cmp(folder / target, path, shallow=False)
+                    for target, (_, path) in zip(renamed, known)):
+                return self.all[folder.name]
+            if not folder.exists():
+                break
+        for target, (_, path) in zip(renamed, known):
+            (folder / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / target)
+        return self.open(folder)
+
+    def remove(self, project):
+        """Forget a photo that turned out to be none, with its folder."""
+        self.all.pop(project.name, None)
+        shutil.rmtree(project.folder, ignore_errors=True)
+
+
+def tupled(value):
+    """A value with tuples in place of the lists that JSON made of them."""
+    return tuple(map(tupled, value)) if isinstance(value, (list, tuple)) else value
+
+
+def safe_name(text):
+    """A name for a folder made of any text: word characters, dots and dashes; no path, never empty."""
+    name = re.sub(r"[^\w.-]+", "_", text.replace("\\", "/").rsplit("/", 1)[-1]).strip("._-")[:LONGEST_NAME].strip("._-")
+    return name or "photo"
+
+
+def is_name(name):
+    """Whether a name is one that safe_name makes."""
+    return safe_name(name) == name

@@ -1,0 +1,115 @@
+"""A run of the script, in a process of its own that outlives the page: what it tells goes to a file, from which a page
+that was started anew knows how far it is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+
+from texture_tools import events
+
+SCRIPT = Path(__file__).resolve().parents[1] / "texture_diffusion.py"
+MOST = 20  # textures that are shown, the newest first
+
+
+class Told:
+    """What the runs of a photo told so far, read from their file as it grows."""
+
+    def __init__(self, path):
+        self.path, self.offset, self.process = path, 0, None
+        self.command, self.said, self.files, self.tiles = [], [], {}, None
+        self.progress, self.ended, self.began = None, None, 0.0
+        self.textures = []  # of all runs, the newest first: SimpleNamespace(output, seed, tiles, figures, ...)
+        self.version = 0  # moves on with each event
+
+    def read(self):
+        """Take in what was told since."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                *lines, rest = file.read().split(b"\n")
+        except OSError:
+            return
+        for line in lines:
+            self.offset += len(line) + 1
+            try:
+                event = json.loads(line)
+                self.take(SimpleNamespace(**event))
+            except (ValueError, TypeError, AttributeError):
+                continue  # a line cut off by a full disk or a kill
+
+    def take(self, event):
+        """Take in one event."""
+        self.version += 1
+        if event.event == "started":
+            self.command, self.said, self.files, self.tiles = event.command, [], {}, None
+            self.progress, self.ended, self.began, self.process = None, None, event.time, None
+        elif event.event == "process":
+            self.process = event.number, event.created
+        elif event.event == "said":
+            self.said.append(event.text)
+        elif event.event == "progress":
+            self.progress = event
+        elif event.event == "file":
+            self.files[event.name] = event.path
+        elif event.event == "tiles":
+            self.tiles = event
+        elif event.event == "figures":
+            output = getattr(event, "output", None) or event.repaired
+            repaired = hasattr(event, "repaired")
+            texture = SimpleNamespace(output=output, seed=getattr(event, "seed", 0), repaired=repaired,
+                                      tiles=None if repaired else self.tiles and vars(self.tiles), figures=vars(event))
+            others = [other for other in self.textures if other.output != event.output]
+            self.textures = [texture, *others][:MOST]
+        elif event.event == "ended":
+            self.ended = event
+
+    def is_running(self):
+        """Whether the process that was started last is at work."""
+        if self.process is None or self.ended is not None:
+            return False
+        number, created = self.process
+        try:
+            process = psutil.Process(number)
+            return abs(process.create_time() - created) < 2 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def outcome(self):
+        """(exit code or None, sentence) of the last run, or None while it is at work or if there was none."""
+        if self.process is None or self.is_running():
+            return None
+        if self.ended is None:
+            return None, "the run was ended from outside before it could say why; its log is " \
+                         f"{self.path.with_name('log.txt')}. Start it again: it goes on from what was saved"
+        return self.ended.code, self.ended.text
+
+
+def start(arguments, path, log):
+    """Start the script with arguments; what it tells is added to path, what it prints to log."""
+    command = ["python", SCRIPT.name, *arguments]
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": "started", "time": time.time(), "command": command}) + "\n")
+    alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+    with open(log, "ab") as output:
+        process = subprocess.Popen([sys.executable, SCRIPT, *arguments], stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=output, env={**os.environ, events.EVENTS: str(path)}, **alone)
+    created = psutil.Process(process.pid).create_time()
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": "process", "time": time.time(), "number": process.pid, "created": created})
+                   + "\n")
+    return process
+
+
+def stop(number):
+    """Ask a run to save and end."""
+    if os.name == "nt":
+        os.kill(number, signal.CTRL_BREAK_EVENT)
+    else:
+        os.kill(number, signal.SIGTERM)
