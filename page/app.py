@@ -59,6 +59,7 @@ class Desk:
                     self.steps[name] = kind(self)
         if self.project is not None and self.project.told.textures:
             self.tabs.set_value("Look")
+        self.tabs.on_value_change(self.tick)
         self.list()
         ui.timer(EVERY, self.tick)
 
@@ -81,6 +82,15 @@ class Desk:
         """Put a photo on the desk."""
         self.project, self.seen = project, None
         self.list()
+
+    def start(self, **more):
+        """Start a run of the photo on the desk with its settings and more of them."""
+        if self.project is None:
+            return self.say("there is no photo yet: choose one first")
+        try:
+            self.project.start(**more)
+        except UserError as error:
+            self.say(str(error))
 
     def go(self, step):
         """Turn to a step."""

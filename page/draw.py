@@ -7,8 +7,6 @@ from pathlib import Path
 
 from nicegui import ui
 
-from texture_tools.errors import UserError
-
 from .projects import EPOCHS
 
 LENGTHS = (0, 1, 2, 3, 5, 8, 12, 20, 35, 50)  # epochs to choose from
@@ -137,10 +135,7 @@ class DrawStep:
 
     def start(self):
         """Start, or go on."""
-        try:
-            self.project.start(EPOCHS=self.epochs(), PREVIEW_EVERY=1)
-        except UserError as error:
-            self.desk.say(str(error))
+        self.desk.start(EPOCHS=self.epochs(), PREVIEW_EVERY=1)
 
     def stop(self):
         """Stop and save."""

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from nicegui import ui
 
-from texture_tools.errors import UserError
-
 from . import workers
 from .elements import Lit, Viewer
 
@@ -181,11 +179,8 @@ class LookStep:
 
     def another(self):
         """Draw with the next seed, with the model as it is."""
-        seeds = [int(texture.seed) for texture in self.project.told.textures]
-        try:
-            self.project.start(EPOCHS=0, SEED=max(seeds, default=-1) + 1)
-        except UserError as error:
-            self.desk.say(str(error))
+        seeds = [int(texture.seed) for texture in self.project.told.textures] if self.project else []
+        self.desk.start(EPOCHS=0, SEED=max(seeds, default=-1) + 1)
 
 
 def picture_of(texture):

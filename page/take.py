@@ -4,8 +4,6 @@ from pathlib import Path
 
 from nicegui import ui
 
-from texture_tools.errors import UserError
-
 from . import workers
 from .draw import line_of
 from .look import key_of, name_of, picture_of
@@ -76,10 +74,7 @@ class TakeStep:
 
     def start(self):
         """Draw with these settings, with the model as it is."""
-        try:
-            self.project.start(EPOCHS=0)
-        except UserError as error:
-            self.desk.say(str(error))
+        self.desk.start(EPOCHS=0)
 
     async def copy(self):
         """The command line to the clipboard."""
