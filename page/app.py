@@ -168,7 +168,7 @@ def serve(projects):
             raise HTTPException(404)
         return file_at(project.folder / "view" / f"pyramid_{key}" / str(z) / str(y) / f"{x}.png")
 
-    @app.get("/made/{name}/{file}")
+    @app.get("/made/{name}/{file:path}")
     def made(name: str, file: str):
         path = project_of(name).told.files.get(file)
         if path is None or not file.endswith(".png"):

@@ -124,12 +124,13 @@ class DrawStep:
 
     def show_picture(self, told, running):
         """The newest preview while it trains, then the texture, if a browser can well show it whole."""
-        files = [Path(path) for name, path in told.files.items() if name.startswith("output_texture") and not running]
-        drawn = next((path for path in files if path.suffix == ".png" and is_small(path)), None)
-        path = drawn or Path(told.files.get("preview.png", "none"))
+        drawn = next((name for name, path in told.files.items() if not running and name.startswith("output_texture")
+                      and name.endswith(".png") and is_small(Path(path))), None)
+        name = drawn or "preview.png"
+        path = Path(told.files.get(name, "none"))
         self.picture.visible = self.picture_says.visible = path.is_file()
         if path.is_file():
-            self.picture.set_source(f"/made/{self.project.name}/{path.name}?{path.stat().st_mtime_ns}")
+            self.picture.set_source(f"/made/{self.project.name}/{name}?{path.stat().st_mtime_ns}")
             self.picture_says.set_text("the texture" if drawn else
                                        "above: tiles as the model draws them now among real ones; below: the photo")
 

@@ -26,8 +26,9 @@ export default {
       this.scene = new THREE.Scene();
       this.camera = new THREE.PerspectiveCamera(30, 2, 0.1, 50);
       this.camera.position.set(0, 0, 6.4);
-      this.lamp = new THREE.PointLight(0xffffff, 30);
-      this.scene.add(this.lamp, new THREE.HemisphereLight(0xffffff, 0x555555, 0.5));
+      this.scene.background = new THREE.Color(0x1d1a17);
+      this.lamp = new THREE.PointLight(0xffffff, 22);
+      this.scene.add(this.lamp, new THREE.HemisphereLight(0xffffff, 0x666666, 0.9));
       this.plane = new THREE.Mesh(new THREE.PlaneGeometry(2.6, 2.6, 320, 320), this.material());
       this.plane.position.x = -1.5;
       this.sphere = new THREE.Mesh(new THREE.SphereGeometry(1.25, 320, 200), this.material());

@@ -1,4 +1,4 @@
-"""What is on the disk: a folder for each photo under photos/, with the photo, its settings, its mask and what its runs
+"""What is on the disk: a folder for each photo under uploads/, with the photo, its settings, its mask and what its runs
 told. Results go where the script puts them, samples/ and checkpoints/; nothing else is read or written."""
 
 import filecmp
@@ -13,7 +13,7 @@ from texture_tools.errors import UserError
 
 from . import runs
 
-PHOTOS = Path("photos")
+PHOTOS = Path("uploads")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".heic", ".heif", ".exr"}
 LONGEST_NAME = 60  # characters
 PREPARED_BY = ("CORNERS", "CROP", "EVEN_LIGHT", "MASK")  # what the photo is that a model learns

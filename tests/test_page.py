@@ -120,9 +120,9 @@ def test_names_of_uploads_never_leave_their_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(draw_pixels(54, 70)).save("sent.png")
     project = projects.Projects().add([(name if name.endswith(".png") else name + ".png", Path("sent.png"))])
-    assert project.image.resolve().parent.parent == tmp_path / "photos"
+    assert project.image.resolve().parent.parent == tmp_path / "uploads"
     assert project.image.is_file() and projects.is_name(project.name) and "=" not in project.name
-    assert {path.name for path in tmp_path.iterdir()} == {"sent.png", "photos"}
+    assert {path.name for path in tmp_path.iterdir()} == {"sent.png", "uploads"}
 
 
 def test_what_is_uploaded_twice_is_there_once_and_another_of_the_name_gets_its_own(tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_settings_become_the_script_s_arguments(tmp_path, monkeypatch):
     project = projects.Projects(["MAX_SIDE=64", "SEED=3"]).add([("rock.png", Path("sent.png"))])
     project.set(CORNERS=[[0, 1], [2, 3], [4, 5], [6, 7]], EVEN_LIGHT=True, TILEABLE="none", strokes=[1])
     again = projects.Projects(["MAX_SIDE=64", "SEED=3"]).all["rock"]
-    assert again.arguments(SEED=5) == ["photos/rock/rock.png", "MAX_SIDE=64", "CORNERS=((0,1),(2,3),(4,5),(6,7))",
+    assert again.arguments(SEED=5) == ["uploads/rock/rock.png", "MAX_SIDE=64", "CORNERS=((0,1),(2,3),(4,5),(6,7))",
                                        "EVEN_LIGHT=True", "SEED=5"]
 
 
@@ -379,7 +379,7 @@ def stone(tmp_path):
 
 
 def settings_of(served, name):
-    return json.loads((served.folder / "photos" / name / "settings.json").read_text())
+    return json.loads((served.folder / "uploads" / name / "settings.json").read_text())
 
 
 def test_the_way_from_a_photo_to_a_downloaded_texture(window, served, stone):
@@ -435,7 +435,7 @@ def test_the_way_from_a_photo_to_a_downloaded_texture(window, served, stone):
     window.wait(lambda: window.all("button[aria-label='download 3x3_seed1 as JPEG']"))[0].click()
     taken = window.downloads / f"{stone.stem}_3x3_seed1.jpg"
     window.wait(lambda: taken.exists() and Image.open(taken).size == Image.open(wanted).size)
-    assert f"photos/{stone.stem}/{stone.name}" in window.all(".command")[-1].text
+    assert f"uploads/{stone.stem}/{stone.name}" in window.all(".command")[-1].text
     window.shot("take")
     assert not window.errors()
 
@@ -466,10 +466,10 @@ def test_unfriendly_files_and_addresses(window, served, tmp_path):
                            ("fake.png", "fake.png is not a picture in one of the formats")):
         window.upload(tmp_path / name)
         window.shows(sentence)
-        assert not any((served.folder / "photos").iterdir())
+        assert not any((served.folder / "uploads").iterdir())
     (tmp_path / "secret.png").write_bytes(b"secret")
     for path in ("/view/../secret.png", "/view/x/..%2f..%2fsecret.png", "/view/x/secret.png", "/made/x/secret.png",
-                 "/tiles/x/..%2f..%2f/0/0/0.png", "/tiles/x/0123456789abcdef/0/0/0.png", "/photos/", "/secret.png"):
+                 "/tiles/x/..%2f..%2f/0/0/0.png", "/tiles/x/0123456789abcdef/0/0/0.png", "/uploads/", "/secret.png"):
         status, body = served.get(path)
         assert status == 404 and b"secret" not in body, path
     assert served.get("/", Host="evil.example")[0] == 403
@@ -491,7 +491,7 @@ def test_a_killed_page_finds_its_run_again_and_two_windows_start_one(window, ser
     window.click("Draw", ".q-tab")
     window.click("Draw", "button")
     window.shows("training: ")
-    kept = projects.Project(served.folder / "photos" / name, CONSTANTS)
+    kept = projects.Project(served.folder / "uploads" / name, CONSTANTS)
     kept.told.read()
     with pytest.raises(UserError, match="another run works on"):
         kept.start()
