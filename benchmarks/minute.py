@@ -30,7 +30,8 @@ from texture_tools.pictures import save_figure
 
 CACHE = quality.ROOT / "benchmarks/cache/minute"
 MAX_SIDE = 512  # of the photos, px
-STAGES = {"prior": (0, 3, 5, 50), "nothing": (5, 50)}  # EPOCHS of 176 tiles
+STAGES = {"prior": (0, 3, 5, 50), "nothing": (5, 50)}  # EPOCHS of EPOCH_TILES
+EPOCH_TILES = 176  # the default
 SHOWN = ("validation loss", "statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "C2ST",
          "C2ST apart")
 DRAWN_IN = ("validation loss", "statistics", "spectrum dB")  # the figure
@@ -111,23 +112,29 @@ def likeness_of(exemplar, learned):
 # =============================================================================================
 
 
-def markdown(table):
-    """The Markdown of an exemplar's table, (begin, epochs) -> scores."""
+def seconds_of(epochs, row, rate):
+    """Seconds of training of a stage: at so many tiles a second, or as they were taken (rate is 0)."""
+    return epochs * EPOCH_TILES / rate if rate else row["training"]
+
+
+def markdown(table, rate=0):
+    """The Markdown of an exemplar's table, (begin, epochs) -> scores; rate: as in seconds_of."""
     lines = ["| begun from | epochs | training s | " + " | ".join(SHOWN) + " |", "|" + "---|" * (3 + len(SHOWN))]
     for (begin, epochs), row in table.items():
         cells = " | ".join(f"{row[name]:.{3 if name == 'validation loss' else 2}f}" for name in SHOWN)
-        lines.append(f"| {begin} | {epochs} | {row['training']:.0f} | {cells} |")
+        lines.append(f"| {begin} | {epochs} | {seconds_of(epochs, row, rate):.0f} | {cells} |")
     return "\n".join(lines)
 
 
-def draw_figure(path, tables):
+def draw_figure(path, tables, rate=0):
     """A row of curves for each exemplar, a column for each of DRAWN_IN, over the seconds of training."""
     figure = Figure(figsize=(3.4 * len(DRAWN_IN), 2.2 * len(tables)), layout="constrained")
     axes = figure.subplots(len(tables), len(DRAWN_IN), squeeze=False)
     for row, (name, table) in zip(axes, tables.items()):
         for ax, score in zip(row, DRAWN_IN):
             for begin, mark in zip(STAGES, "os"):
-                points = [(found["training"], found[score]) for (start, _), found in table.items() if start == begin]
+                points = [(seconds_of(epochs, found, rate), found[score])
+                          for (start, epochs), found in table.items() if start == begin]
                 ax.plot(*zip(*points), marker=mark, markersize=4, label=begin) if points else None
             ax.set_xscale("symlog", linthresh=20)
             ax.set_title(f"{name}: {score}", fontsize=9)
@@ -137,21 +144,23 @@ def draw_figure(path, tables):
     save_figure(path, figure)
 
 
-def write(tables, shows):
-    """MINUTE.md and the figure; tables: exemplar -> (begin, epochs) -> scores; shows: exemplar -> likeness."""
+def write(tables, shows, rate=0):
+    """MINUTE.md and the figure; tables: exemplar -> (begin, epochs) -> scores; shows: exemplar -> likeness; rate: as in
+    seconds_of."""
     curves = any(len(table) > 3 for table in tables.values())  # two points are none
+    seconds = f", seconds are at {rate:g} tiles a second, measured alone" if rate else ""
     text = ["# What seconds of training give\n\nWritten by `python -m benchmarks.minute`; what the scores mean is in "
             f"[scores.py](scores.py). Commit of the tool: {quality.commit_of(*quality.TOOL)}. Machine: "
-            f"{benchmarks.machine()}. An epoch is 176 tiles; photos of at most {MAX_SIDE} pixels, one tile held out."
-            + "\n\n![curves of each photo](../docs/minute.png)" * curves]
+            f"{benchmarks.machine()}. An epoch is {EPOCH_TILES} tiles{seconds}; photos of at most {MAX_SIDE} pixels, "
+            "one tile held out." + "\n\n![curves of each photo](../docs/minute.png)" * curves]
     for name, table in tables.items():
-        text.append(f"## {name}\n\n{markdown(table)}")
+        text.append(f"## {name}\n\n{markdown(table, rate)}")
         if name in shows:
             text[-1] += f"\n\nLikeness to the photos learned from: {shows[name]:.3f} of the photo's own."
     files.write_atomically(quality.ROOT / "benchmarks/MINUTE.md",
                            lambda file: file.write(("\n\n".join(text) + "\n").encode()))
     if curves:
-        draw_figure(quality.ROOT / "docs/minute.png", tables)
+        draw_figure(quality.ROOT / "docs/minute.png", tables, rate)
 
 
 def main():
@@ -163,6 +172,8 @@ def main():
     parser.add_argument("--stages", default="", help="such as prior-0,nothing-50; default: all; what was measured "
                         "before is always shown")
     parser.add_argument("--learned", help="the folder of photos that the prior has learned from")
+    parser.add_argument("--rate", type=float, default=0, help="tiles a second of training alone on this machine, for "
+                        "the seconds; default: as they were taken")
     c = parser.parse_args()
     stages = [(begin, epochs) for begin, all_epochs in STAGES.items() for epochs in all_epochs]
     wanted = [stage for stage in stages if not c.stages or "{}-{}".format(*stage) in c.stages.split(",")]
@@ -180,8 +191,8 @@ def main():
                     print("{}, {}, {} epochs".format(exemplar.name, *stage), file=sys.stderr, flush=True)
             if learned:
                 shows[exemplar.name] = likeness_of(exemplar, learned)
-            print(f"\n{exemplar.name}\n\n{markdown(table)}\n", flush=True)
-            write(tables, shows)
+            print(f"\n{exemplar.name}\n\n{markdown(table, c.rate)}\n", flush=True)
+            write(tables, shows, c.rate)
     except (UserError, RunError) as error:
         sys.exit(f"benchmarks.minute: {error}")
 
