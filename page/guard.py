@@ -53,6 +53,8 @@ class Guard:
             return "this page is not for that host"
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return "another site's page may not ask this one"
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":
+            return "another site's page may not show what this one has"
         return None
 
     def knows(self, headers):
