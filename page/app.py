@@ -14,7 +14,7 @@ from nicegui import app, run, ui
 
 from texture_tools.errors import UserError
 
-from . import guard, workers
+from . import guard, runs, workers
 from .draw import DrawStep
 from .look import LookStep
 from .photo import PhotoStep
@@ -113,25 +113,8 @@ class Desk:
         if state == self.seen:
             return
         self.seen = state
-        self.status.set_text(describe(told))
+        self.status.set_text(runs.describe(told))
         await self.steps[self.tabs.value].show(self.project)
-
-
-def describe(told):
-    """What a run is doing, in a few words."""
-    if not told.is_running():
-        return ""
-    if told.progress is None or told.progress.done >= told.progress.total:
-        return "getting ready" if told.progress is None else f"{told.progress.what}: done"
-    return f"{told.progress.what} {told.progress.done / told.progress.total:.0%}{time_left(told.progress)}"
-
-
-def time_left(progress):
-    """", about 20 s left", or nothing if it is not known."""
-    if progress.seconds_left is None:
-        return ""
-    seconds = round(progress.seconds_left)
-    return f", about {seconds} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
 
 
 def serve(projects):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nicegui import ui
 
+from . import runs
 from .projects import EPOCHS
 
 LENGTHS = (0, 1, 2, 3, 5, 8, 12, 20, 35, 50)  # epochs to choose from
@@ -96,15 +97,13 @@ class DrawStep:
 
     def progress(self, told, running):
         """The bar, and what goes on in words; a run's error."""
-        from .app import time_left
-
         outcome, step = told.outcome(), told.progress
         self.bar.visible = running
         self.error.visible = bool(outcome and outcome[1])
         self.error.set_text(outcome[1] if outcome else "")
         if running and step is not None and step.done < step.total:
             self.bar.set_value(step.done / step.total)
-            self.doing.set_text(f"{step.what}: {step.done} of {step.total}{time_left(step)}")
+            self.doing.set_text(f"{step.what}: {step.done} of {step.total}{runs.time_left(step)}")
         elif running:
             self.bar.set_value(1 if step else 0)
             self.doing.set_text("writing the pictures ..." if step else "getting ready ...")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from . import workers
+from . import runs, workers
 from .elements import Lit, Viewer
 
 KEPT = 8  # pyramids that are kept of a photo
@@ -41,12 +41,10 @@ class LookStep:
 
     async def show(self, project):
         """Show a photo's textures."""
-        from .app import describe
-
         if project is not self.project:
             self.project, self.output, self.other = project, None, None
         told, running = project.told, project.told.is_running()
-        self.busy.set_text(describe(told))
+        self.busy.set_text(runs.describe(told))
         self.again.set_enabled(not running)
         outputs = [texture.output for texture in told.textures]
         newest = (told.began, outputs[:1])

@@ -35,7 +35,7 @@ class PhotoStep:
         self.notes, self.brush, self.prepared_as = [], 24, None
         with ui.element("div").classes("welcome") as self.start:
             ui.html("One photo of a material.<br>More of it.", sanitize=False, tag="h1")
-            self.uploader("Drop a photo here, or all maps of a material, or choose")
+            self.uploader("Drop a photo, or all maps of a material")
             self.waiting = ui.label().classes("quiet").props("role=status")
             ui.label("Nothing leaves this machine.").classes("quiet")
         with ui.element("div").classes("room") as self.room:

@@ -113,3 +113,20 @@ def stop(number):
         os.kill(number, signal.CTRL_BREAK_EVENT)
     else:
         os.kill(number, signal.SIGTERM)
+
+
+def describe(told):
+    """What a run is doing, in a few words."""
+    if not told.is_running():
+        return ""
+    if told.progress is None or told.progress.done >= told.progress.total:
+        return "getting ready" if told.progress is None else f"{told.progress.what}: done"
+    return f"{told.progress.what} {told.progress.done / told.progress.total:.0%}{time_left(told.progress)}"
+
+
+def time_left(progress):
+    """", about 20 s left", or nothing if it is not known."""
+    if progress.seconds_left is None:
+        return ""
+    seconds = round(progress.seconds_left)
+    return f", about {seconds} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"

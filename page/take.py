@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from . import workers
+from . import runs, workers
 from .draw import line_of
 from .look import key_of, name_of, picture_of
 
@@ -38,14 +38,12 @@ class TakeStep:
 
     async def show(self, project):
         """Show what can be taken of a photo."""
-        from .app import describe
-
         if project is not self.project:
             self.project = project
             self.fill(project.settings)
         self.pixels.visible = self.scale.value == 0
         self.command.set_text(line_of(project, EPOCHS=0))
-        self.busy.set_text(describe(project.told))
+        self.busy.set_text(runs.describe(project.told))
         self.go.set_enabled(not project.told.is_running())
         self.list()
 

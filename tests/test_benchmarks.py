@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
-from benchmarks import minute, quality, scores, wrap
+from benchmarks import minute, quality, scores, structure, wrap
 from texture_tools.errors import UserError
 
 TILE = 32
@@ -329,3 +329,36 @@ def test_the_table_has_a_row_for_each_stage_and_the_figure_a_panel_for_each_scor
     text = (tmp_path / "benchmarks" / "MINUTE.md").read_text(encoding="utf-8")
     assert "| prior | 0 | 0 | 0.500 | 0.50 |" in text and "| nothing | 5 | 40 |" in text and "1.100" in text
     assert Image.open(tmp_path / "docs" / "minute.png").width > 900
+
+
+# =============================================================================================
+# Large structure
+# =============================================================================================
+
+
+def lattice(height, width, noise=30):
+    """Bricks in rows of 24 pixels, 48 pixels long, with grain."""
+    y, x = np.mgrid[:height, :width]
+    x = x + 24 * (y // 24 % 2)
+    grey = np.where((y % 24 < 3) | (x % 48 < 3), 60, 160) + np.random.default_rng(0).normal(0, noise, (height, width))
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+
+
+def out_of_step(pixels, side):
+    """The squares of a picture in another order, each moved by some pixels."""
+    rng, out = np.random.default_rng(1), pixels.copy()
+    for y in range(0, len(pixels) - side + 1, side):
+        for x in range(0, pixels.shape[1] - side + 1, side):
+            at = [int(rng.integers(0, length - side)) for length in pixels.shape[:2]]
+            out[y:y + side, x:x + side] = pixels[at[0]:at[0] + side, at[1]:at[1] + side]
+    return out
+
+
+def test_order_and_lines_are_kept_by_more_of_the_same_and_lost_where_its_parts_are_out_of_step():
+    photo, more = lattice(192, 192), lattice(400, 400)
+    lost = [out_of_step(window, 64) for window in structure.windows_of(more, (192, 192))]
+    same, strength = structure.order_kept(photo, structure.windows_of(more, (192, 192)), 64)
+    assert 0.9 < same < 1.1 and strength > 0.1
+    assert structure.order_kept(photo, lost, 64)[0] < 0.4
+    assert 0.9 < structure.lines_kept(photo, structure.windows_of(more, (192, 192)), 64) < 1.1
+    assert structure.lines_kept(photo, lost, 64) < 0.7
