@@ -1,12 +1,11 @@
 """Step 1: a photo or the maps of a material are uploaded, straightened, cropped, masked and evenly lit."""
 
-import asyncio
 import re
 import tempfile
 import time
 from pathlib import Path
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
 from texture_tools.errors import UserError
 
@@ -30,8 +29,9 @@ class PhotoStep:
 
     def __init__(self, desk):
         self.desk, self.project, self.tool = desk, None, "look"
-        self.size, self.shown = None, None  # of the photo and of its picture on the page, (width, height)
-        self.grip, self.drawn, self.moved = None, [], 0.0  # what the pointer holds; a stroke or rectangle under way
+        self.size_here, self.shown = None, None  # (width, height) of what is worked on, and of its picture on the page
+        self.grip, self.grip_places = None, None  # what the pointer holds; the corners while one is dragged
+        self.drawn = []  # a stroke or rectangle under way
         self.notes, self.brush, self.prepared_as = [], 24, None
         with ui.element("div").classes("welcome") as self.start:
             ui.html("One photo of a material.<br>More of it.", sanitize=False, tag="h1")
@@ -67,11 +67,11 @@ class PhotoStep:
         self.hint = ui.label().classes("quiet")
         with ui.column().classes("gap-2 w-full") as self.of_corners:
             ui.button("Find the corners", on_click=self.find).props("outline no-caps")
-            self.corner_text = ui.input("Corners: x,y of each, clockwise from the upper left",
-                                        on_change=None).props("dense").classes("w-full").on("keydown.enter", self.typed)
+            self.corner_text = ui.input("Corners: x,y of each, clockwise from the upper left")
+            self.corner_text.props("dense").classes("w-full").on("keydown.enter", self.typed)
         with ui.column().classes("gap-2 w-full") as self.of_crop:
-            self.crop_text = ui.input("Part: x, y, width, height").props("dense").classes("w-full").on(
-                "keydown.enter", self.typed)
+            self.crop_text = ui.input("Part: x, y, width, height")
+            self.crop_text.props("dense").classes("w-full").on("keydown.enter", self.typed)
         with ui.column().classes("gap-2 w-full") as self.of_mask:
             ui.label("Brush").classes("quiet")
             brush = ui.slider(min=4, max=160, value=self.brush).bind_value(self, "brush")
@@ -99,15 +99,16 @@ class PhotoStep:
             except (UserError, OSError) as error:
                 self.waiting.set_text("")
                 return self.desk.say(str(error))
-        if await self.look_at(project):
+        if "size" in project.settings or await self.look_at(project):
             self.desk.choose(project)
+        else:
+            self.desk.projects.remove(project)
         self.waiting.set_text("")
 
     async def look_at(self, project):
         """Have the script read a photo; False, with its sentence, if it cannot."""
         found, sentence = await workers.call(workers.look_at, str(project.image), str(project.view("original.png")))
         if found is None:
-            self.desk.projects.remove(project)
             self.desk.say(sentence)
             return False
         project.set(size=found[0], notes=list(found[1]))
@@ -118,7 +119,7 @@ class PhotoStep:
         if project is not self.project:
             if "size" not in project.settings and not await self.look_at(project):
                 return
-            self.project, self.size, self.prepared_as = project, project.settings["size"], None
+            self.project, self.prepared_as = project, None
             self.start.visible, self.room.visible = False, True
             material = project.image.is_dir()
             self.tools.visible = self.hint.visible = not material
@@ -174,9 +175,9 @@ class PhotoStep:
             part.visible = tool == name
         self.clear.visible = tool != "look"
         if tool == "crop" and "CORNERS" in self.project.settings:
-            asyncio.create_task(self.straightened())
+            background_tasks.create(self.straightened())
         else:
-            self.set_picture("original.png", self.size)
+            self.set_picture("original.png", self.project.settings["size"])
 
     async def straightened(self):
         """Show the photo straightened: CROP counts in that."""
@@ -240,8 +241,6 @@ class PhotoStep:
                 parts.append(f'<polyline points="{points}" fill="none" stroke="{ACCENT}" stroke-opacity=".55" '
                              f'stroke-width="{thick}" stroke-linecap="round" stroke-linejoin="round"/>')
         self.image.set_content("".join(parts))
-
-    grip_places = None  # the corners while one is dragged
 
     def strokes(self):
         """The mask's strokes, [(width, [(x, y)])] in pixels of the picture."""

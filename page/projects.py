@@ -100,7 +100,7 @@ class Projects:
         self.constants, self.all = constants, {}
         PHOTOS.mkdir(exist_ok=True)
         for folder in sorted(PHOTOS.iterdir(), key=lambda path: -path.stat().st_mtime):
-            if folder.is_dir() and is_name(folder.name):
+            if is_name(folder.name) and (folder / "settings.json").is_file():  # others are not the page's
                 self.open(folder)
 
     def open(self, folder):
@@ -132,10 +132,12 @@ class Projects:
         for target, (_, path) in zip(renamed, known):
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / target)
-        return self.open(folder)
+        project = self.open(folder)
+        project.set()
+        return project
 
     def remove(self, project):
-        """Forget a photo that turned out to be none, with its folder."""
+        """Forget what was just uploaded and turned out to be no photo, with its folder."""
         self.all.pop(project.name, None)
         shutil.rmtree(project.folder, ignore_errors=True)
 

@@ -136,6 +136,15 @@ def test_what_is_uploaded_twice_is_there_once_and_another_of_the_name_gets_its_o
     assert set(projects.Projects().all) == {"rock", "rock-2"}
 
 
+def test_a_folder_that_is_not_the_page_s_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "uploads" / "mine").mkdir(parents=True)
+    Image.fromarray(draw_pixels(54, 70)).save("uploads/mine/mine.png")
+    kept = projects.Projects()
+    assert not kept.all
+    assert kept.add([("mine.png", Path("uploads/mine/mine.png"))]).name == "mine-2"
+
+
 def test_maps_that_are_sent_together_are_a_material(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(draw_pixels(54, 70)).save("sent.png")
