@@ -286,8 +286,7 @@ def driver(tmp_path_factory):
         pytest.skip("chromium and chromedriver are not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for word in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "hide-scrollbars", "use-angle=swiftshader",
-                 "enable-unsafe-swiftshader"):
+    for word in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "hide-scrollbars"):
         options.add_argument(f"--{word}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     found = webdriver.Chrome(service=webdriver.chrome.service.Service(chromedriver), options=options)
