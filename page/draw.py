@@ -13,6 +13,7 @@ from .projects import EPOCHS
 LENGTHS = (0, 1, 2, 3, 5, 8, 12, 20, 35, 50)  # epochs to choose from
 EPOCH_SECONDS = 9.0  # of two cores, until a run has shown how long one takes
 EPOCH_TILES = 176
+SAYS = {True: "the texture", False: "above: tiles as the model draws them now among real ones; below: the photo"}
 SMALL = 3e7  # bytes of a texture that is shown whole
 CHART = {
     "animation": False, "grid": {"left": 46, "right": 12, "top": 28, "bottom": 34}, "color": ["#a4502c", "#4f7c78"],
@@ -122,16 +123,17 @@ class DrawStep:
         self.chart.update()
 
     def show_picture(self, told, running):
-        """The newest preview while it trains, then the texture, if a browser can well show it whole."""
+        """The photo, once there is one the newest preview, and then the texture, if a browser can well show it whole."""
         drawn = next((name for name, path in told.files.items() if not running and name.startswith("output_texture")
                       and name.endswith(".png") and is_small(Path(path))), None)
         name = drawn or "preview.png"
-        path = Path(told.files.get(name, "none"))
+        path, at, says = Path(told.files.get(name, "none")), f"/made/{self.project.name}/{name}", SAYS[bool(drawn)]
+        if not path.is_file():
+            path, at, says = self.project.view("prepared.png"), f"/view/{self.project.name}/prepared.png", "the photo"
         self.picture.visible = self.picture_says.visible = path.is_file()
         if path.is_file():
-            self.picture.set_source(f"/made/{self.project.name}/{name}?{path.stat().st_mtime_ns}")
-            self.picture_says.set_text("the texture" if drawn else
-                                       "above: tiles as the model draws them now among real ones; below: the photo")
+            self.picture.set_source(f"{at}?{path.stat().st_mtime_ns}")
+            self.picture_says.set_text(says)
 
     def start(self):
         """Start, or go on."""

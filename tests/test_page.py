@@ -422,6 +422,8 @@ def test_the_way_from_a_photo_to_a_downloaded_texture(window, served, stone):
     assert sorted(seconds)[2] < 0.2 * (1 if SHOTS else 3)  # this machine is busy with other tests
     window.open()  # the page is closed and opened: the work goes on
     window.click("Draw", ".q-tab")
+    if SHOTS:
+        window.shows("tiles as the model draws them")
     window.shot("draw")
     window.shows("Done.")
 
