@@ -88,6 +88,7 @@ try:
         seeds,
         several,
         shading,
+        wang,
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
     from texture_tools.muon import Muon
@@ -1362,13 +1363,14 @@ class Layout(NamedTuple):
 
 
 def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, guide=None):
-    """The Layout of a kind in LAYOUTS on a grid; augment: in AUGMENTS; redraw: real tiles are drawn anew at the end;
-    wanted: cells without which others get no real tile, None: all; guide: a guides.Guide, which matched tiles and all
-    sketches follow."""
+    """The Layout of a kind in LAYOUTS, or of Wang tiles, "wang", on a grid; augment: in AUGMENTS; redraw: real tiles are
+    drawn anew at the end; wanted: cells without which others get no real tile, None: all; guide: a guides.Guide, which
+    matched tiles and all sketches follow."""
     if kind == "rows":
         return rows_layout(photo, grid)
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
     black = [cell for cell in black if wanted is None or cell in wanted]
+    black = wang.real_cells(grid) if kind == "wang" else black
     offsets = [grid_offsets(side, grid.tile) for side in photo.x.shape[1:]]
     weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
     upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
@@ -1379,19 +1381,21 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
     filled = without_spots(photo, spots, grid.tile)
     calm = tuple(oriented(filled, *way, vector) for way in AUGMENTS[augment])
-    if kind == "matched":
-        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide)
+    if kind in ("matched", "wang"):
+        alike = wang.alike(black) if kind == "wang" else None
+        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide, alike)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
     else:
         places = random_places(extended, grid.tile, len(black), rng)
-    if hidden and kind != "matched":
+    if hidden and kind in ("ordered", "random"):
         places = [(k, *masks.nearest_free(hidden[k], grid.tile, y, x)) for k, y, x in places]
     source, orientation = np.full((*grid.shape(), 2), -1), np.zeros(grid.shape(), int)
     for cell, (number, *offset) in zip(black, places):
         source[cell], orientation[cell] = offset, number
     colours = [white, black] if redraw else [white]
     passes = [cells for colour in colours for cells in passes_of(colour, grid)]
+    passes = wang.passes_of(grid) if kind == "wang" else passes
     return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide)
 
 
@@ -1779,6 +1783,7 @@ def main(argv=None):
     SCALE             = 3                       # the texture is so many times as wide and high as the photo
     OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels instead; None: by SCALE
     TILEABLE          = "none"                  # "none" | "x" | "y" | "xy": where it continues at its other end
+    WANG              = None                    # 2: not one texture, but 16 tiles with edges of 2 colours that fit
     REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
     GUIDE             = None                    # a picture whose coarse brightness and colour the texture follows
     GUIDE_STRENGTH    = 0.5                     # how closely, 0 to 1
@@ -1833,7 +1838,8 @@ def draw_samples(photo, trainer, draw, c, results, trained):
         if photo.mask is not None:
             repair(photo, trainer, draw, c, seed, results)
         if wants_texture(photo, c):
-            make_texture(photo, trainer, draw, c, seed, results, trained)
+            make = make_wang_tiles if c.WANG else make_texture
+            make(photo, trainer, draw, c, seed, results, trained)
 
 
 def picture_of(results, name, c):
@@ -1898,7 +1904,9 @@ def wants_texture(photo, c):
 
 
 def grid_of(photo, c):
-    """The Grid of the texture."""
+    """The Grid of the texture, or of all Wang tiles."""
+    if c.WANG:
+        return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
     width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
     return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
 
@@ -1953,6 +1961,8 @@ def announce(photo, trainer, c):
 
 def drawn_share(photo, c, grid):
     """The share of a texture's tiles that the network draws."""
+    if c.WANG:
+        return sum(len(wang.alike(cells)) for cells in wang.passes_of(grid)) / len(grid.cells())
     if c.LAYOUT == "rows":
         return 1 - photo.x[0].numel() / math.prod(grid.size)
     return 1 if c.REDRAW_ORIGINALS else 0.5
@@ -2014,7 +2024,8 @@ def plan(photo, c, seed):
     if isinstance(photo, Blend):
         layout = lay_out_blend(photo, grid, c, seed)
         return layout, layout.sketch
-    layout = lay_out(photo, c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide=load_guide(photo, c))
+    kind = "wang" if c.WANG else c.LAYOUT
+    layout = lay_out(photo, kind, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide=load_guide(photo, c))
     return layout, functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
 
 
@@ -2030,24 +2041,33 @@ def repair(photo, trainer, draw, c, seed, results):
     group, hole = trainer.group, Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device)
     passes, start = holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO), time.perf_counter()
     paint = repaint(trainer.ema, hole, passes, draw, c, seed, group)
-    with StopSignals() as stop, group.bar(total=c.SAMPLE_STEPS * sum(map(len, passes)), unit="step",
-                                          desc="repairing") as bar:
-        for count in paint:
-            bar.update(count)
-            if group.any(stop.received):
-                raise Stopped("stopped while repairing; the same command does it from its start", stop.received)
+    draw_at_once(paint, c.SAMPLE_STEPS * sum(map(len, passes)), "repairing", group)
     if group.rank:
         return
     paths = results_of(photo, results, "repaired" + f"_seed{seed}" * (seed > 0))
     repaired = photo.repaired(hole.x)
-    for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
-        png.save_png(path, pixels, text_of(c, seed), srgb)
+    save_pictures(paths, photo, repaired, text_of(c, seed))
     first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
     figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,
                "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
                "repair_edge_ratio_2nd": f"{second:.3f}"}
     for key, value in figures.items():
         print(f"{key}: {value}")
+
+
+def draw_at_once(paint, steps, doing, group):
+    """Go through the steps of a drawing that is not kept when it is stopped, with a progress bar."""
+    with StopSignals() as stop, group.bar(total=steps, unit="step", desc=doing) as bar:
+        for count in paint:
+            bar.update(count)
+            if group.any(stop.received):
+                raise Stopped(f"stopped while {doing}; the same command does it from its start", stop.received)
+
+
+def save_pictures(paths, photo, rendered, text):
+    """Write the pixels of each of a Photo's files."""
+    for path, pixels, (*_, srgb) in zip(paths, rendered, photo.formats()):
+        png.save_png(path, pixels, text, srgb)
 
 
 def repaint(net, hole, passes, draw, c, seed, group):
@@ -2094,6 +2114,44 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     figures = {"output": output, "size": f"{size[1]} x {size[0]}", "seed": seed, **figures}
     for key, value in figures.items():
         print(f"{key}: {value}")
+
+
+def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
+    """Draw and save the Wang tiles of one seed with their table and what is laid of them, and print the figures."""
+    group, start, name = trainer.group, time.perf_counter(), f"output_texture_{constants.names_of(c, seed)[0]}"
+    layout, sketch = plan(photo, c, seed)
+    texture = Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
+    count = sum(len(wang.alike(cells)) for cells in layout.passes)
+    paint = paint_wang_tiles(photo, trainer.ema, texture, draw, c, seed, sketch, group)
+    draw_at_once(paint, c.SAMPLE_STEPS * count, "drawing tiles", group)
+    if group.rank:
+        return
+    size, x = layout.grid.size, texture.cut((0, 0), layout.grid.size)
+    paths, pixels = results_of(photo, results, name), photo.pixels(x)
+    save_pictures(paths, photo, photo.rendered(x), text_of(c, seed))
+    table = wang.table_of(layout.grid)
+    wang.save_table(results.path(f"{name}.json"), table)
+    wang.draw_laid(results.path(f"{name}_laid.png"), pixels, np.random.default_rng(
+        seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 2)))
+    pictures.draw_layout(results.path(f"{name.replace('output_texture', 'layout')}.png"), pixels, layout)
+    figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
+               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), (time.perf_counter() - start, count),
+                                                    trained),
+               **wang.figures_of(pixels), **wang.lines_of(table)}
+    for key, value in figures.items():
+        print(f"{key}: {value}")
+
+
+def paint_wang_tiles(photo, net, texture, draw, c, seed, sketch, group):
+    """outpaint() of Wang tiles: what is the same in several of them is drawn once."""
+    rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 1))
+    for cells in texture.layout.passes:
+        alike = wang.alike(cells)
+        if sketch is not None and cells is texture.layout.passes[-1]:  # where no tile beside is real
+            sketch = wang.sketches(alike, texture, HALO, photo.matching_weights(), rng).get
+        yield from outpaint(net, texture, [list(alike)], c.BATCH_SIZE, draw, seed, sketch, group)
+        for first, same in alike.items():
+            texture.drawn.update(dict.fromkeys(same, texture.drawn[first]))
 
 
 if __name__ == "__main__":
