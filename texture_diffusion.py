@@ -1363,9 +1363,9 @@ class Layout(NamedTuple):
 
 
 def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, guide=None):
-    """The Layout of a kind in LAYOUTS, or of Wang tiles, "wang", on a grid; augment: in AUGMENTS; redraw: real tiles are
-    drawn anew at the end; wanted: cells without which others get no real tile, None: all; guide: a guides.Guide, which
-    matched tiles and all sketches follow."""
+    """The Layout of a kind in LAYOUTS, or of Wang tiles, "wang", on a grid; augment: in AUGMENTS; redraw: real tiles
+    are drawn anew at the end; wanted: cells without which others get no real tile, None: all; guide: a guides.Guide,
+    which matched tiles and all sketches follow."""
     if kind == "rows":
         return rows_layout(photo, grid)
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
@@ -2117,7 +2117,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
 
 
 def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
-    """Draw and save the Wang tiles of one seed with their table and what is laid of them, and print the figures."""
+    """Draw and save the Wang tiles of one seed, with their table and a picture laid of them, and print the figures."""
     group, start, name = trainer.group, time.perf_counter(), f"output_texture_{constants.names_of(c, seed)[0]}"
     layout, sketch = plan(photo, c, seed)
     texture = Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
@@ -2126,29 +2126,24 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     draw_at_once(paint, c.SAMPLE_STEPS * count, "drawing tiles", group)
     if group.rank:
         return
-    size, x = layout.grid.size, texture.cut((0, 0), layout.grid.size)
+    drawn, size = (time.perf_counter() - start, count), layout.grid.size
+    x = texture.cut((0, 0), size)
     paths, pixels = results_of(photo, results, name), photo.pixels(x)
     save_pictures(paths, photo, photo.rendered(x), text_of(c, seed))
-    table = wang.table_of(layout.grid)
-    wang.save_table(results.path(f"{name}.json"), table)
-    wang.draw_laid(results.path(f"{name}_laid.png"), pixels, np.random.default_rng(
-        seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 2)))
-    pictures.draw_layout(results.path(f"{name.replace('output_texture', 'layout')}.png"), pixels, layout)
-    figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
-               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), (time.perf_counter() - start, count),
-                                                    trained),
-               **wang.figures_of(pixels), **wang.lines_of(table)}
+    pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, layout)
+    figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}", "seed": seed,
+               **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained),
+               **wang.save(results, name, layout.grid, pixels, seed)}
     for key, value in figures.items():
         print(f"{key}: {value}")
 
 
 def paint_wang_tiles(photo, net, texture, draw, c, seed, sketch, group):
     """outpaint() of Wang tiles: what is the same in several of them is drawn once."""
-    rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 1))
     for cells in texture.layout.passes:
         alike = wang.alike(cells)
         if sketch is not None and cells is texture.layout.passes[-1]:  # where no tile beside is real
-            sketch = wang.sketches(alike, texture, HALO, photo.matching_weights(), rng).get
+            sketch = wang.sketches(alike, texture, HALO, photo.matching_weights(), seed).get
         yield from outpaint(net, texture, [list(alike)], c.BATCH_SIZE, draw, seed, sketch, group)
         for first, same in alike.items():
             texture.drawn.update(dict.fromkeys(same, texture.drawn[first]))

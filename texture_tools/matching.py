@@ -142,11 +142,12 @@ def match_tiles(extended, grid, cells, rng, weights=None, spots=None, hidden=Non
     places, attempts = [places_of(x, grid.tile) for x in looked], []
     hidden = hidden or [None] * len(extended)
     low = [guide and places_of(looked_at(guides.coarse(x, grid.tile), weights), grid.tile) for x in extended]
-    for _ in range(ATTEMPTS):
+    alike = alike or {cell: [cell] for cell in cells}
+    for _ in range(ATTEMPTS * len(cells) // len(alike)):
         candidates = [Candidates(*parts) for parts in zip(places, looked, spots, hidden, low)]
         matcher = Matcher(grid, candidates, guide, weights)
         chosen = {}
-        for cell, same in (alike or {cell: [cell] for cell in cells}).items():
+        for cell, same in alike.items():
             chosen.update(dict.fromkeys(same, matcher.choose(cell, rng, same)))
         attempts.append((sum(cost**2 for cost in matcher.costs), [chosen[cell] for cell in cells]))
     return min(attempts)[1]

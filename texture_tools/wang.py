@@ -24,12 +24,16 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from . import files, matching, png
+from . import files, matching, png, seeds
 from .errors import UserError
 
 COLOURS = (0, 0, 1, 1)  # of the edges along the picture of all tiles, in a ring: each pair of neighbours comes once
 SIDES = {"N": (0, 0), "E": (1, 1), "S": (0, 1), "W": (1, 0)}  # of a tile: the axis its edge is counted on, and how far
 CELLS = 4  # of the grid in a Wang tile's width, the one on its edge included
+SIDE_STEP = 2  # px by which the sides of Wang tiles differ that are tried
+SMOOTH = 3  # px, over which a photo is averaged to see where it repeats itself
+REPEATS = 0.7  # of the usual difference of a photo and itself, moved: where there is less it repeats itself
+SAME = 1.2  # two differences that are nearly as small: of a wall two layers, where each second one is moved, not one
 LAID = 8  # tiles a side of the picture that shows them laid at random
 LARGEST = 2048  # px a side of that picture
 
@@ -41,11 +45,40 @@ def grid_of(x, tile, halo):
     if tile < 2 * halo:
         raise UserError(f"TILE_SIZE is {tile}; with WANG it must be at least {2 * halo}, since the network sees {halo} "
                         "pixels on both sides of an edge")
-    borders = [halo, halo]
-    sides = [(CELLS - 1) * tile + 2 * border for border in borders]
-    within = [(-(tile // 2), *(border + k * tile for k in range(CELLS - 1))) for border in borders]
-    lines = (tuple(k * side + at for k in range(len(COLOURS)) for at in ats) for side, ats in zip(sides, within))
+    sides = [side_of(apart(x, axis), tile, halo) for axis in (1, 2)]
+    lines = []
+    for side in sides:
+        border = (side - (CELLS - 1) * tile) // 2  # what is left of an edge
+        within = -(tile // 2), *(border + k * tile for k in range(CELLS - 1))
+        lines.append(tuple(k * side + at for k in range(len(COLOURS)) for at in within))
     return tuple(len(COLOURS) * side for side in sides), tuple(lines)
+
+
+def apart(x, axis):
+    """Mean squared difference of a photo x [C, H, W] and itself so many pixels further along an axis, [half of it]."""
+    x = F.avg_pool2d(x.cpu(), (1, SMOOTH) if axis == 2 else (SMOOTH, 1), stride=1).movedim(axis, -1).flatten(0, 1)
+    length = x.shape[-1]
+    products = torch.fft.irfft(torch.fft.rfft(x, 2 * length).abs() ** 2)[:, :length].sum(0)
+    sums = F.pad((x**2).sum(0).cumsum(0), (1, 0))
+    lags = torch.arange(length // 2)
+    return (sums[length - lags] + sums[-1] - sums[lags] - 2 * products[lags]) / (len(x) * (length - lags))
+
+
+def side_of(difference, tile, halo):
+    """The side of Wang tiles of a photo, pixels, by its apart(): where it repeats itself, as bricks do, a whole number
+    of repeats; else as short as can be."""
+    sides, shortest = range((CELLS - 1) * tile + 2 * halo, CELLS * tile + 1, SIDE_STEP), tile // 4
+    tried = [(float(difference[round(side / count)]), side, count) for side in sides
+             for count in range(1, side // shortest + 1) if round(side / count) < len(difference)]
+    best = min(cost for cost, *_ in tried)
+    if best > REPEATS * difference[shortest:].median():
+        return sides[0]
+    repeat, k = max(side / count for cost, side, count in tried if cost < SAME * best), 2
+    while k * repeat * 9 / 8 < len(difference):  # the more repeats away, the better it is known how long they are
+        first = round(k * repeat - repeat / 8)
+        repeat = (first + int(difference[first:round(k * repeat + repeat / 8) + 1].argmin())) / k
+        k += 1
+    return min(sides, key=lambda side: abs(side - round(side / repeat) * repeat))
 
 
 def kind_of(cell):
@@ -79,13 +112,14 @@ def passes_of(grid):
     return list(passes)
 
 
-def sketches(cells, texture, margin, weights, rng):
+def sketches(cells, texture, margin, weights, seed):
     """What tiles at cells begin with that have no real ones beside them, {cell: [C, T, T]}: the place of the photo that
     agrees best with what is drawn around, `margin` pixels of it.
 
     texture: what is drawn so far, with its layout; weights: as in matching.extend_photo.
     """
     layout, grid, found = texture.layout, texture.grid, {}
+    rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 1))
     looked = [matching.looked_at(x, weights) for x in layout.extended]
     candidates = [matching.Candidates(matching.places_of(x, grid.tile), x, spots)
                   for x, spots in zip(looked, layout.spots)]
@@ -122,11 +156,16 @@ def lines_of(table):
             for tile in table["tiles"]}
 
 
-def save_table(path, table):
-    """Write a table as JSON, a line for each tile."""
+def save(results, name, grid, pixels, seed):
+    """Write what goes with the picture of all tiles, uint8 [H, W, channels], of a name: their table as JSON, a line for
+    each tile, and a picture of them laid at random. Returns the figures of the run and the table {name: text}."""
+    table = table_of(grid)
     tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
     text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
-    files.write_atomically(path, lambda file: file.write(text.encode()))
+    files.write_atomically(results.path(f"{name}.json"), lambda file: file.write(text.encode()))
+    draw_laid(results.path(f"{name}_laid.png"), pixels,
+              np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 2)))
+    return {**figures_of(pixels), **lines_of(table)}
 
 
 def tiles_of(pixels):
