@@ -1382,8 +1382,8 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     filled = without_spots(photo, spots, grid.tile)
     calm = tuple(oriented(filled, *way, vector) for way in AUGMENTS[augment])
     if kind in ("matched", "wang"):
-        alike = wang.alike(black) if kind == "wang" else None
-        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide, alike)
+        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide,
+                                      wang.alike(black) if kind == "wang" else None)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
     else:
@@ -1394,8 +1394,8 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     for cell, (number, *offset) in zip(black, places):
         source[cell], orientation[cell] = offset, number
     colours = [white, black] if redraw else [white]
-    passes = [cells for colour in colours for cells in passes_of(colour, grid)]
-    passes = wang.passes_of(grid) if kind == "wang" else passes
+    passes = wang.passes_of(grid) if kind == "wang" else \
+        [cells for colour in colours for cells in passes_of(colour, grid)]
     return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide)
 
 
@@ -1838,8 +1838,7 @@ def draw_samples(photo, trainer, draw, c, results, trained):
         if photo.mask is not None:
             repair(photo, trainer, draw, c, seed, results)
         if wants_texture(photo, c):
-            make = make_wang_tiles if c.WANG else make_texture
-            make(photo, trainer, draw, c, seed, results, trained)
+            (make_wang_tiles if c.WANG else make_texture)(photo, trainer, draw, c, seed, results, trained)
 
 
 def picture_of(results, name, c):
@@ -1962,7 +1961,7 @@ def announce(photo, trainer, c):
 def drawn_share(photo, c, grid):
     """The share of a texture's tiles that the network draws."""
     if c.WANG:
-        return sum(len(wang.alike(cells)) for cells in wang.passes_of(grid)) / len(grid.cells())
+        return wang.drawn(grid) / len(grid.cells())
     if c.LAYOUT == "rows":
         return 1 - photo.x[0].numel() / math.prod(grid.size)
     return 1 if c.REDRAW_ORIGINALS else 0.5
@@ -2024,8 +2023,8 @@ def plan(photo, c, seed):
     if isinstance(photo, Blend):
         layout = lay_out_blend(photo, grid, c, seed)
         return layout, layout.sketch
-    kind = "wang" if c.WANG else c.LAYOUT
-    layout = lay_out(photo, kind, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide=load_guide(photo, c))
+    layout = lay_out(photo, "wang" if c.WANG else c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS,
+                     guide=load_guide(photo, c))
     return layout, functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
 
 
@@ -2046,7 +2045,8 @@ def repair(photo, trainer, draw, c, seed, results):
         return
     paths = results_of(photo, results, "repaired" + f"_seed{seed}" * (seed > 0))
     repaired = photo.repaired(hole.x)
-    save_pictures(paths, photo, repaired, text_of(c, seed))
+    for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
+        png.save_png(path, pixels, text_of(c, seed), srgb)
     first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
     figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,
                "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
@@ -2062,12 +2062,6 @@ def draw_at_once(paint, steps, doing, group):
             bar.update(count)
             if group.any(stop.received):
                 raise Stopped(f"stopped while {doing}; the same command does it from its start", stop.received)
-
-
-def save_pictures(paths, photo, rendered, text):
-    """Write the pixels of each of a Photo's files."""
-    for path, pixels, (*_, srgb) in zip(paths, rendered, photo.formats()):
-        png.save_png(path, pixels, text, srgb)
 
 
 def repaint(net, hole, passes, draw, c, seed, group):
@@ -2120,33 +2114,23 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     """Draw and save the Wang tiles of one seed, with their table and a picture laid of them, and print the figures."""
     group, start, name = trainer.group, time.perf_counter(), f"output_texture_{constants.names_of(c, seed)[0]}"
     layout, sketch = plan(photo, c, seed)
-    texture = Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
-    count = sum(len(wang.alike(cells)) for cells in layout.passes)
-    paint = paint_wang_tiles(photo, trainer.ema, texture, draw, c, seed, sketch, group)
-    draw_at_once(paint, c.SAMPLE_STEPS * count, "drawing tiles", group)
+    texture, size = Texture(layout, layout.channels(), trainer.alphas_cumprod.device), layout.grid.size
+    paint = functools.partial(outpaint, trainer.ema, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed,
+                              group=group)
+    count, steps = wang.drawn(layout.grid), wang.paint(texture, paint, sketch, HALO, photo.matching_weights(), seed)
+    draw_at_once(steps, c.SAMPLE_STEPS * count, "drawing tiles", group)
     if group.rank:
         return
-    drawn, size = (time.perf_counter() - start, count), layout.grid.size
-    x = texture.cut((0, 0), size)
+    drawn, x = (time.perf_counter() - start, count), texture.cut((0, 0), size)
     paths, pixels = results_of(photo, results, name), photo.pixels(x)
-    save_pictures(paths, photo, photo.rendered(x), text_of(c, seed))
+    for path, rendered, (*_, srgb) in zip(paths, photo.rendered(x), photo.formats()):
+        png.save_png(path, rendered, text_of(c, seed), srgb)
     pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, layout)
-    figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}", "seed": seed,
-               **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained),
+    figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
+               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained),
                **wang.save(results, name, layout.grid, pixels, seed)}
     for key, value in figures.items():
         print(f"{key}: {value}")
-
-
-def paint_wang_tiles(photo, net, texture, draw, c, seed, sketch, group):
-    """outpaint() of Wang tiles: what is the same in several of them is drawn once."""
-    for cells in texture.layout.passes:
-        alike = wang.alike(cells)
-        if sketch is not None and cells is texture.layout.passes[-1]:  # where no tile beside is real
-            sketch = wang.sketches(alike, texture, HALO, photo.matching_weights(), seed).get
-        yield from outpaint(net, texture, [list(alike)], c.BATCH_SIZE, draw, seed, sketch, group)
-        for first, same in alike.items():
-            texture.drawn.update(dict.fromkeys(same, texture.drawn[first]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Wang tiles: what fits what, to the pixel, what an engine is told of them, and what does not go together with them."""
 
+import functools
 import json
 from itertools import product
 from unittest import mock
@@ -26,8 +27,8 @@ def wang_tiles_of(photo, seed=0):
         layout, sketch = td.plan(photo, c, seed)
     texture = td.Texture(layout, layout.channels(), torch.device("cpu"))
     draw = td.make_sampler(photo, schedule, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
-    for _ in td.paint_wang_tiles(photo, random_net(tile=SIDE), texture, draw, c, seed, sketch, processes.ALONE):
-        pass
+    paint = functools.partial(td.outpaint, random_net(tile=SIDE), texture, batch_size=4, draw=draw, seed=seed)
+    assert sum(wang.paint(texture, paint, sketch, td.HALO, None, seed)) == wang.drawn(layout.grid)
     return photo.pixels(texture.cut((0, 0), layout.grid.size)), layout
 
 

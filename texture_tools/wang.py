@@ -112,6 +112,26 @@ def passes_of(grid):
     return list(passes)
 
 
+def drawn(grid):
+    """How many tiles are drawn, of each kind one."""
+    return sum(len(alike(cells)) for cells in passes_of(grid))
+
+
+def paint(texture, outpaint, sketch, margin, weights, seed):
+    """Draw all that is drawn of a Texture of Wang tiles; a generator as outpaint(passes=, sketch=), which draws it.
+
+    sketch(cell): what tiles with real ones beside them begin with, or None, then all begin with noise; the rest as in
+    sketches(). What is the same in several tiles is drawn once.
+    """
+    for cells in texture.layout.passes:
+        kinds = alike(cells)
+        if sketch is not None and cells is texture.layout.passes[-1]:
+            sketch = sketches(kinds, texture, margin, weights, seed).get
+        yield from outpaint(passes=[list(kinds)], sketch=sketch)
+        for first, same in kinds.items():
+            texture.drawn.update(dict.fromkeys(same, texture.drawn[first]))
+
+
 def sketches(cells, texture, margin, weights, seed):
     """What tiles at cells begin with that have no real ones beside them, {cell: [C, T, T]}: the place of the photo that
     agrees best with what is drawn around, `margin` pixels of it.
