@@ -65,6 +65,17 @@ def test_tiles_are_the_same_along_an_edge_as_far_as_the_network_sees_it_and_diff
     assert len({turned_to(side, pixels)[td.HALO:2 * td.HALO].tobytes() for _, pixels in tiles}) == 16
 
 
+@pytest.mark.parametrize("number, seen", (
+    (0, {"W E", "N S"}), (1, {"NW N NE S", "N SW S SE", "NW W E SW", "NE W E SE"}), (2, {"NW N NE W E SW S SE"})))
+def test_tiles_are_drawn_between_those_that_are_known_and_those_of_a_pass_do_not_see_each_other(made, number, seen):
+    layout = made[1]
+    texture = td.Texture(layout, 3, torch.device("cpu"))
+    for cells in layout.passes[:number + 1]:
+        texture.place(cells, torch.zeros(len(cells), 3, SIDE, SIDE))
+    _, present = texture.neighbours(layout.passes[number])
+    assert {" ".join(np.array(td.NEIGHBOURS)[row.numpy()]) for row in present} == seen
+
+
 def test_the_corner_is_the_same_real_tile_everywhere(made):
     pixels, layout = made
     corner, height, width = layout.cut((0, 0)), *(side // 4 for side in layout.grid.size)
@@ -113,6 +124,7 @@ def test_the_picture_of_laid_tiles_is_made_of_them(made, tiles, tmp_path):
 def test_a_cut_along_an_edge_shows_in_the_figures(made):
     ratios = wang.border_ratios(made[0])
     assert len(ratios) == 256 and 0.5 < ratios.min() and ratios.max() < 2
+    assert len(set(ratios.round(9))) == 4  # two colours in each direction: what straddles an edge is one picture
     broken = made[0].copy()
     broken[:broken.shape[0] // 4, 0] = 255  # the left edge of the first tile
     found = wang.border_ratios(broken)

@@ -73,10 +73,10 @@ def side_of(difference, tile, halo):
     best = min(cost for cost, *_ in tried)
     if best > REPEATS * difference[shortest:].median():
         return sides[0]
-    repeat, k = max(side / count for cost, side, count in tried if cost < SAME * best), 2
-    while k * repeat * 9 / 8 < len(difference):  # the more repeats away, the better it is known how long they are
-        first = round(k * repeat - repeat / 8)
-        repeat = (first + int(difference[first:round(k * repeat + repeat / 8) + 1].argmin())) / k
+    repeat, k = max(side / count for cost, side, count in tried if cost < SAME * best), 1
+    while (k + 0.1) * repeat < len(difference):  # the more repeats away, the better it is known how long they are
+        first, last = (round((k + way) * repeat) for way in (-0.1, 0.1))
+        repeat = (first + int(difference[first:last + 1].argmin())) / k
         k += 1
     return min(sides, key=lambda side: abs(side - round(side / repeat) * repeat))
 
