@@ -89,6 +89,7 @@ try:
         seeds,
         several,
         shading,
+        wang,
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
     from texture_tools.muon import Muon
@@ -1368,13 +1369,14 @@ class Layout(NamedTuple):
 
 
 def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, guide=None):
-    """The Layout of a kind in LAYOUTS on a grid; augment: in AUGMENTS; redraw: real tiles are drawn anew at the end;
-    wanted: cells without which others get no real tile, None: all; guide: a guides.Guide, which matched tiles and all
-    sketches follow."""
+    """The Layout of a kind in LAYOUTS, or of Wang tiles, "wang", on a grid; augment: in AUGMENTS; redraw: real tiles
+    are drawn anew at the end; wanted: cells without which others get no real tile, None: all; guide: a guides.Guide,
+    which matched tiles and all sketches follow."""
     if kind == "rows":
         return rows_layout(photo, grid)
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
     black = [cell for cell in black if wanted is None or cell in wanted]
+    black = wang.real_cells(grid) if kind == "wang" else black
     offsets = [grid_offsets(side, grid.tile) for side in photo.x.shape[1:]]
     weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
     upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
@@ -1385,19 +1387,21 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
     filled = without_spots(photo, spots, grid.tile)
     calm = tuple(oriented(filled, *way, vector) for way in AUGMENTS[augment])
-    if kind == "matched":
-        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide)
+    if kind in ("matched", "wang"):
+        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide,
+                                      wang.alike(black) if kind == "wang" else None)
     elif kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
     else:
         places = random_places(extended, grid.tile, len(black), rng)
-    if hidden and kind != "matched":
+    if hidden and kind in ("ordered", "random"):
         places = [(k, *masks.nearest_free(hidden[k], grid.tile, y, x)) for k, y, x in places]
     source, orientation = np.full((*grid.shape(), 2), -1), np.zeros(grid.shape(), int)
     for cell, (number, *offset) in zip(black, places):
         source[cell], orientation[cell] = offset, number
     colours = [white, black] if redraw else [white]
-    passes = [cells for colour in colours for cells in passes_of(colour, grid)]
+    passes = wang.passes_of(grid) if kind == "wang" else \
+        [cells for colour in colours for cells in passes_of(colour, grid)]
     return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide)
 
 
@@ -1785,6 +1789,7 @@ def main(argv=None):
     SCALE             = 3                       # the texture is so many times as wide and high as the photo
     OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels instead; None: by SCALE
     TILEABLE          = "none"                  # "none" | "x" | "y" | "xy": where it continues at its other end
+    WANG              = None                    # 2: not one texture, but 16 tiles with edges of 2 colours that fit
     REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
     GUIDE             = None                    # a picture whose coarse brightness and colour the texture follows
     GUIDE_STRENGTH    = 0.5                     # how closely, 0 to 1
@@ -1839,7 +1844,7 @@ def draw_samples(photo, trainer, draw, c, results, trained):
         if photo.mask is not None:
             repair(photo, trainer, draw, c, seed, results)
         if wants_texture(photo, c):
-            make_texture(photo, trainer, draw, c, seed, results, trained)
+            (make_wang_tiles if c.WANG else make_texture)(photo, trainer, draw, c, seed, results, trained)
 
 
 def picture_of(results, name, c):
@@ -1904,7 +1909,9 @@ def wants_texture(photo, c):
 
 
 def grid_of(photo, c):
-    """The Grid of the texture."""
+    """The Grid of the texture, or of all Wang tiles."""
+    if c.WANG:
+        return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
     width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
     return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
 
@@ -1959,6 +1966,8 @@ def announce(photo, trainer, c):
 
 def drawn_share(photo, c, grid):
     """The share of a texture's tiles that the network draws."""
+    if c.WANG:
+        return wang.drawn(grid) / len(grid.cells())
     if c.LAYOUT == "rows":
         return 1 - photo.x[0].numel() / math.prod(grid.size)
     return 1 if c.REDRAW_ORIGINALS else 0.5
@@ -2020,7 +2029,8 @@ def plan(photo, c, seed):
     if isinstance(photo, Blend):
         layout = lay_out_blend(photo, grid, c, seed)
         return layout, layout.sketch
-    layout = lay_out(photo, c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS, guide=load_guide(photo, c))
+    layout = lay_out(photo, "wang" if c.WANG else c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS,
+                     guide=load_guide(photo, c))
     return layout, functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
 
 
@@ -2036,12 +2046,7 @@ def repair(photo, trainer, draw, c, seed, results):
     group, hole = trainer.group, Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device)
     passes, start = holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO), time.perf_counter()
     paint = repaint(trainer.ema, hole, passes, draw, c, seed, group)
-    with StopSignals() as stop, group.bar(total=c.SAMPLE_STEPS * sum(map(len, passes)), unit="step",
-                                          desc="repairing") as bar:
-        for count in paint:
-            bar.update(count)
-            if group.any(stop.received):
-                raise Stopped("stopped while repairing; the same command does it from its start", stop.received)
+    draw_at_once(paint, c.SAMPLE_STEPS * sum(map(len, passes)), "repairing", group)
     if group.rank:
         return
     paths = results_of(photo, results, "repaired" + f"_seed{seed}" * (seed > 0))
@@ -2053,6 +2058,15 @@ def repair(photo, trainer, draw, c, seed, results):
                "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
                "repair_edge_ratio_2nd": f"{second:.3f}"}
     events.print_figures(figures)
+
+
+def draw_at_once(paint, steps, doing, group):
+    """Go through the steps of a drawing that is not kept when it is stopped, with a progress bar."""
+    with StopSignals() as stop, group.bar(total=steps, unit="step", desc=doing) as bar:
+        for count in paint:
+            bar.update(count)
+            if group.any(stop.received):
+                raise Stopped(f"stopped while {doing}; the same command does it from its start", stop.received)
 
 
 def repaint(net, hole, passes, draw, c, seed, group):
@@ -2099,6 +2113,29 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
         figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
     figures = {"output": output, "size": f"{size[1]} x {size[0]}", "seed": seed, **figures}
     events.print_figures(figures)
+
+
+def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
+    """Draw and save the Wang tiles of one seed, with their table and a picture laid of them, and print the figures."""
+    group, start, name = trainer.group, time.perf_counter(), f"output_texture_{constants.names_of(c, seed)[0]}"
+    layout, sketch = plan(photo, c, seed)
+    texture, size = Texture(layout, layout.channels(), trainer.alphas_cumprod.device), layout.grid.size
+    paint = functools.partial(outpaint, trainer.ema, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed,
+                              group=group)
+    count, steps = wang.drawn(layout.grid), wang.paint(texture, paint, sketch, HALO, photo.matching_weights(), seed)
+    draw_at_once(steps, c.SAMPLE_STEPS * count, "drawing tiles", group)
+    if group.rank:
+        return
+    drawn, x = (time.perf_counter() - start, count), texture.cut((0, 0), size)
+    paths, pixels = results_of(photo, results, name), photo.pixels(x)
+    for path, rendered, (*_, srgb) in zip(paths, photo.rendered(x), photo.formats()):
+        png.save_png(path, rendered, text_of(c, seed), srgb)
+    pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, layout)
+    figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
+               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained),
+               **wang.save(results, name, layout.grid, pixels, seed)}
+    for key, value in figures.items():
+        print(f"{key}: {value}")
 
 
 if __name__ == "__main__":

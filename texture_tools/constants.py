@@ -13,8 +13,9 @@ from .photos import name_of
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple,
-            "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str,
+            "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str, "WANG": int,
             "MASK": (str, tuple), "TEXTURE": str, "BLEND": str}  # or None
+WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW_ORIGINALS", "LAYOUT")
 LISTS = ("IMAGE",)  # strings that may be several
 
 
@@ -114,6 +115,7 @@ RULES = (  # names, what holds of their values, and that in words
      and all(0 <= part <= 255 for part in value),
      "must be a picture's path, a colour such as magenta or (255, 0, 255), or alpha"),
     ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
+    ("WANG", lambda value: value in (None, 2), "must be 2, the number of colours of an edge"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),
     ("OUTPUT_SIZE", lambda value: value is None or are_whole(value, 2) and min(value) > 0,
@@ -132,6 +134,8 @@ def rules_among(c, world_size):
         ("GUIDE", lambda value: value is None or c.LAYOUT != "rows", "needs sketches, which LAYOUT = rows has none of"),
         ("GUIDE", lambda value: value is None or c.BLEND is None, "and BLEND both say what lies where; leave one of "
          "them out"),
+        *((name, lambda value: value in (None, False, "none", "matched") or c.WANG is None, "does not go together with "
+           "WANG, which draws tiles instead of a texture; leave one of them out") for name in WITHOUT_WANG),
         ("TEXTURE", lambda value: value is None or c.BLEND is None, "names one texture, and BLEND is of several; leave "
          "one of them out"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,
@@ -159,7 +163,7 @@ def check_sizes(height, width, tile, multiple):
 
 def names_of(c, seed):
     """What a texture is called in its file's name, and the part of that which its layout's has, too."""
-    size = f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
+    size = "wang" if c.WANG else f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
     parts = [c.TEXTURE, c.BLEND and f"blend_{name_of(c.BLEND)}", c.GUIDE and f"guided_by_{name_of(c.GUIDE)}",
              c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
              "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",

@@ -131,21 +131,25 @@ def extend_photo(x, tile, offsets, weights=None):
     return out
 
 
-def match_tiles(extended, grid, cells, rng, weights=None, spots=None, hidden=None, guide=None):
+def match_tiles(extended, grid, cells, rng, weights=None, spots=None, hidden=None, guide=None, alike=None):
     """Places (orientation, y, x) of real tiles for cells that agree, in the extended photo's orientations
     [C, H + 2T, W + 2T]: the best of ATTEMPTS, judged by squares, since one fault where two fields of bricks meet is
     worse than many small differences. weights: as in extend_photo. spots: what is conspicuous in each orientation, the
     same ones in the same order, lists of conspicuous.Spot; None: nothing. hidden: of each orientation what no tile may
-    hold, bool [H, W], or None. guide: a guides.Guide, or None."""
+    hold, bool [H, W], or None. guide: a guides.Guide, or None. alike: {cell: all cells that get its tile}, in the order
+    of choosing, or None, each gets its own."""
     looked, spots = [looked_at(x, weights) for x in extended], spots or [()] * len(extended)
     places, attempts = [places_of(x, grid.tile) for x in looked], []
     hidden = hidden or [None] * len(extended)
     low = [guide and places_of(looked_at(guides.coarse(x, grid.tile), weights), grid.tile) for x in extended]
-    for _ in range(ATTEMPTS):
+    alike = alike or {cell: [cell] for cell in cells}
+    for _ in range(ATTEMPTS * len(cells) // len(alike)):
         candidates = [Candidates(*parts) for parts in zip(places, looked, spots, hidden, low)]
         matcher = Matcher(grid, candidates, guide, weights)
-        chosen = [matcher.choose(cell, rng) for cell in cells]
-        attempts.append((sum(cost**2 for cost in matcher.costs), chosen))
+        chosen = {}
+        for cell, same in alike.items():
+            chosen.update(dict.fromkeys(same, matcher.choose(cell, rng, same)))
+        attempts.append((sum(cost**2 for cost in matcher.costs), [chosen[cell] for cell in cells]))
     return min(attempts)[1]
 
 
@@ -190,23 +194,32 @@ class Matcher:
         self.costs = []  # disagreement of each tile when it was chosen
         self.seen = [[] for _ in candidates[0].spots]  # where in the texture each spot was shown, [(y, x)]
 
-    def choose(self, cell, rng):
-        """The place (orientation, y, x) of the real tile for a grid cell, which is noted as taken."""
-        around, tile = self.grid.around(cell), self.grid.tile
-        gaps = {name: around[name] for name in SIDES if name in around}
-        claims = [self.claim_on(gap, by, name) for gap, by in gaps.values() for name in SIDES
-                  if (gap, name) in self.claims]
-        maps = [self.costs_of(candidates, cell, claims, rng) for candidates in self.candidates]
+    def choose(self, cell, rng, same):
+        """The place (orientation, y, x) of the real tile for a grid cell and all others that show the same, which is
+        noted as taken."""
+        around = self.grid.around(cell)
+        claims = [self.claim_on(*around[side], name) for side in SIDES if side in around for name in SIDES
+                  if (around[side][0], name) in self.claims]
+        orientation, y, x = self.find(cell, claims, rng, same)
+        for there in same:
+            around, tile = self.grid.around(there), self.grid.tile
+            for name in SIDES:
+                if name in around:
+                    gap, (down, right) = around[name]
+                    self.claims[gap, name] = orientation, y + tile + down, x + tile + right
+        return orientation, y, x
+
+    def find(self, cell, claims, rng, same):
+        """The place that costs least where there are such claims, as Places.disagreement has them; noted as taken."""
+        maps = [self.costs_of(candidates, cell, claims, rng, len(same)) for candidates in self.candidates]
         orientation = min(range(len(maps)), key=lambda k: float(maps[k][0].min()))
         (cost, disagreement), chosen = maps[orientation], self.candidates[orientation]
         row, column = divmod(int(cost.argmin()), cost.shape[1])
-        y, x = row * PLACE_STEP, column * PLACE_STEP
         self.costs.append(float(disagreement[row, column]))
         self.surplus += chosen.colours[:, row, column, None, None]
-        self.take(cell, chosen, row, column)
-        for name, (gap, (down, right)) in gaps.items():
-            self.claims[gap, name] = orientation, y + tile + down, x + tile + right
-        return orientation, y, x
+        for there in same:
+            self.take(there, chosen, row, column)
+        return orientation, row * PLACE_STEP, column * PLACE_STEP
 
     def claim_on(self, gap, by, name):
         """What a tile claims of a gap that it sees in the direction `name`, for Places.disagreement; the gap lies `by`
@@ -245,9 +258,9 @@ class Matcher:
             used[y:y + tile, x:x + tile] += near[k]
         return REUSE_COST * box_means(used, tile, PLACE_STEP)
 
-    def again(self, candidates, cell):
-        """What it costs that places show spots in a cell that were shown before, [places]."""
-        costs = [SPOT_COST * spot.weight() * self.strikes(places, cell).sum()
+    def again(self, candidates, cell, times=1):
+        """What it costs that places show spots in a cell that were shown before, or will be so many times, [places]."""
+        costs = [SPOT_COST * spot.weight() * (self.strikes(places, cell).sum() + (times - 1) * conspicuous.FAR)
                  for spot, places in zip(candidates.spots, self.seen)]
         down, right = candidates.shows
         return (torch.tensor(costs, dtype=torch.float32)[:, None] * down).T @ right
@@ -258,12 +271,12 @@ class Matcher:
         wanted = looked_at(self.guide.cut(y, x, self.grid.tile), self.weights)
         return [(self.grid.tile, self.grid.tile, comparison_planes(torch.cat([wanted, torch.ones_like(wanted[:1])])))]
 
-    def costs_of(self, candidates, cell, claims, rng):
-        """What each place costs in a cell, and the disagreement in it, both [places]."""
+    def costs_of(self, candidates, cell, claims, rng, times=1):
+        """What each place costs in a cell, if it is shown so many times, and the disagreement in it, both [places]."""
         disagreement = candidates.places.disagreement(claims)
         least = disagreement[~candidates.edge].min() if claims else 1  # where places agree well, that matters more
         cost = disagreement + min(1, max(0, float(least))) * self.reuse(candidates, cell)
-        cost += self.again(candidates, cell)
+        cost += self.again(candidates, cell, times)
         balance = BALANCE_COST * (self.surplus * candidates.colours).sum(0)
         if self.guide is None:
             cost += balance

@@ -1,0 +1,198 @@
+"""Wang tiles: what fits what, to the pixel, what an engine is told of them, and what does not go together with them."""
+
+import functools
+import json
+from itertools import product
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from conftest import assert_refused, constants_of, draw_photo, draw_pixels, figures, pixels_in, random_net, tiny
+from PIL import Image
+
+import texture_diffusion as td
+from texture_tools import matching, materials, processes, wang
+from texture_tools.errors import Stopped, UserError
+
+SIDE = 32  # of a tile of the grid: the least
+PLACES = list(np.ndindex(4, 4))
+
+
+def wang_tiles_of(photo, seed=0):
+    """The picture of all Wang tiles by a network with random weights, uint8 [H, W, 3], and their layout."""
+    c = constants_of(*tiny(WANG=2, TILE_SIZE=SIDE, SAMPLE_STEPS=1))
+    schedule = td.cosine_schedule(c.TIMESTEPS)
+    with mock.patch.object(matching, "ATTEMPTS", 1):
+        layout, sketch = td.plan(photo, c, seed)
+    texture = td.Texture(layout, layout.channels(), torch.device("cpu"))
+    draw = td.make_sampler(photo, schedule, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
+    paint = functools.partial(td.outpaint, random_net(tile=SIDE), texture, batch_size=4, draw=draw, seed=seed)
+    assert sum(wang.paint(texture, paint, sketch, td.HALO, None, seed)) == wang.drawn(layout.grid)
+    return photo.pixels(texture.cut((0, 0), layout.grid.size)), layout
+
+
+@pytest.fixture(scope="module")
+def made():
+    return wang_tiles_of(draw_photo(100, 110))
+
+
+@pytest.fixture(scope="module")
+def tiles(made):
+    """Each tile with the colours of its edges, [(colours, pixels [h, w, 3])], cut out as the table says."""
+    pixels, layout = made
+    return [({name: tile[name] for name in "NESW"},
+             pixels[tile["y"]:tile["y"] + tile["height"], tile["x"]:tile["x"] + tile["width"]])
+            for tile in wang.table_of(layout.grid)["tiles"]]
+
+
+def turned_to(side, x):
+    """The pixels of a tile [h, w, 3] turned so that one of its sides is the upper one."""
+    return np.rot90(x, "NESW".index(side))
+
+
+def test_there_is_a_tile_for_each_combination_of_colours_and_each_is_another(tiles):
+    assert sorted(tuple(colours.values()) for colours, _ in tiles) == sorted(product((0, 1), repeat=4))
+    assert len({pixels.tobytes() for _, pixels in tiles}) == 16
+
+
+@pytest.mark.parametrize("side", "NESW")
+def test_tiles_are_the_same_along_an_edge_as_far_as_the_network_sees_it_and_differ_inside(tiles, side):
+    strips = {0: set(), 1: set()}
+    for colours, pixels in tiles:
+        strips[colours[side]].add(turned_to(side, pixels)[:td.HALO].tobytes())
+    assert len(strips[0]) == len(strips[1]) == 1 and strips[0] != strips[1]
+    assert len({turned_to(side, pixels)[td.HALO:2 * td.HALO].tobytes() for _, pixels in tiles}) == 16
+
+
+@pytest.mark.parametrize("number, seen", (
+    (0, {"W E", "N S"}), (1, {"NW N NE S", "N SW S SE", "NW W E SW", "NE W E SE"}), (2, {"NW N NE W E SW S SE"})))
+def test_tiles_are_drawn_between_those_that_are_known_and_those_of_a_pass_do_not_see_each_other(made, number, seen):
+    layout = made[1]
+    texture = td.Texture(layout, 3, torch.device("cpu"))
+    for cells in layout.passes[:number + 1]:
+        texture.place(cells, torch.zeros(len(cells), 3, SIDE, SIDE))
+    _, present = texture.neighbours(layout.passes[number])
+    assert {" ".join(np.array(td.NEIGHBOURS)[row.numpy()]) for row in present} == seen
+
+
+def test_the_corner_is_the_same_real_tile_everywhere(made):
+    pixels, layout = made
+    corner, height, width = layout.cut((0, 0)), *(side // 4 for side in layout.grid.size)
+    middle = (slice(SIDE // 2 - td.HALO, SIDE // 2 + td.HALO),) * 2
+    wrapped, shown = np.roll(pixels, (td.HALO, td.HALO), (0, 1)), draw_photo(100, 110).pixels(corner)[middle]
+    for i, j in PLACES:
+        y, x = i * height, j * width
+        assert np.array_equal(wrapped[y:y + 2 * td.HALO, x:x + 2 * td.HALO], shown)
+
+
+def test_what_straddles_the_middle_of_an_edge_is_one_real_tile_for_all_edges_of_a_colour(made):
+    pixels, layout = made
+    photo, wrapped = draw_photo(100, 110), np.roll(pixels, (SIDE, SIDE), (0, 1))
+    for lines in ([(0, 2), (0, 14), (4, 6)], [(8, 2), (12, 14)], [(2, 0), (14, 4)], [(2, 8), (14, 12)]):
+        for cell in lines:
+            y, x = (line[k] + SIDE for line, k in zip(layout.grid.lines, cell))
+            assert np.array_equal(wrapped[y:y + SIDE, x:x + SIDE], photo.pixels(layout.cut(lines[0])))
+
+
+def test_neighbours_fit_all_over_the_picture_and_round_its_ends(tiles):
+    colours = {place: each for place, (each, _) in zip(PLACES, tiles)}
+    for i, j in PLACES:
+        assert colours[i, j]["E"] == colours[i, (j + 1) % 4]["W"] and colours[i, j]["S"] == colours[(i + 1) % 4, j]["N"]
+
+
+def test_a_tile_is_found_by_its_colours(tiles):
+    for place, (colours, _) in zip(PLACES, tiles):
+        assert wang.place_of(*colours.values()) == place
+
+
+def test_tiles_laid_at_random_agree_at_every_edge_and_all_of_them_are_used(tiles):
+    colours = {place: each for place, (each, _) in zip(PLACES, tiles)}
+    laid = wang.lay(12, 12, np.random.default_rng(0))
+    for i, j in product(range(11), repeat=2):
+        here = colours[laid[i][j]]
+        assert here["E"] == colours[laid[i][j + 1]]["W"] and here["S"] == colours[laid[i + 1][j]]["N"]
+    assert {place for row in laid for place in row} == set(PLACES)
+
+
+def test_the_picture_of_laid_tiles_is_made_of_them(made, tiles, tmp_path):
+    wang.draw_laid(tmp_path / "laid.png", made[0], np.random.default_rng(0), 3)
+    laid, known = pixels_in(tmp_path / "laid.png"), {pixels.tobytes() for _, pixels in tiles}
+    assert all(tile.tobytes() in known for row in np.split(laid, 3) for tile in np.split(row, 3, 1))
+
+
+def test_a_cut_along_an_edge_shows_in_the_figures(made):
+    ratios = wang.border_ratios(made[0])
+    assert len(ratios) == 256 and 0.5 < ratios.min() and ratios.max() < 2
+    assert len(set(ratios.round(9))) == 4  # two colours in each direction: what straddles an edge is one picture
+    broken = made[0].copy()
+    broken[:broken.shape[0] // 4, 0] = 255  # the left edge of the first tile
+    found = wang.border_ratios(broken)
+    assert (found > 1.5 * ratios.max()).sum() == 8  # it may lie beside 8 tiles
+
+
+def test_the_same_seed_gives_the_same_tiles_and_another_seed_others(made):
+    photo, c = draw_photo(100, 110), constants_of(*tiny(WANG=2, TILE_SIZE=SIDE))
+    assert np.array_equal(wang_tiles_of(photo)[0], made[0])
+    assert not np.array_equal(td.plan(photo, c, 1)[0].source, made[1].source)
+
+
+@pytest.mark.parametrize("axis", (1, 2))
+def test_a_tile_s_side_is_a_whole_number_of_the_photo_s_repeats(axis):
+    line = torch.sin(2 * np.pi * torch.arange(640) / 34.4)
+    x = line.expand(1, 640, 640) + 0.3 * torch.randn(1, 640, 640)
+    sides = [wang.side_of(wang.apart(x.transpose(1, 2) if axis == 1 else x, k), 128, td.HALO) for k in (axis, 3 - axis)]
+    assert abs(sides[0] / 34.4 - round(sides[0] / 34.4)) < 0.05 and 416 <= sides[0] <= 512
+    assert sides[1] == 416  # where nothing repeats they are as short as can be
+    assert wang.side_of(wang.apart(torch.randn(3, 512, 512), axis), 128, td.HALO) == 416
+
+
+def test_a_run_writes_the_tiles_their_table_and_what_is_laid_of_them_and_nothing_else_is_drawn(tool, tmp_path):
+    Image.fromarray(draw_pixels(100, 110)).save(tmp_path / "photo.png")
+    result = tool("photo.png", *tiny(WANG=2, TILE_SIZE=SIDE, EPOCHS=1))
+    folder = tmp_path / "samples" / "photo"
+    pixels, table = pixels_in(folder / "output_texture_wang.png"), json.loads(
+        (folder / "output_texture_wang.json").read_text())
+    assert result.code == 0 and pixels.shape == (table["height"], table["width"], 3) == (512, 512, 3)
+    assert pixels_in(folder / "output_texture_wang_laid.png").shape == (1024, 1024, 3)
+    said = figures(result.out)
+    assert all(said["tile N{N} E{E} S{S} W{W}".format(**tile)] == "{width} x {height} at ({x}, {y})".format(**tile)
+               for tile in table["tiles"]) and len(table["tiles"]) == 16
+    assert said["wang_pairs"] == "256" and not list(folder.glob("output_texture_3x3*"))
+
+
+def test_a_material_s_maps_fit_each_other_and_keep_their_bits(tool, tmp_path):
+    (tmp_path / "rock").mkdir()
+    deep = np.random.default_rng(0).integers(0, 2**16, (100, 110)).astype(np.uint16)
+    Image.fromarray(draw_pixels(100, 110)).save(tmp_path / "rock" / "Color.png")
+    Image.fromarray(deep).save(tmp_path / "rock" / "Height.png")
+    result = tool("rock", *tiny(WANG=2, TILE_SIZE=SIDE, EPOCHS=1, SEED=1))
+    folder = tmp_path / "samples" / "rock" / "output_texture_wang_seed1"
+    assert result.code == 0 and pixels_in(folder / "Color.png").shape == (512, 512, 3)
+    height = pixels_in(folder / "Height.png")
+    assert height.dtype == np.uint16 and len(np.unique(height)) > 256
+    photo = td.load_photo(tmp_path / "rock")
+    assert isinstance(photo.maps, materials.Maps)
+    layout, _ = td.plan(photo, constants_of(*tiny(WANG=2, TILE_SIZE=SIDE)), 1)
+    y, x = layout.source[2, 2]
+    assert np.array_equal(height[16 + SIDE:16 + 2 * SIDE, 16 + SIDE:16 + 2 * SIDE], deep[y:y + SIDE, x:x + SIDE])
+
+
+@pytest.mark.parametrize("changes", ({"MASK": "red"}, {"OUTPUT_SIZE": "(300,300)"}, {"TILEABLE": "xy"},
+                                     {"REGION": "(0,0,9,9)"}, {"GUIDE": "a.png"}, {"REDRAW_ORIGINALS": True},
+                                     {"LAYOUT": "random"}, {"IMAGE": "('a.png','b.png')", "BLEND": "c.png"}))
+def test_what_does_not_go_together_with_wang_tiles_is_refused_in_a_sentence(changes, tool):
+    assert_refused(tool(*tiny(WANG=2, TILE_SIZE=SIDE, **changes)), [*changes][-1], "WANG", "leave one of them out")
+
+
+def test_other_numbers_of_colours_and_tiles_that_are_too_small_are_refused(tool):
+    assert_refused(tool("photo.png", *tiny(WANG=3, TILE_SIZE=SIDE)), "WANG is 3", "must be 2")
+    with pytest.raises(UserError, match="TILE_SIZE is 16; with WANG it must be at least 32"):
+        td.grid_of(draw_photo(54, 70), constants_of(*tiny(WANG=2)))
+
+
+def test_a_stop_while_tiles_are_drawn_is_one_sentence():
+    group = processes.ProcessGroup()
+    group.any = lambda value: True
+    with pytest.raises(Stopped, match="stopped while drawing tiles; the same command"):
+        td.draw_at_once(iter([1]), 1, "drawing tiles", group)
