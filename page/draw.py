@@ -123,7 +123,7 @@ class DrawStep:
         self.chart.update()
 
     def show_picture(self, told, running):
-        """The photo, once there is one the newest preview, and then the texture, if a browser can well show it whole."""
+        """The photo, once there is one the newest preview, at last the texture, if a browser can well show it whole."""
         drawn = next((name for name, path in told.files.items() if not running and name.startswith("output_texture")
                       and name.endswith(".png") and is_small(Path(path))), None)
         name = drawn or "preview.png"
