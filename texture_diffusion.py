@@ -2134,8 +2134,7 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
                "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained),
                **wang.save(results, name, layout.grid, pixels, seed)}
-    for key, value in figures.items():
-        print(f"{key}: {value}")
+    events.print_figures(figures)
 
 
 if __name__ == "__main__":
