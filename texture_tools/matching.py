@@ -9,6 +9,7 @@ more than the rest. What would lie beyond the photo's edge is taken from the pla
 the seam between the two is no part of the texture, so tiles are not cut next to it.
 """
 
+import copy
 import math
 from itertools import product
 
@@ -137,16 +138,26 @@ def match_tiles(extended, grid, cells, rng, weights=None, spots=None, hidden=Non
     worse than many small differences. weights: as in extend_photo. spots: what is conspicuous in each orientation, the
     same ones in the same order, lists of conspicuous.Spot; None: nothing. hidden: of each orientation what no tile may
     hold, bool [H, W], or None. guide: a guides.Guide, or None."""
-    looked, spots = [looked_at(x, weights) for x in extended], spots or [()] * len(extended)
-    places, attempts = [places_of(x, grid.tile) for x in looked], []
-    hidden = hidden or [None] * len(extended)
-    low = [guide and places_of(looked_at(guides.coarse(x, grid.tile), weights), grid.tile) for x in extended]
+    candidates = candidates_of(extended, grid.tile, weights, spots, hidden, guide)
+    return best_of_attempts(lambda: Matcher(grid, [each.fresh() for each in candidates], guide, weights), cells, rng)
+
+
+def best_of_attempts(start, cells, rng):
+    """Places of cells as Matchers choose them, the best of ATTEMPTS; start(): a Matcher, new each time."""
+    attempts = []
     for _ in range(ATTEMPTS):
-        candidates = [Candidates(*parts) for parts in zip(places, looked, spots, hidden, low)]
-        matcher = Matcher(grid, candidates, guide, weights)
+        matcher = start()
         chosen = [matcher.choose(cell, rng) for cell in cells]
         attempts.append((sum(cost**2 for cost in matcher.costs), chosen))
     return min(attempts)[1]
+
+
+def candidates_of(extended, tile, weights=None, spots=None, hidden=None, guide=None):
+    """The Candidates of each orientation of the extended photo, as match_tiles has them."""
+    looked, spots = [looked_at(x, weights) for x in extended], spots or [()] * len(extended)
+    places, hidden = [places_of(x, tile) for x in looked], hidden or [None] * len(extended)
+    low = [guide and places_of(looked_at(guides.coarse(x, tile), weights), tile) for x in extended]
+    return [Candidates(*parts) for parts in zip(places, looked, spots, hidden, low)]
 
 
 def places_of(x, tile):
@@ -179,6 +190,12 @@ class Candidates:
                      for name, (down, right) in SIDES.items())
         self.colours = torch.cat([own / 2, claims])  # what each would add, [2C, places]; sketches matter more
 
+    def fresh(self):
+        """The same places, of which none was taken."""
+        twin = copy.copy(self)
+        twin.used, twin.taken, twin.cells = torch.zeros_like(self.used), [], []
+        return twin
+
 
 class Matcher:
     """Chooses real tiles one after the other, each to agree with those around it."""
@@ -192,21 +209,34 @@ class Matcher:
 
     def choose(self, cell, rng):
         """The place (orientation, y, x) of the real tile for a grid cell, which is noted as taken."""
-        around, tile = self.grid.around(cell), self.grid.tile
-        gaps = {name: around[name] for name in SIDES if name in around}
-        claims = [self.claim_on(gap, by, name) for gap, by in gaps.values() for name in SIDES
-                  if (gap, name) in self.claims]
+        claims = self.claims_around(cell)
         maps = [self.costs_of(candidates, cell, claims, rng) for candidates in self.candidates]
         orientation = min(range(len(maps)), key=lambda k: float(maps[k][0].min()))
-        (cost, disagreement), chosen = maps[orientation], self.candidates[orientation]
+        cost, disagreement = maps[orientation]
         row, column = divmod(int(cost.argmin()), cost.shape[1])
-        y, x = row * PLACE_STEP, column * PLACE_STEP
         self.costs.append(float(disagreement[row, column]))
-        self.surplus += chosen.colours[:, row, column, None, None]
+        place = orientation, row * PLACE_STEP, column * PLACE_STEP
+        self.note(cell, place)
+        return place
+
+    def gaps(self, cell):
+        """The gaps beside a real tile: {direction: (gap, (pixels down, pixels to the right))}."""
+        return {name: there for name, there in self.grid.around(cell).items() if name in SIDES}
+
+    def claims_around(self, cell):
+        """What the tiles chosen so far claim of the gaps beside a cell, for Places.disagreement."""
+        return [self.claim_on(gap, by, name) for gap, by in self.gaps(cell).values() for name in SIDES
+                if (gap, name) in self.claims]
+
+    def note(self, cell, place, share=1.0):
+        """Note that a place (orientation, y, x) was taken for a cell: what it claims and shows, and a share of its
+        colours."""
+        (orientation, y, x), tile = place, self.grid.tile
+        chosen, row, column = self.candidates[orientation], y // PLACE_STEP, x // PLACE_STEP
+        self.surplus += share * chosen.colours[:, row, column, None, None]
         self.take(cell, chosen, row, column)
-        for name, (gap, (down, right)) in gaps.items():
+        for name, (gap, (down, right)) in self.gaps(cell).items():
             self.claims[gap, name] = orientation, y + tile + down, x + tile + right
-        return orientation, y, x
 
     def claim_on(self, gap, by, name):
         """What a tile claims of a gap that it sees in the direction `name`, for Places.disagreement; the gap lies `by`
@@ -252,6 +282,10 @@ class Matcher:
         down, right = candidates.shows
         return (torch.tensor(costs, dtype=torch.float32)[:, None] * down).T @ right
 
+    def drift(self, candidates, cell):
+        """What it costs that places lead the whole astray, [places]: their colours add to what there is too much of."""
+        return BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+
     def wanted_in(self, cell):
         """What the guide wants of a cell, for Places.disagreement."""
         y, x = (line[k] for line, k in zip(self.grid.lines, cell))
@@ -264,11 +298,11 @@ class Matcher:
         least = disagreement[~candidates.edge].min() if claims else 1  # where places agree well, that matters more
         cost = disagreement + min(1, max(0, float(least))) * self.reuse(candidates, cell)
         cost += self.again(candidates, cell)
-        balance = BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+        drift = self.drift(candidates, cell)
         if self.guide is None:
-            cost += balance
+            cost += drift
         else:
-            cost += torch.lerp(balance, GUIDE_COST * candidates.coarse.disagreement(self.wanted_in(cell)),
+            cost += torch.lerp(drift, GUIDE_COST * candidates.coarse.disagreement(self.wanted_in(cell)),
                                self.guide.strength)
         cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
         return cost.masked_fill(candidates.edge, math.inf), disagreement
