@@ -5,10 +5,11 @@ import signal
 import numpy as np
 import pytest
 import torch
-from conftest import STRIPE, TILE, assert_refused, figures, pixels_in, striped_photo
+from conftest import ROOT, STRIPE, TILE, assert_refused, figures, pixels_in, striped_photo, tiny
 
 import texture_diffusion as td
 from texture_tools import drawings, endless, matching, seeds
+from texture_tools.errors import UserError
 
 PLACES = [(-37, -301), (10**9, -(10**9) - 5), (2**60 - 100, 3)]  # x, y
 
@@ -137,6 +138,21 @@ def test_blocks_keep_in_step_with_a_photo_that_repeats_itself(monkeypatch):
     assert steady() > 0.8
     monkeypatch.setattr(endless, "PERIODIC", 2.0)
     assert steady() < 0.8
+
+
+def test_jobs_that_know_nothing_of_each_other_draw_one_picture(region, trained, tmp_path, monkeypatch):
+    tifffile = pytest.importorskip("tifffile")
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    import mosaic
+
+    words = ["photo.png", *tiny(VALIDATION=1)]
+    for job in ("2/3", "1/3", "3/3"):
+        mosaic.main(["mosaic.tif", "100x90", "--at=-5,7", "--job", job, *words])
+    assert np.array_equal(tifffile.imread(tmp_path / "mosaic.tif"), region(-5, 7, 100, 90))
+    with pytest.raises(UserError, match="100 x 91 pixels"):
+        mosaic.main(["mosaic.tif", "100x91", *words])
+    with pytest.raises(UserError, match="up to 6 jobs"):
+        mosaic.main(["other.tif", "100x90", "--job", "7/7", *words])
 
 
 def repeated_photo(down, right):

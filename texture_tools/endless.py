@@ -21,10 +21,10 @@ import torch
 from . import matching, seeds
 
 ENDLESS = "endless"  # in place of a texture's size
-BLOCK = 8  # cells a side of a block, an even number
+BLOCK = 4  # cells a side of a block, an even number
 LATER = (6, 3, 0)  # of the neighbours of a block of each colour those of later ones, which make up for its colours
 AROUND = ((-1, -1), (-1, 0), (0, -1), (0, 1), (1, 0), (1, 1))  # the neighbours: blocks down, blocks to the right
-STEP_COST = 0.2  # of what is as far from the continued photo as two unrelated parts are
+STEP_COST = 0.5  # of what is as far from the continued photo as two unrelated parts are
 PERIODIC = 0.4  # correlation of a photo with itself, moved by two of its periods, from which on it repeats itself
 SLANTED = 0.5  # sine of the angle between these two, at least
 FARTHEST = 2**60  # pixels from the origin
