@@ -71,6 +71,7 @@ try:
         constants,
         devices,
         drawings,
+        endless,
         events,
         exit_codes,
         files,
@@ -1237,6 +1238,11 @@ class Grid(NamedTuple):
     size: tuple  # height and width of the output
     lines: tuple  # where rows of tiles begin, where columns begin
     wraps: tuple = (False, False)  # whether what leaves at the bottom comes in at the top; at the right, at the left
+    first: tuple | None = None  # of a window of the endless plane: the row and column that its first cell has there
+
+    def numbers(self, cell):
+        """The row and column by which a cell is known, whatever window it is in."""
+        return cell if self.first is None else tuple(k + first for k, first in zip(cell, self.first))
 
     def shape(self):
         """Rows and columns."""
@@ -1291,6 +1297,15 @@ def make_grid(height, width, tile, tileable="none"):
                             f"the smallest is {least}: a ring has 4 tiles or more, of which each second one is "
                             "trimmed to a quarter at most")
     return Grid(tile, (height, width), tuple(map(tile_lines, (height, width), (tile, tile), wraps)), wraps)
+
+
+def endless_grid(corner, size, tile, around):
+    """The Grid of a window of a size (h, w) at a corner (y, x) of the endless plane, and so many cells around it; its
+    first cell is real. Lines count from the plane's origin."""
+    first, last = zip(*((at // tile - around, -(-(at + side) // tile) + around) for at, side in zip(corner, size)))
+    first = first[0], first[1] - sum(first) % 2
+    lines = tuple(tuple(range(begin * tile, end * tile, tile)) for begin, end in zip(first, last))
+    return Grid(tile, tuple(len(line) * tile for line in lines), lines, first=first)
 
 
 def tile_lines(side, tile, wraps):
@@ -1387,11 +1402,13 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
     filled = without_spots(photo, spots, grid.tile)
     calm = tuple(oriented(filled, *way, vector) for way in AUGMENTS[augment])
-    if kind in ("matched", "wang"):
+    if kind == "ordered":
+        places = [(0, *(line[k % len(line)] for line, k in zip(offsets, grid.numbers(cell)))) for cell in black]
+    elif grid.first is not None:
+        places = endless.LAYOUTS[kind](extended, grid, black, seed, weights, turned, hidden)
+    elif kind in ("matched", "wang"):
         places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide,
                                       wang.alike(black) if kind == "wang" else None)
-    elif kind == "ordered":
-        places = [(0, *(line[k % len(line)] for line, k in zip(offsets, cell))) for cell in black]
     else:
         places = random_places(extended, grid.tile, len(black), rng)
     if hidden and kind in ("ordered", "random"):
@@ -1492,6 +1509,10 @@ class Texture:
         self.real, self.order = layout.real(), layout.order()
         self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
 
+    def numbers(self, cell):
+        """What the random numbers of a cell are keyed by."""
+        return self.grid.numbers(cell)
+
     def place(self, cells, tiles):
         """Put drawn tiles [B, C, T, T] at cells."""
         self.drawn.update((cell, tile.clone()) for cell, tile in zip(cells, tiles.cpu()))
@@ -1560,7 +1581,7 @@ def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=pr
             own = together[group.rank % len(together)]  # a process for which none is left draws a copy
             full = (own * batch_size)[:batch_size]
             rings, present, *known = texture.neighbours(full)
-            generators = [seeds.torch_generator(seed, seeds.DRAWING, *cell) for cell in full]
+            generators = [seeds.torch_generator(seed, seeds.DRAWING, *texture.numbers(cell)) for cell in full]
             start = None if sketch is None else torch.stack([sketch(cell) for cell in full]).to(rings.device)
             for _, x_t, _ in draw(net, rings, present, generators, start, *known):
                 tiles = x_t
@@ -1721,6 +1742,10 @@ class Hole:
         self.x, self.known = photo.x.cpu().clone(), ~photo.mask.hidden()[None]  # [C, H, W], bool [1, H, W]
         self.regions = torch.stack([region_map(tile, HALO) == k for k in range(9)])
 
+    def numbers(self, cell):
+        """What the random numbers of a cell are keyed by."""
+        return cell
+
     def at(self, cell, x):
         """The part of x [C, H, W] at a cell, a view."""
         y, x0 = cell
@@ -1787,7 +1812,7 @@ def main(argv=None):
     STRENGTH          = 0.75                    # how noisy the sketch of a gap is made before drawing; 1: pure noise
     AUGMENT           = "none"                  # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
     SCALE             = 3                       # the texture is so many times as wide and high as the photo
-    OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels instead; None: by SCALE
+    OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels, or "endless"; None: by SCALE
     TILEABLE          = "none"                  # "none" | "x" | "y" | "xy": where it continues at its other end
     WANG              = None                    # 2: not one texture, but 16 tiles with edges of 2 colours that fit
     REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
@@ -1912,6 +1937,9 @@ def grid_of(photo, c):
     """The Grid of the texture, or of all Wang tiles."""
     if c.WANG:
         return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
+    if c.OUTPUT_SIZE == endless.ENDLESS:
+        x, y, *size = c.REGION
+        return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW_ORIGINALS else 1)
     width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
     return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
 
@@ -1920,7 +1948,7 @@ def window_of(grid, region):
     """The part of the texture to be drawn as (corner (y, x), size (h, w)); UserError if it is not inside."""
     height, width = grid.size
     x, y, w, h = region or (0, 0, width, height)
-    if min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height:
+    if grid.first is None and (min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height):
         raise UserError(f"REGION = {tuple(region)} does not lie inside the texture of {width} x {height} pixels")
     return (y, x), (h, w)
 

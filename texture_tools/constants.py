@@ -8,11 +8,12 @@ import re
 import sys
 from types import SimpleNamespace
 
+from .endless import ENDLESS, FARTHEST
 from .errors import UserError
 from .photos import name_of
 
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
-OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": tuple, "REGION": tuple,
+OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, str), "REGION": tuple,
             "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str, "WANG": int,
             "MASK": (str, tuple), "TEXTURE": str, "BLEND": str}  # or None
 WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW_ORIGINALS", "LAYOUT")
@@ -118,8 +119,8 @@ RULES = (  # names, what holds of their values, and that in words
     ("WANG", lambda value: value in (None, 2), "must be 2, the number of colours of an edge"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),
-    ("OUTPUT_SIZE", lambda value: value is None or are_whole(value, 2) and min(value) > 0,
-     "must be two whole numbers (width, height) above 0"),
+    ("OUTPUT_SIZE", lambda value: value in (None, ENDLESS) or are_whole(value, 2) and min(value) > 0,
+     'must be two whole numbers (width, height) above 0, or "endless"'),
     ("WIDTHS", lambda value: len(value) in range(1, 5) and are_whole(value, len(value))
      and all(n > 0 and n % 8 == 0 for n in value), "must be one to four multiples of 8, such as (64, 128, 256)"),
 )
@@ -127,7 +128,17 @@ RULES = (  # names, what holds of their values, and that in words
 
 def rules_among(c, world_size):
     """The same for what has to hold of a value beside those of other constants."""
+    endless = c.OUTPUT_SIZE == ENDLESS
     return (
+        ("REGION", lambda value: not endless or value is not None and min(value[2:]) > 0
+         and max(map(abs, value)) <= FARTHEST, "must say which part (x, y, width, height) of the endless plane is "
+         f"drawn, of a pixel or more and at most {FARTHEST} pixels from its origin"),
+        ("TILEABLE", lambda value: not endless or value == "none",
+         "must be none where OUTPUT_SIZE is endless: what has no ends has none to join"),
+        ("GUIDE BLEND", lambda value: not endless or value is None,
+         "has the shape of a whole texture, and an endless one has none; leave it out, or give another OUTPUT_SIZE"),
+        ("LAYOUT", lambda value: not endless or value != "rows",
+         "must be matched, ordered or random where OUTPUT_SIZE is endless: rows begin with a first one"),
         ("ASPECT", lambda value: value is None or c.CORNERS is not None, "needs CORNERS, whose sides' ratio it is"),
         ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS and not c.BLEND,
          "must be matched, ordered or random with TILEABLE, REDRAW_ORIGINALS and BLEND"),
@@ -163,7 +174,8 @@ def check_sizes(height, width, tile, multiple):
 
 def names_of(c, seed):
     """What a texture is called in its file's name, and the part of that which its layout's has, too."""
-    size = "wang" if c.WANG else f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else "{}x{}".format(*c.OUTPUT_SIZE)
+    size = "wang" if c.WANG else f"{c.SCALE}x{c.SCALE}" if c.OUTPUT_SIZE is None else c.OUTPUT_SIZE
+    size = size if type(size) is str else "{}x{}".format(*size)
     parts = [c.TEXTURE, c.BLEND and f"blend_{name_of(c.BLEND)}", c.GUIDE and f"guided_by_{name_of(c.GUIDE)}",
              c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
              "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",

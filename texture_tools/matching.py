@@ -9,6 +9,7 @@ more than the rest. What would lie beyond the photo's edge is taken from the pla
 the seam between the two is no part of the texture, so tiles are not cut next to it.
 """
 
+import copy
 import math
 from itertools import product
 
@@ -136,21 +137,30 @@ def match_tiles(extended, grid, cells, rng, weights=None, spots=None, hidden=Non
     [C, H + 2T, W + 2T]: the best of ATTEMPTS, judged by squares, since one fault where two fields of bricks meet is
     worse than many small differences. weights: as in extend_photo. spots: what is conspicuous in each orientation, the
     same ones in the same order, lists of conspicuous.Spot; None: nothing. hidden: of each orientation what no tile may
-    hold, bool [H, W], or None. guide: a guides.Guide, or None. alike: {cell: all cells that get its tile}, in the order
-    of choosing, or None, each gets its own."""
-    looked, spots = [looked_at(x, weights) for x in extended], spots or [()] * len(extended)
-    places, attempts = [places_of(x, grid.tile) for x in looked], []
-    hidden = hidden or [None] * len(extended)
-    low = [guide and places_of(looked_at(guides.coarse(x, grid.tile), weights), grid.tile) for x in extended]
-    alike = alike or {cell: [cell] for cell in cells}
-    for _ in range(ATTEMPTS * len(cells) // len(alike)):
-        candidates = [Candidates(*parts) for parts in zip(places, looked, spots, hidden, low)]
-        matcher = Matcher(grid, candidates, guide, weights)
-        chosen = {}
+    hold, bool [H, W], or None. guide: a guides.Guide, or None. alike: as in best_of_attempts."""
+    candidates = candidates_of(extended, grid.tile, weights, spots, hidden, guide)
+    return best_of_attempts(lambda: Matcher(grid, [each.fresh() for each in candidates], guide, weights), cells, rng,
+                            alike)
+
+
+def best_of_attempts(start, cells, rng, alike=None):
+    """Places of cells as Matchers choose them, the best of ATTEMPTS; start(): a Matcher, new each time. alike: {cell:
+    all cells that get its tile}, in the order of choosing, more attempts the fewer these are; None: each its own."""
+    attempts, alike = [], alike or {cell: [cell] for cell in cells}
+    for _ in range(max(1, ATTEMPTS * len(cells) // max(1, len(alike)))):
+        matcher, chosen = start(), {}
         for cell, same in alike.items():
             chosen.update(dict.fromkeys(same, matcher.choose(cell, rng, same)))
         attempts.append((sum(cost**2 for cost in matcher.costs), [chosen[cell] for cell in cells]))
     return min(attempts)[1]
+
+
+def candidates_of(extended, tile, weights=None, spots=None, hidden=None, guide=None):
+    """The Candidates of each orientation of the extended photo, as match_tiles has them."""
+    looked, spots = [looked_at(x, weights) for x in extended], spots or [()] * len(extended)
+    places, hidden = [places_of(x, tile) for x in looked], hidden or [None] * len(extended)
+    low = [guide and places_of(looked_at(guides.coarse(x, tile), weights), tile) for x in extended]
+    return [Candidates(*parts) for parts in zip(places, looked, spots, hidden, low)]
 
 
 def places_of(x, tile):
@@ -183,6 +193,12 @@ class Candidates:
                      for name, (down, right) in SIDES.items())
         self.colours = torch.cat([own / 2, claims])  # what each would add, [2C, places]; sketches matter more
 
+    def fresh(self):
+        """The same places, of which none was taken."""
+        twin = copy.copy(self)
+        twin.used, twin.taken, twin.cells = torch.zeros_like(self.used), [], []
+        return twin
+
 
 class Matcher:
     """Chooses real tiles one after the other, each to agree with those around it."""
@@ -195,31 +211,41 @@ class Matcher:
         self.seen = [[] for _ in candidates[0].spots]  # where in the texture each spot was shown, [(y, x)]
 
     def choose(self, cell, rng, same):
-        """The place (orientation, y, x) of the real tile for a grid cell and all others that show the same, which is
-        noted as taken."""
-        around = self.grid.around(cell)
-        claims = [self.claim_on(*around[side], name) for side in SIDES if side in around for name in SIDES
-                  if (around[side][0], name) in self.claims]
-        orientation, y, x = self.find(cell, claims, rng, same)
+        """The place (orientation, y, x) of the real tile for a grid cell and all others that show the same, `same`,
+        which is noted as taken."""
+        place = self.find(cell, self.claims_around(cell), rng, len(same))
         for there in same:
-            around, tile = self.grid.around(there), self.grid.tile
-            for name in SIDES:
-                if name in around:
-                    gap, (down, right) = around[name]
-                    self.claims[gap, name] = orientation, y + tile + down, x + tile + right
-        return orientation, y, x
+            self.note(there, place, 1 / len(same))
+        return place
 
-    def find(self, cell, claims, rng, same):
-        """The place that costs least where there are such claims, as Places.disagreement has them; noted as taken."""
-        maps = [self.costs_of(candidates, cell, claims, rng, len(same)) for candidates in self.candidates]
+    def find(self, cell, claims, rng, times=1):
+        """The place (orientation, y, x) that costs least in a cell where there are such claims, as Places.disagreement
+        has them, if it is shown so many times."""
+        maps = [self.costs_of(candidates, cell, claims, rng, times) for candidates in self.candidates]
         orientation = min(range(len(maps)), key=lambda k: float(maps[k][0].min()))
-        (cost, disagreement), chosen = maps[orientation], self.candidates[orientation]
+        cost, disagreement = maps[orientation]
         row, column = divmod(int(cost.argmin()), cost.shape[1])
         self.costs.append(float(disagreement[row, column]))
-        self.surplus += chosen.colours[:, row, column, None, None]
-        for there in same:
-            self.take(there, chosen, row, column)
         return orientation, row * PLACE_STEP, column * PLACE_STEP
+
+    def gaps(self, cell):
+        """The gaps beside a real tile: {direction: (gap, (pixels down, pixels to the right))}."""
+        return {name: there for name, there in self.grid.around(cell).items() if name in SIDES}
+
+    def claims_around(self, cell):
+        """What the tiles chosen so far claim of the gaps beside a cell, for Places.disagreement."""
+        return [self.claim_on(gap, by, name) for gap, by in self.gaps(cell).values() for name in SIDES
+                if (gap, name) in self.claims]
+
+    def note(self, cell, place, share=1.0):
+        """Note that a place (orientation, y, x) was taken for a cell: what it claims and shows, and a share of its
+        colours."""
+        (orientation, y, x), tile = place, self.grid.tile
+        chosen, row, column = self.candidates[orientation], y // PLACE_STEP, x // PLACE_STEP
+        self.surplus += share * chosen.colours[:, row, column, None, None]
+        self.take(cell, chosen, row, column)
+        for name, (gap, (down, right)) in self.gaps(cell).items():
+            self.claims[gap, name] = orientation, y + tile + down, x + tile + right
 
     def claim_on(self, gap, by, name):
         """What a tile claims of a gap that it sees in the direction `name`, for Places.disagreement; the gap lies `by`
@@ -265,6 +291,10 @@ class Matcher:
         down, right = candidates.shows
         return (torch.tensor(costs, dtype=torch.float32)[:, None] * down).T @ right
 
+    def drift(self, candidates, cell):
+        """What it costs that places lead the whole astray, [places]: their colours add to what there is too much of."""
+        return BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+
     def wanted_in(self, cell):
         """What the guide wants of a cell, for Places.disagreement."""
         y, x = (line[k] for line, k in zip(self.grid.lines, cell))
@@ -277,11 +307,11 @@ class Matcher:
         least = disagreement[~candidates.edge].min() if claims else 1  # where places agree well, that matters more
         cost = disagreement + min(1, max(0, float(least))) * self.reuse(candidates, cell)
         cost += self.again(candidates, cell, times)
-        balance = BALANCE_COST * (self.surplus * candidates.colours).sum(0)
+        drift = self.drift(candidates, cell)
         if self.guide is None:
-            cost += balance
+            cost += drift
         else:
-            cost += torch.lerp(balance, GUIDE_COST * candidates.coarse.disagreement(self.wanted_in(cell)),
+            cost += torch.lerp(drift, GUIDE_COST * candidates.coarse.disagreement(self.wanted_in(cell)),
                                self.guide.strength)
         cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
         return cost.masked_fill(candidates.edge, math.inf), disagreement

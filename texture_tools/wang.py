@@ -140,17 +140,16 @@ def sketches(cells, texture, margin, weights, seed):
     """
     layout, grid, found = texture.layout, texture.grid, {}
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 1))
-    looked = [matching.looked_at(x, weights) for x in layout.extended]
-    candidates = [matching.Candidates(matching.places_of(x, grid.tile), x, spots)
-                  for x, spots in zip(looked, layout.spots)]
+    candidates = matching.candidates_of(layout.extended, grid.tile, weights, layout.spots)
     matcher, size = matching.Matcher(grid, candidates), grid.tile + 2 * margin
     known = F.pad(torch.zeros(1, grid.tile, grid.tile), [margin] * 4, value=1.0)
     for cell in cells:
         corner = [line[k] - margin for line, k in zip(grid.lines, cell)]
         window = matching.looked_at(texture.cut(corner, (size, size)), weights) * known
         around = matching.comparison_planes(F.avg_pool2d(torch.cat([window, known]), matching.CLAIM_SHRINK))
-        number, y, x = matcher.find(cell, [(grid.tile - margin, grid.tile - margin, around)], rng, [cell])
-        y, x = y + grid.tile, x + grid.tile
+        place = matcher.find(cell, [(grid.tile - margin, grid.tile - margin, around)], rng)
+        matcher.note(cell, place)
+        number, y, x = place[0], place[1] + grid.tile, place[2] + grid.tile
         found[cell] = layout.extended[number][:, y:y + grid.tile, x:x + grid.tile]
     return found
 
