@@ -31,6 +31,7 @@ class DrawStep:
 
     def __init__(self, desk):
         self.desk, self.project = desk, None
+        self.told, self.rows = None, None  # what is shown of what the script said, and of its table
         with ui.element("div").classes("room"):
             with ui.element("div").classes("stage"):
                 self.doing = ui.label().classes("text-lg").props("role=status")
@@ -89,11 +90,8 @@ class DrawStep:
         self.go.set_text("Go on" if told.outcome() and told.outcome()[0] in (130, 143, None) else "Draw")
         self.look.visible = bool(told.textures)
         self.progress(told, running)
-        self.said.clear()
-        with self.said:
-            for text in told.said:
-                ui.label(text.removeprefix("note: ")).classes("note" if text.startswith("note: ") else "quiet")
-        self.curve(told)
+        self.tell(told.said)
+        self.curve(table(told.files.get("loss.csv")))
         self.show_picture(told, running)
 
     def progress(self, told, running):
@@ -114,9 +112,21 @@ class DrawStep:
             self.doing.set_text({0: "Done.", 130: "Stopped and saved.", 143: "Stopped and saved."}.get(
                 outcome[0], "The run has ended." if outcome[0] is None else "That did not work."))
 
-    def curve(self, told):
+    def tell(self, said):
+        """What the script said."""
+        if said == self.told:
+            return
+        self.told = list(said)
+        self.said.clear()
+        with self.said:
+            for text in said:
+                ui.label(text.removeprefix("note: ")).classes("note" if text.startswith("note: ") else "quiet")
+
+    def curve(self, rows):
         """The loss curve, from the table that the script writes."""
-        rows = table(told.files.get("loss.csv"))
+        if rows == self.rows:
+            return
+        self.rows = rows
         for series, name in zip(self.chart.options["series"], ("training_loss", "validation_loss")):
             series["data"] = [[int(row["tiles"]), float(row[name])] for row in rows if row[name]]
         self.chart.visible = bool(rows)
