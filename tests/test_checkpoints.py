@@ -35,7 +35,7 @@ from conftest import (
 )
 
 import texture_diffusion as td
-from texture_tools import checkpoints, devices
+from texture_tools import __version__, checkpoints, devices
 from texture_tools.errors import DiskError, RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -575,7 +575,7 @@ def test_no_code_is_ever_loaded():
 def test_a_checkpoint_says_what_it_is(tool, tmp_path):
     assert tool("photo.png", *tiny()).code == 0
     state = checkpoint_in(tmp_path)
-    assert (state["program"], state["format"], state["version"]) == ("texture_diffusion", 1, td.__version__)
+    assert (state["program"], state["format"], state["version"]) == ("texture_diffusion", 1, __version__)
     assert state["constants"].keys() >= {"TILE_SIZE", "WIDTHS", "TIMESTEPS"}
     assert state["digest"] == td.load_photo(tmp_path / "photo.png").digest
 
@@ -593,6 +593,15 @@ def test_a_checkpoint_of_format_1_loads_for_ever(tool, tmp_path):
     trained = tool("photo.png", *settings, "EPOCHS=3")
     assert trained.code == 0, trained.err
     assert checkpoint_in(tmp_path)["step"] == 6 and checkpoint_in(tmp_path)["seed"] == 0
+
+
+def test_what_came_since_format_1_may_be_lacking(photo):
+    trainer = make_trainer(photo)
+    state = {"program": "texture_diffusion", "format": 1, **MADE_OF, **trainer.state()}
+    for name in ("version", "size", "reported", "skipped", "in_a_row", "precision", "prior"):
+        state.pop(name, None)
+    trainer.load(checkpoints.check_values({**state, "end": 4, "step": 4}))
+    assert (trainer.reported, trainer.skipped, trainer.in_a_row, trainer.prior) == (4, 0, 0, "")
 
 
 def test_a_checkpoint_from_before_augment_was_trained_without_it_and_one_without_a_tile_size_fits_nothing():
