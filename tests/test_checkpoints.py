@@ -161,6 +161,7 @@ sys.exit(exit_codes.run(td.main))
 """
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to another process")
 def test_a_run_that_is_killed_and_interrupted_ends_as_if_it_had_not_been(tool, tmp_path):
     arguments = ["photo.png", *tiny(EPOCHS=20, EPOCH_TILES=16, PREVIEW_EVERY=2, SCALE=1)]
     model, step = tmp_path / "checkpoints" / "photo.pt", 0
@@ -524,6 +525,7 @@ for path in map(Path, sys.argv[2:]):
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc")
 @pytest.mark.filterwarnings("ignore")
 def test_malicious_files_are_refused_in_2_s_and_500_mb_and_nothing_in_them_runs(tmp_path, photo):
     paths = [tmp_path / f"{name}.pt" for name in MALICE]
