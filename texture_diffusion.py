@@ -39,8 +39,10 @@ transparency), H W photo height and width, T tile side, S canvas side (tile and 
 
 import os
 import signal
+import sys
 
-if __name__ == "__main__":  # until exit_codes.run() looks after them: importing torch takes seconds
+if RUN := __name__ == "__main__" or os.path.basename(sys.argv[0]) in ("texture-diffusion", "texture-diffusion.exe"):
+    # until exit_codes.run() looks after them: importing torch takes seconds
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop_signal, lambda number, frame: os._exit(128 + number))
 
@@ -50,8 +52,6 @@ import copy
 import functools
 import hashlib
 import math
-import platform
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,7 +64,6 @@ try:
     import torch.nn.functional as F
 
     from texture_tools import (
-        __version__,
         blending,
         checkpoints,
         conspicuous,
@@ -87,6 +86,7 @@ try:
         pictures,
         png,
         processes,
+        program,
         seeds,
         several,
         shading,
@@ -103,13 +103,15 @@ except (ImportError, RuntimeError) as problem:  # RuntimeError: torchvision buil
         advice = f"the folder texture_tools, which belongs beside this script, is missing or not whole ({problem}): " \
                  "copy it from where the script came from, or download the whole repository"
     else:
-        advice = f"a package is missing or broken ({problem}): pip install -r requirements.txt"
-    if __name__ != "__main__":
+        listed = Path(__file__).with_name("requirements.txt").exists()  # not where pip installed this
+        advice = f"a package is missing or broken ({problem}): pip install " + \
+                 ("-r requirements.txt" if listed else "torch torchvision numpy pillow matplotlib tqdm")
+    if not RUN:
         raise ImportError(advice) from problem
     print(f"texture_diffusion: {advice}", file=sys.stderr)
     sys.exit(2)
 
-HERE = Path(__file__).resolve().parent
+HERE = program.home_of(__file__)
 
 
 # =============================================================================================
@@ -2106,8 +2108,7 @@ def repaint(net, hole, passes, draw, c, seed, group):
 
 def text_of(c, seed):
     """What the metadata of a picture says, {key: value}."""
-    versions = f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
-    return {"Software": versions, "seed": str(seed), "constants": repr(vars(c))}
+    return {"Software": program.versions(), "seed": str(seed), "constants": repr(vars(c))}
 
 
 def make_texture(photo, trainer, draw, c, seed, results, trained):
@@ -2165,5 +2166,10 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     events.print_figures(figures)
 
 
+def run():
+    """The script as a program, as which pip install makes the command texture-diffusion; returns the exit code."""
+    return exit_codes.run(main)
+
+
 if __name__ == "__main__":
-    sys.exit(exit_codes.run(main))
+    sys.exit(run())

@@ -35,7 +35,7 @@ from conftest import (
 )
 
 import texture_diffusion as td
-from texture_tools import checkpoints, devices
+from texture_tools import __version__, checkpoints, devices
 from texture_tools.errors import DiskError, RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -161,6 +161,7 @@ sys.exit(exit_codes.run(td.main))
 """
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to another process")
 def test_a_run_that_is_killed_and_interrupted_ends_as_if_it_had_not_been(tool, tmp_path):
     arguments = ["photo.png", *tiny(EPOCHS=20, EPOCH_TILES=16, PREVIEW_EVERY=2, SCALE=1)]
     model, step = tmp_path / "checkpoints" / "photo.pt", 0
@@ -524,6 +525,7 @@ for path in map(Path, sys.argv[2:]):
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc")
 @pytest.mark.filterwarnings("ignore")
 def test_malicious_files_are_refused_in_2_s_and_500_mb_and_nothing_in_them_runs(tmp_path, photo):
     paths = [tmp_path / f"{name}.pt" for name in MALICE]
@@ -575,7 +577,7 @@ def test_no_code_is_ever_loaded():
 def test_a_checkpoint_says_what_it_is(tool, tmp_path):
     assert tool("photo.png", *tiny()).code == 0
     state = checkpoint_in(tmp_path)
-    assert (state["program"], state["format"], state["version"]) == ("texture_diffusion", 1, td.__version__)
+    assert (state["program"], state["format"], state["version"]) == ("texture_diffusion", 1, __version__)
     assert state["constants"].keys() >= {"TILE_SIZE", "WIDTHS", "TIMESTEPS"}
     assert state["digest"] == td.load_photo(tmp_path / "photo.png").digest
 
@@ -593,6 +595,15 @@ def test_a_checkpoint_of_format_1_loads_for_ever(tool, tmp_path):
     trained = tool("photo.png", *settings, "EPOCHS=3")
     assert trained.code == 0, trained.err
     assert checkpoint_in(tmp_path)["step"] == 6 and checkpoint_in(tmp_path)["seed"] == 0
+
+
+def test_what_came_since_format_1_may_be_lacking(photo):
+    trainer = make_trainer(photo)
+    state = {"program": "texture_diffusion", "format": 1, **MADE_OF, **trainer.state()}
+    for name in ("version", "size", "reported", "skipped", "in_a_row", "precision", "prior"):
+        state.pop(name, None)
+    trainer.load(checkpoints.check_values({**state, "end": 4, "step": 4}))
+    assert (trainer.reported, trainer.skipped, trainer.in_a_row, trainer.prior) == (4, 0, 0, "")
 
 
 def test_a_checkpoint_from_before_augment_was_trained_without_it_and_one_without_a_tile_size_fits_nothing():

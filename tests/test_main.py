@@ -319,6 +319,11 @@ def test_a_photo_whose_model_would_replace_the_prior_is_refused(prior, tmp_path)
     assert (tmp_path / "prior" / "prior.pt").read_bytes() == before
 
 
+def test_a_photo_whose_model_would_be_taken_for_the_shipped_prior_is_refused(tool, tmp_path):
+    (tmp_path / "photo.png").rename(tmp_path / "prior.png")
+    assert_refused(tool("prior.png", *tiny(PRIOR="checkpoints/prior.pt")), "replace the prior")
+
+
 @pytest.mark.parametrize("spoil, code, words", [
     (lambda path: path.unlink(), 2, ("no prior", "PRIOR=None")),
     (lambda path: path.write_bytes(path.read_bytes()[:5000]), 1, ("damaged",)),

@@ -1,6 +1,5 @@
 """MASK: what it hides is never seen, all else stays as it was, and the hole is drawn from what is around it."""
 
-import os
 import signal
 
 import numpy as np
@@ -79,7 +78,7 @@ def test_every_kind_of_photo_keeps_its_bits(dtype, shape, tmp_path, monkeypatch)
 def test_a_stopped_repair_is_done_by_the_same_command_and_another_seed_gives_another(repair, tmp_path, monkeypatch):
     place = td.Hole.place
     with monkeypatch.context() as patch:
-        patch.setattr(td.Hole, "place", lambda *args: (place(*args), os.kill(os.getpid(), signal.SIGINT)))
+        patch.setattr(td.Hole, "place", lambda *args: (place(*args), signal.raise_signal(signal.SIGINT)))
         stopped = repair(EPOCHS=1)
     assert stopped.code == 130 and "while repairing" in stopped.err
     assert repair(EPOCHS=1, SAMPLES=2).code == 0

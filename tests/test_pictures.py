@@ -8,8 +8,7 @@ import torch
 from conftest import TILE, TINY, checkerboard, pixels_in, tiny
 from PIL import Image
 
-import texture_diffusion as td
-from texture_tools import pictures
+from texture_tools import __version__, pictures
 
 PICTURES = ("train_predictions.png", "val_predictions.png", "diffusion_steps.png", "output_texture_3x3.png",
             "layout.png", "loss.png")
@@ -34,7 +33,7 @@ def test_the_texture_tells_how_it_was_made(finished):
     assert text["seed"] == "0"
     for name, value in TINY.items():
         assert name in everything and str(value).strip("()").split(",")[0] in everything
-    assert torch.__version__ in everything and td.__version__ in everything
+    assert torch.__version__ in everything and __version__ in everything
 
 
 def test_the_loss_curve_is_a_table_of_the_epochs(finished):

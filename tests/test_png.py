@@ -88,7 +88,7 @@ def test_other_readers_find_the_values(tmp_path, write, colour, depth):
     write(tmp_path / "a.png", pixels)
     for read in readers(colour, depth):
         found = read(tmp_path / "a.png")
-        assert found.dtype == pixels.dtype and np.array_equal(found, pixels)
+        assert found.itemsize >= pixels.itemsize and np.array_equal(found, pixels)  # Pillow 10 reads grey as int32
 
 
 @pytest.mark.parametrize("write", [write_whole, write_bands])

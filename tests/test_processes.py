@@ -36,6 +36,8 @@ sys.exit(exit_codes.run(td.main))
 @pytest.fixture
 def launch(tmp_path):
     """Runs the tool in float32 as so many processes in a folder with photo.png: launch(2, folder, EPOCHS=1)."""
+    if os.name == "nt":
+        pytest.skip("torchrun was not tried on Windows")
     (tmp_path / "tool.py").write_text(RUN)
 
     def start(processes, name, die_at=-1, **changes):

@@ -3,4 +3,4 @@
 The script imports these rooms, and no room imports the script: what a room needs from it is handed in.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

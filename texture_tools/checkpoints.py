@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from . import __version__, files
+from . import __version__, files, program
 from .errors import RunError, UserError, first_line, printable
 
 PROGRAM = "texture_diffusion"  # who wrote a file: a part of the format
@@ -98,7 +98,7 @@ def load(path):
         except Exception as error:  # torch.load raises almost anything, too
             faults.append(f"{printable(place)} is damaged or no checkpoint of this script ({first_line(error)})")
     raise RunError(f"{'; '.join(faults)}. Nothing was changed: put a copy in its place, or move "
-                   f"{'both' if len(faults) > 1 else 'it'} away to start anew ({PROGRAM}.py does with FRESH=True)")
+                   f"{'both' if len(faults) > 1 else 'it'} away to start anew ({program.typed()} does with FRESH=True)")
 
 
 def read_state(path):
@@ -197,7 +197,7 @@ def check_values(state):
     else ValueError, with the rest of a sentence."""
     if state.get("program") != PROGRAM or state.get("format") != FORMAT:
         raise UserError(f"is no checkpoint of {PROGRAM} in format {FORMAT}, which this version reads; "
-                        f"move it away to start anew ({PROGRAM}.py does with FRESH=True)")
+                        f"move it away to start anew ({program.typed()} does with FRESH=True)")
     for name, holds in VALUES.items():
         if not (name in state and holds(state[name]) or name in LACKED and name not in state):
             raise ValueError(f"{name} in it has an impossible value")
@@ -212,7 +212,8 @@ def find_state(checkpoint, photo, c, network, training, home, group):
     network, training: as in check_fit; home: the script's folder, where the photo and the prior may lie. FRESH puts the
     checkpoint aside first, which the other processes of a group wait for. UserError if the prior lies at its path.
     """
-    if c.PRIOR is not None and checkpoint.resolve() == Path(files.find_file(c.PRIOR, home)).resolve():
+    named = [] if c.PRIOR is None else [c.PRIOR, files.find_file(c.PRIOR, home)]  # saved there, it would be found first
+    if checkpoint.resolve() in [Path(path).resolve() for path in named]:
         raise UserError(f"the model of this photo would replace the prior, {printable(checkpoint)}; give the photo "
                         "another name, or choose another CHECKPOINT_DIR")
     if c.FRESH and group.rank == 0 and exists(checkpoint):
@@ -225,7 +226,7 @@ def find_state(checkpoint, photo, c, network, training, home, group):
             return {}
         if c.PRIOR is None:
             raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
-                            f"python {PROGRAM}.py {shlex.quote(f'IMAGE={c.IMAGE}')} EPOCHS=50")
+                            f"{program.typed()} {shlex.quote(f'IMAGE={c.IMAGE}')} EPOCHS=50")
         group.say("note: there is no model of this photo yet, so it is drawn with the prior alone; "
                   "a minute of training, such as EPOCHS=5, makes it better")
         return {}

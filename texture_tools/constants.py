@@ -8,6 +8,7 @@ import re
 import sys
 from types import SimpleNamespace
 
+from . import program
 from .endless import ENDLESS, FARTHEST
 from .errors import UserError
 from .photos import name_of
@@ -23,12 +24,15 @@ LISTS = ("IMAGE",)  # strings that may be several
 def settings(function, values, argv):
     """The UPPER_CASE values of function's constants with overrides NAME=value applied, as a namespace.
 
-    --help prints the constants with their comments and ends the run. A first argument without "=" is
-    the first constant. UserError on unknown names and on values of another type.
+    --help prints the constants with their comments and ends the run, --version what it is made of. A first argument
+    without "=" is the first constant. UserError on unknown names and on values of another type.
     """
     constants = {name: value for name, value in values.items() if name.isupper()}
     if "--help" in argv or "-h" in argv:
         print_help(function, constants)
+        sys.exit(0)
+    if "--version" in argv:
+        print(program.versions())
         sys.exit(0)
     for place, word in enumerate(argv):
         name, equals, text = word.partition("=")

@@ -1,0 +1,113 @@
+"""A release: one version everywhere, and a wheel whose command does what the script does."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT, SCRIPT, environment
+from test_docs import inline_metadata, requirements
+
+import texture_tools
+from texture_tools import constants, program
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10, where pytest brings it
+    import tomli as tomllib
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_the_packages_are_those_of_requirements_txt():
+    assert sorted(PROJECT["project"]["dependencies"]) == sorted(requirements("requirements.txt"))
+    assert f'requires-python = "{PROJECT["project"]["requires-python"]}"' in inline_metadata()
+
+
+def test_the_version_is_in_one_place_and_the_last_entry_of_the_changes():
+    assert "version" not in PROJECT["project"]
+    assert PROJECT["tool"]["hatch"]["version"]["path"] == "texture_tools/__init__.py"
+    changes, citation = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
+    version, date = re.search(r"^## (\S+) - (\S+)$", changes, re.M).groups()
+    assert version == texture_tools.__version__
+    assert f"\nversion: {version}\n" in citation and f'\ndate-released: "{date}"\n' in citation
+
+
+def test_version_says_what_is_installed(capsys):
+    with pytest.raises(SystemExit) as end:
+        constants.settings(test_version_says_what_is_installed, {}, ["--version"])
+    version, *others = capsys.readouterr().out.rstrip("\n").split(", ")
+    assert end.value.code == 0 and version == f"texture_diffusion {texture_tools.__version__}"
+    assert [other.split()[0] for other in others] == ["torch", "Python"]
+
+
+@pytest.mark.parametrize("started, typed", [
+    ("texture_diffusion.py", "python texture_diffusion.py"),
+    ("my tools/texture_diffusion.py", "python 'my tools/texture_diffusion.py'"),
+    ("/usr/bin/texture-diffusion", "texture-diffusion"),
+    ("texture-diffusion.exe", "texture-diffusion"),
+    ("examples/sprites.py", "python texture_diffusion.py")])
+def test_advice_names_the_script_as_the_person_did(monkeypatch, started, typed):
+    monkeypatch.setattr(sys, "argv", [started])
+    assert program.typed() == typed
+
+
+def built(kind, source, target):
+    """What hatchling makes of the sources in a folder."""
+    if not importlib.util.find_spec("hatchling"):
+        pytest.skip("hatchling is not installed")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", target], cwd=source, check=True,
+                   capture_output=True, timeout=60)
+    return next(path for path in target.iterdir() if path.suffix in (".whl", ".gz"))
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The wheel, made of the source distribution, unpacked, and its command: command(*args, **environment)."""
+    folder = tmp_path_factory.mktemp("installed")
+    with tarfile.open(built("sdist", ROOT, folder / "sdist")) as sources:
+        sources.extractall(folder)
+    wheel = built("wheel", next(path for path in folder.iterdir() if path.name != "sdist"), folder / "wheel")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(folder / "site")
+        entry = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
+    module, function = re.search(r"^texture-diffusion = (\w+):(\w+)$", entry, re.M).groups()
+    started, empty = folder / "texture-diffusion", folder / "empty"
+    started.write_text(f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n")  # as pip does
+    empty.mkdir()
+
+    def command(*args, first=""):
+        path = os.pathsep.join(filter(None, [str(first), str(folder / "site")]))
+        return subprocess.run([sys.executable, str(started), *args], cwd=empty, env=environment(PYTHONPATH=path),
+                              capture_output=True, text=True, timeout=60)
+
+    return SimpleNamespace(names=names, size=wheel.stat().st_size, command=command, empty=empty)
+
+
+def test_the_wheel_holds_the_script_its_rooms_the_photo_and_the_prior_and_nothing_else(installed):
+    rooms = {f"texture_tools/{path.name}" for path in (ROOT / "texture_tools").glob("*.py")}
+    shipped = {f"texture_tools/shipped/{path}" for path in ("samples/stones.png", "checkpoints/prior.pt")}
+    assert {name for name in installed.names if ".dist-info/" not in name} == {SCRIPT.name} | rooms | shipped
+    assert installed.size < 30e6
+
+
+def test_the_command_finds_its_photo_and_prior_in_any_folder_and_advises_what_can_be_typed(installed):
+    other = installed.command("WIDTHS=(8,16)")
+    assert other.returncode == 2 and "shipped" in other.stderr and "in the prior" in other.stderr
+    assert {path.name for path in installed.empty.iterdir()} == {"samples", "checkpoints"}
+
+
+@pytest.mark.parametrize("torch, code, words", [
+    ("import signal; signal.raise_signal(signal.SIGTERM)", 143, []),
+    ("raise ImportError('no torch')", 2, ["pip install torch"])])
+def test_the_command_ends_while_packages_are_imported_as_the_script_does(installed, tmp_path, torch, code, words):
+    (tmp_path / "torch.py").write_text(torch)
+    result = installed.command(first=tmp_path)
+    assert result.returncode == code and len(result.stderr.splitlines()) == len(words)
+    assert all(word in result.stderr for word in words)

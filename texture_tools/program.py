@@ -1,0 +1,34 @@
+"""The program as it was installed and started: its version, what the person typed to run it, where its own files are.
+"""
+
+import platform
+import shlex
+import sys
+from pathlib import Path
+
+import torch
+
+from . import __version__
+from .errors import printable
+
+SCRIPT, COMMAND = "texture_diffusion.py", "texture-diffusion"  # the command is what pip install makes of the script
+SHIPPED = Path(__file__).resolve().with_name("shipped")  # the photo and the prior of the defaults in a wheel
+
+
+def versions():
+    """One line that says with what a result was made."""
+    return f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def typed():
+    """How the person ran the script, for advice that can be pasted; run by another program, as from its own folder."""
+    path = Path(sys.argv[0])
+    if path.stem == COMMAND:
+        return COMMAND
+    return printable(shlex.join(["python", sys.argv[0] if path.name == SCRIPT else SCRIPT]))
+
+
+def home_of(script):
+    """The folder with the photo and the prior of the defaults: the script's own, or, installed, one in this package, so
+    that nothing but the two lies in it."""
+    return SHIPPED if SHIPPED.is_dir() else Path(script).resolve().parent
