@@ -32,6 +32,7 @@ CACHE = quality.ROOT / "benchmarks/cache/minute"
 MAX_SIDE = 512  # of the photos, px
 STAGES = {"prior": (0, 3, 5, 50), "nothing": (5, 50)}  # EPOCHS of EPOCH_TILES
 EPOCH_TILES = 176  # the default
+LONG = 2000  # tiles, from which on the axis of seconds is not linear
 SHOWN = ("validation loss", "statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "C2ST",
          "C2ST apart")
 DRAWN_IN = ("validation loss", "statistics", "spectrum dB")  # the figure
@@ -136,7 +137,8 @@ def draw_figure(path, tables, rate=0):
                 points = [(seconds_of(epochs, found, rate), found[score])
                           for (start, epochs), found in table.items() if start == begin]
                 ax.plot(*zip(*points), marker=mark, markersize=4, label=begin) if points else None
-            ax.set_xscale("symlog", linthresh=20)
+            if max(epochs for _, epochs in table) * EPOCH_TILES > LONG:
+                ax.set_xscale("symlog", linthresh=20)
             ax.set_title(f"{name}: {score}", fontsize=9)
     axes[0, 0].legend(fontsize=8)
     for ax in axes[-1]:

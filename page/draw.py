@@ -35,7 +35,8 @@ class DrawStep:
         with ui.element("div").classes("room"):
             with ui.element("div").classes("stage"):
                 self.doing = ui.label().classes("text-lg").props("role=status")
-                self.bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded aria-label=progress")
+                self.bar = ui.linear_progress(0, show_value=False, size="8px")
+                self.bar.props("rounded instant-feedback aria-label=progress")
                 self.error = ui.label().classes("note")
                 with ui.element("div").classes("pictures"):
                     with ui.element("div").classes("picture"):
