@@ -434,11 +434,14 @@ def test_the_way_from_a_photo_to_a_downloaded_texture(window, served, stone):
     window.wait(lambda: window.all("img.overlay"))
     window.shot("tiles")
     before = window.wait(lambda: {tile.get_attribute("src") for tile in window.all(".leaflet-tile-loaded")})
-    for _ in range(3):  # half a zoom each
-        window.all(".leaflet-control-zoom-in")[-1].click()
-        time.sleep(0.4)
-    window.wait(lambda: {tile.get_attribute("src") for tile in window.all(".leaflet-tile-loaded")} - before or
-                window.all(".map.pixels"))
+
+    def closer():
+        window.all(".leaflet-control-zoom-in")[-1].click()  # half a zoom
+        time.sleep(0.5)
+        return {tile.get_attribute("src") for tile in window.all(".leaflet-tile-loaded")} - before or \
+            window.all(".map.pixels")
+
+    window.wait(closer)
     window.click("Another seed")
     window.wait(lambda: len(window.all(".thumb")) == 2, 2 * SLOW)
     window.shot("seeds")
