@@ -1,6 +1,6 @@
 """How well the real tiles of the endless plane agree, beside those of a texture that is laid out as a whole.
 
-    python -m benchmarks.endless PHOTO... [--cells 24] [--seeds 3] [--variants "BLOCK=4" "BLOCK=8,STEP_COST=0"]
+    python -m benchmarks.endless PHOTO... [--cells 24] [--seeds 3] [--variants "BLOCK=4" "BLOCK=8;STEP_COST=0"]
 
 For each photo (of at most 512 pixels, or 640 the longer side of one that is not square) the layout of so many cells
 each way, as a whole and as a part of the plane, with the constants of texture_tools/endless.py changed as each variant
@@ -12,6 +12,7 @@ choices made, and seconds on one thread. Below, the seconds for a part of 1024 x
 """
 
 import argparse
+import ast
 import time
 from contextlib import ExitStack
 from unittest import mock
@@ -28,7 +29,7 @@ COLUMNS = ("when chosen", "squared", "with all around", "squared", "shown again"
 
 def recorded(costs):
     """matching.best_of_attempts that adds the costs of what it takes to a list."""
-    def best(start, cells, rng, best_of_attempts=matching.best_of_attempts):
+    def best(start, cells, rng, alike=None, best_of_attempts=matching.best_of_attempts):
         made = []
         places = best_of_attempts(lambda: made.append(start()) or made[-1], cells, rng)
         costs.extend(min((matcher.costs for matcher in made), key=lambda each: sum(cost**2 for cost in each)))
@@ -87,6 +88,12 @@ def row(photo, grid, seed, **changes):
         colour(photo, layout), len(count), seconds
 
 
+def changes_of(text):
+    """What a variant changes, {name: value}, of "NAME=value;NAME=value"."""
+    pairs = (part.split("=", 1) for part in filter(str.strip, text.split(";")))
+    return {name.strip(): ast.literal_eval(value) for name, value in pairs}
+
+
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,7 +111,7 @@ def main():
             photo = td.load_photo(path, None, 512)
         kinds = {"as a whole": (td.make_grid(side, side, TILE), {})}
         for text in words.variants:
-            kinds["endless " + text] = td.endless_grid((0, 0), (side, side), TILE, 0), eval(f"dict({text})")
+            kinds["endless " + text] = td.endless_grid((0, 0), (side, side), TILE, 0), changes_of(text)
         for name, (grid, changes) in kinds.items():
             figures = np.mean([row(photo, grid, seed, **changes) for seed in range(words.seeds)], 0)
             *shown, choices, seconds = figures

@@ -272,10 +272,10 @@ class Served:
 
 
 @pytest.fixture
-def served(tmp_path):
-    page = Served(tmp_path, CONSTANTS if PHOTO is None else [])
+def served(request, tmp_path):
+    page = Served(tmp_path, getattr(request, "param", CONSTANTS if PHOTO is None else []))
     yield page
-    page.end(signal.SIGTERM)
+    page.end()
 
 
 @pytest.fixture(scope="session")
@@ -499,14 +499,12 @@ def test_unfriendly_files_and_addresses(window, served, tmp_path):
     assert served.get(address, Origin="http://evil.example", **upgrade)[0] == 403
 
 
+@pytest.mark.parametrize("served", [[word for word in CONSTANTS if "EPOCH_TILES" not in word] + ["EPOCH_TILES=2000"]],
+                         indirect=True)
 def test_a_killed_page_finds_its_run_again_and_two_windows_start_one(window, served, stone):
     window.upload(stone)
     window.shows("used:")
     name = stone.stem
-    served.constants = [word for word in CONSTANTS if not word.startswith("EPOCH_TILES")] + ["EPOCH_TILES=2000"]
-    served.end()
-    served.start()
-    window.open()
     window.click("Draw", ".q-tab")
     window.click("Draw", "button")
     window.shows("training: ")
