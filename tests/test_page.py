@@ -115,7 +115,7 @@ def test_other_machines_need_the_password(monkeypatch):
 
 
 @pytest.mark.parametrize("name", [
-    "../../etc/passwd.png", "..\\..\\x.png", "/root/a.png", ".hidden.png", "..", "a\0b.png", "con\n.png", "=.png",
+    "../../etc/passwd.png", "..\\..\\x.png", "/etc/a.png", ".hidden.png", "..", "a\0b.png", "con\n.png", "=.png",
     "-rf.png", "x" * 300 + ".png", "%2e%2e%2f.png", "名前.png"])
 def test_names_of_uploads_never_leave_their_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
