@@ -1842,7 +1842,6 @@ def main(argv=None):
             announce(photo, trainer, c)
             if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
                 show_prepared(paths, photo, c, results)
-
             trained = run_training(photo, trainer, c, results, checkpoint)
             for texture in textures_of(photo, trainer, c, blend):
                 draw_samples(*texture, results, trained)
