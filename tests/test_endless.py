@@ -158,26 +158,29 @@ def test_jobs_that_know_nothing_of_each_other_draw_one_picture(region, trained, 
 def repeated_photo(down, right):
     """A photo that repeats itself after (down, 4) and (-3, right) pixels."""
     rng = np.random.default_rng(0)
-    y, x = np.indices((112, 128))
+    y, x = np.indices((224, 256))
     area = down * right + 12
     first, second = (y * right - x * -3) / area, (x * down - y * 4) / area
     waves = np.sin(2 * np.pi * first) + np.sin(2 * np.pi * second) + np.sin(2 * np.pi * (first + 2 * second))
     return td.normalise((128 + 25 * waves + rng.integers(-9, 9, waves.shape)).astype(np.uint8), "waves")
 
 
-def test_periods_are_found_and_lead_home_from_anywhere():
-    photo = repeated_photo(14, 18)
+@pytest.mark.parametrize("down, right", [(14, 18), (14.25, 17.5)])
+def test_periods_are_found_to_a_tenth_of_a_pixel(down, right):
+    photo = repeated_photo(down, right)
     lattice = endless.find_lattice(torch.nn.functional.pad(photo.x, [TILE] * 4), TILE)
-    for down, right in lattice:
-        first, second = np.linalg.solve([[14, -3], [4, 18]], [down, right])
-        assert abs(first - round(first)) < 0.15 and abs(second - round(second)) < 0.15
-    (a, b), (c, d) = lattice
+    whole = np.linalg.solve([[down, -3], [4, right]], np.transpose(lattice) / endless.FINE)  # how often each, [2, 2]
+    assert np.abs(whole - whole.round()).max() < 0.1 / 14 and abs(np.linalg.det(whole)) > 0.9
+
+
+def test_a_whole_number_of_periods_leads_home_from_anywhere():
+    lattice = endless.Lattice((232, -48), (64, 287))
     for y, x in ((0, 0), (-5, 70), (10**9, -(10**9)), (2**60, 2**60 + 1)):
-        home = lattice.home(y, x, 112 - TILE, 128 - TILE)
-        assert 0 <= home[0] <= 112 - TILE and 0 <= home[1] <= 128 - TILE
-        for ways in ((1, 0), (0, 1), (-3, 2)):
-            assert lattice.home(y + ways[0] * a + ways[1] * c, x + ways[0] * b + ways[1] * d, 112 - TILE,
-                                128 - TILE) == home
+        home = lattice.home(y, x, 96, 112)
+        assert 0 <= home[0] <= 96 and 0 <= home[1] <= 112
+        for one, other in ((16, 0), (0, 16), (-48, 32)):  # so many are whole pixels
+            down, right = ((one * a + other * b) // 16 for a, b in zip(*lattice))
+            assert lattice.home(y + down, x + right, 96, 112) == home
 
 
 def test_what_does_not_repeat_itself_has_no_periods(photo):

@@ -26,6 +26,8 @@ LATER = (6, 3, 0)  # of the neighbours of a block of each colour those of later 
 AROUND = ((-1, -1), (-1, 0), (0, -1), (0, 1), (1, 0), (1, 1))  # the neighbours: blocks down, blocks to the right
 STEP_COST = 0.5  # of what is as far from the continued photo as two unrelated parts are
 PERIODIC = 0.4  # correlation of a photo with itself, moved by two of its periods, from which on it repeats itself
+FINE = 16  # parts of a pixel in which periods are counted
+NEAR = 2  # pixels by which each further repeat may be off
 SLANTED = 0.5  # sine of the angle between these two, at least
 FARTHEST = 2**60  # pixels from the origin
 
@@ -122,37 +124,65 @@ class BlockMatcher(matching.Matcher):
 
 
 class Lattice(NamedTuple):
-    """Two periods of a photo, (pixels down, pixels to the right) each: moved by them it looks like itself."""
+    """Two periods of a photo, (down, to the right) each, in FINE parts of a pixel: moved by them it looks like itself.
+    """
 
     one: tuple
     other: tuple
 
     def home(self, y, x, height, width):
         """The place next to the middle of height x width places that a whole number of periods leads to from (y, x) in
-        the plane; in whole numbers, which are exact however far away that is."""
+        the plane, to the nearest pixel; in whole numbers, which are exact however far away that is."""
         (down, right), (down2, right2) = self
-        y, x, area = y - height // 2, x - width // 2, down * right2 - right * down2
+        y, x, area = FINE * (y - height // 2), FINE * (x - width // 2), down * right2 - right * down2
         first, second = ((2 * part + area) // (2 * area) for part in (y * right2 - x * down2, x * down - y * right))
-        return (y - first * down - second * down2 + height // 2, x - first * right - second * right2 + width // 2)
+        y, x = y - first * down - second * down2, x - first * right - second * right2
+        return (y + FINE // 2) // FINE + height // 2, (x + FINE // 2) // FINE + width // 2
 
 
 def find_lattice(x, tile):
     """The Lattice of a photo x with a border of one tile [C, H + 2T, W + 2T]; None where it doesn't repeat itself."""
     x = x[:, tile:-tile, tile:-tile].double()
-    sides = x.shape[1:]
-    alike, reach = self_correlation(x), [(side - tile) // 2 for side in sides]  # so that every home is a place
-    down, right = (torch.arange(-most, most + 1) for most in reach)
-    alike, down, right = alike[down[:, None] % (2 * sides[0]), right % (2 * sides[1])], down[:, None], right[None]
+    correlation, reach = self_correlation(x), [(side - tile) // 2 for side in x.shape[1:]]  # homes are places
+    alike, down, right = around(correlation, (0, 0), reach)
     far = torch.hypot(down.double(), right.double())
     alike, found = alike.masked_fill(far < tile / 2, 0), []
     while len(found) < 2:
-        if alike.max() < PERIODIC:
+        period, height = highest(alike, down, right)
+        if height < PERIODIC:
             return None
-        row, column = divmod(int(alike.argmax()), alike.shape[1])
-        found.append((row - reach[0], column - reach[1]))
-        sines = (found[0][0] * right - found[0][1] * down).abs() / (math.hypot(*found[0]) * far.clamp(min=1))
+        found.append(period)
+        sines = (period[0] * right - period[1] * down).abs() / (math.hypot(*period) * far.clamp(min=1))
         alike = alike.masked_fill(sines < SLANTED, 0)
-    return Lattice(*found)
+    most = [side - tile for side in x.shape[1:]]
+    return Lattice(*(tuple(round(FINE * k) for k in precise(correlation, period, most)) for period in found))
+
+
+def around(correlation, place, reach):
+    """The part of self_correlation() up to reach (down, right) around a place, and how far down [h, 1] and to the right
+    [1, w] its pixels are moved."""
+    down, right = (torch.arange(at - most, at + most + 1) for at, most in zip(place, reach))
+    down, right = down[:, None], right[None]
+    return correlation[down % correlation.shape[0], right % correlation.shape[1]], down, right
+
+
+def highest(alike, down, right):
+    """Where a part as of around() is highest, (pixels down, pixels to the right), and how high that is."""
+    row, column = divmod(int(alike.argmax()), alike.shape[1])
+    return (int(down[row, 0]), int(right[0, column])), float(alike[row, column])
+
+
+def precise(correlation, period, most):
+    """A period (down, right) to fractions of a pixel: that of its repeats as far as most (down, right) pixels."""
+    repeats, exact = 1, period
+    while all(abs((repeats + 1) * k) + NEAR <= side for k, side in zip(exact, most)):
+        guess = [round((repeats + 1) * k) for k in exact]
+        place, height = highest(*around(correlation, guess, (NEAR, NEAR)))
+        if height < PERIODIC:
+            break
+        repeats += 1
+        exact = tuple(k / repeats for k in place)
+    return exact
 
 
 def self_correlation(x):
