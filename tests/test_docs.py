@@ -1,4 +1,4 @@
-"""The README, the docstring, the requirements and the shipped prior against the script."""
+"""The documents, the docstring, the requirements and the shipped prior against the script and the folders."""
 
 import ast
 import importlib.util
@@ -16,6 +16,8 @@ import texture_diffusion as td
 SOURCE = SCRIPT.read_text(encoding="utf-8")
 PACKAGES = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tqdm"}
 PRIOR = ROOT / "checkpoints" / "prior.pt"
+DOCUMENTS = [str(path.relative_to(ROOT)) for folder in (".", "docs", "examples", "prior", "benchmarks", "samples")
+             for path in sorted((ROOT / folder).glob("*.md"))]
 
 
 def requirements(name):
@@ -29,8 +31,12 @@ def inline_metadata():
     return re.sub(r"^# ?", "", block, flags=re.M)
 
 
+def written(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
 def readme():
-    return (ROOT / "README.md").read_text(encoding="utf-8")
+    return written("README.md")
 
 
 def commands(text):
@@ -41,6 +47,23 @@ def commands(text):
 
 def fenced(text):
     return "\n".join(re.findall(r"^```.*?\n(.*?)^```", text, re.M | re.S))
+
+
+def prose(text):
+    """A document without its fenced blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+
+
+def links(text):
+    """Where the links and pictures of a document lead, but for those to other sites: (path, anchor)."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(text)) + re.findall(r'\b(?:src|href)="([^"]+)"', prose(text))
+    return [target.partition("#")[::2] for target in targets if "://" not in target]
+
+
+def anchors(text):
+    """What the headings of a document are called in links, as GitHub does it."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def test_the_inline_metadata_is_requirements_txt():
@@ -77,30 +100,61 @@ def test_the_manual_s_commands_use_known_constants():
             constants_of(*words)
 
 
-def test_the_readme_s_commands_use_known_constants():
-    found = commands(fenced(readme()))
-    assert [] in found
-    assert any("EPOCHS=0" in words for words in found)
-    for words in found:
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_commands_of_a_document_use_known_constants(document):
+    for words in commands(fenced(written(document))):
         if words != ["--help"]:
             constants_of(*words)
 
 
-def test_the_readme_s_commands_install_and_test():
-    assert "pip install -r requirements.txt" in fenced(readme())
-    assert "pip install -r requirements-dev.txt" in fenced(readme())
-    assert "python -m pytest" in fenced(readme())
+@pytest.mark.parametrize("document", ["README.md", "docs/MANUAL.md"])
+def test_what_is_given_a_value_is_a_constant(document):
+    named = set(re.findall(r"\b([A-Z][A-Z_]+) ?= ?\S", written(document))) - {"NAME"}
+    assert named <= vars(constants_of()).keys()
 
 
-def test_the_readme_s_pictures_and_files_exist():
-    targets = re.findall(r"\]\(([^)#\s]+)", readme()) + re.findall(r'src="([^"]+)"', readme())
-    for target in targets:
-        assert "://" in target or (ROOT / target).exists(), target
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_programs_that_a_document_starts_are_there(document):
+    for name in re.findall(r"\bpython\s+-m\s+(\w+(?:\.\w+)*)", written(document)):
+        place = ROOT / name.replace(".", "/")
+        there = place.with_suffix(".py").exists() or (place / "__main__.py").exists()
+        assert there or name in {"pytest", "hatchling"}, name
+    for name in re.findall(r"\bpython\s+([\w/]+\.py)\b", written(document)):
+        assert (ROOT / name).exists(), name
 
 
-def test_the_readme_names_every_constant():
-    for name in vars(constants_of()):
-        assert re.search(rf"\b{name}\b", readme()), name
+def test_the_readme_s_commands_install_run_and_test():
+    lines = fenced(readme()).splitlines()
+    assert lines[0] == "pip install -r requirements.txt && python texture_diffusion.py"
+    assert "pip install -r requirements-dev.txt && python -m pytest" in lines
+    assert len(commands(fenced(readme()))) >= 10 and len(commands(fenced(written("docs/MANUAL.md")))) >= 15
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_links_and_pictures_of_a_document_lead_somewhere(document):
+    for path, anchor in links(written(document)):
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{path}#{anchor}"
+
+
+def test_the_documents_are_found_from_the_readme():
+    named = {(ROOT / path).resolve() for path, _ in links(readme()) if path}
+    apart = {"README.md", "samples/README.md"}
+    assert {ROOT / document for document in DOCUMENTS if document not in apart} <= named
+
+
+def test_every_picture_of_the_documents_is_shown():
+    shown = {((ROOT / document).parent / path).resolve() for document in DOCUMENTS
+             for path, _ in links(written(document)) if path}
+    assert {path for path in (ROOT / "docs").iterdir() if path.suffix in {".jpg", ".png"}} <= shown
+
+
+def test_the_readme_s_table_is_what_main_says_of_every_constant():
+    lines = re.findall(r"^    ([A-Z_]+) += (.+?) +# (.+)$", SOURCE[SOURCE.index("\ndef main("):], re.M)
+    assert [name for name, *_ in lines] == list(vars(constants_of()))
+    rows = "".join(f"| {name} | `{value}` | {meaning.replace(' | ', ' / ')} |\n" for name, value, meaning in lines)
+    assert rows in readme()
 
 
 def test_the_default_photo_is_what_its_script_draws():
@@ -131,7 +185,7 @@ def test_a_fresh_clone_draws_with_the_prior_alone(tmp_path):
 
 
 def test_every_promise_names_tests_that_exist():
-    named = set(re.findall(r"\btest_\w+", (ROOT / "docs" / "RELIABILITY.md").read_text(encoding="utf-8")))
-    written = set(re.findall(r"^def (test_\w+)", "".join(path.read_text(encoding="utf-8")
-                                                        for path in (ROOT / "tests").glob("test_*.py")), re.M))
-    assert len(named) > 30 and named <= written, named - written
+    named = set(re.findall(r"\btest_\w+", written("docs/RELIABILITY.md")))
+    there = set(re.findall(r"^def (test_\w+)", "".join(path.read_text(encoding="utf-8")
+                                                      for path in (ROOT / "tests").glob("test_*.py")), re.M))
+    assert len(named) > 30 and named <= there, named - there

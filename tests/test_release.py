@@ -38,6 +38,14 @@ def test_the_version_is_in_one_place_and_the_last_entry_of_the_changes():
     assert f"\nversion: {version}\n" in citation and f'\ndate-released: "{date}"\n' in citation
 
 
+def test_the_readme_s_citation_is_that_of_citation_cff():
+    citation, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("CITATION.cff", "README.md"))
+    entry = readme[readme.index("@software{"):].partition("```")[0]
+    for key, name in [("title", "title"), ("  - name", "author"), ("version", "version"), ("license", "license")]:
+        assert re.search(rf"\b{name} = {{+([^}}]+)}}", entry)[1] == re.search(rf"^{key}: (.+)$", citation, re.M)[1]
+    assert f"year = {{{re.search('date-released: .([0-9]{4})', citation)[1]}}}" in entry
+
+
 def test_version_says_what_is_installed(capsys):
     with pytest.raises(SystemExit) as end:
         constants.settings(test_version_says_what_is_installed, {}, ["--version"])
