@@ -177,8 +177,8 @@ def check_commit():
         raise UserError("figures are made of a commit: clone the repository with git, and make them there")
     changed = commits.uncommitted()
     if changed:
-        raise UserError(f"figures are made of a commit, and not all that can change them is committed: commit or undo "
-                        f"{', '.join(changed)}")
+        raise UserError(f"the code is not that of a commit: commit or undo {', '.join(changed)}, which may change "
+                        "figures")
 
 
 def left_of(stages, home, fresh):
@@ -188,8 +188,9 @@ def left_of(stages, home, fresh):
         said = {name: commits.commit_in(home / name) for name in stage.results if (home / name).exists()}
         other = next((name for name, commit in said.items() if commit != commits.commit()), None)
         if other and not fresh:
-            raise UserError(f"{other} is of {said[other] or 'no commit that it says'}, and the code now of "
-                            f"{commits.commit()}: --fresh makes anew what is of another commit")
+            of = f"commit {said[other]}" if said[other] else "no commit"
+            raise UserError(f"{other} says {of}, and the code is of {commits.commit()}: --fresh makes anew what is of "
+                            "another commit")
         if other or len(said) < len(stage.results):
             left.append(stage)
     return left
