@@ -12,17 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from benchmarks import commits
 from benchmarks.scores import read_texture, tiles_where
 
 EACH, COLUMNS, GAP = 20, 8, 16  # tiles of each kind; tiles a row; px between them, for the numbers
 
 
-def main():
-    """The command line."""
-    if len(sys.argv) not in (4, 5):
-        sys.exit(__doc__.split("\n\n")[1].strip())
-    photo_path, texture_path, sheet_path = sys.argv[1:4]
-    rng = np.random.default_rng(int(sys.argv[4]) if len(sys.argv) == 5 else None)
+def make_sheet(photo_path, texture_path, sheet_path, seed=None):
+    """Write the sheet and its key, shuffled by seed."""
+    rng = np.random.default_rng(seed)
     _, pixels, layout, tile = read_texture(texture_path, photo_path)
     tiles, key = [], []
     for kind in (True, False):
@@ -37,9 +35,16 @@ def main():
         y, x = divmod(place, COLUMNS)
         sheet.paste(Image.fromarray(tiles[which]), (x * step, y * step + GAP))
         pen.text((x * step + 2, y * step + 2), str(place + 1), "black")
-    sheet.save(sheet_path)
-    lines = [f"{place + 1} {key[which]}" for place, which in enumerate(order)]
+    lines = [f"{place + 1} {key[which]}" for place, which in enumerate(order)] + [f"Commit {commits.commit()}"]
     Path(f"{sheet_path}.key.txt").write_text("\n".join(lines) + "\n")
+    commits.save_picture(sheet_path, sheet)
+
+
+def main():
+    """The command line."""
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__.split("\n\n")[1].strip())
+    make_sheet(*sys.argv[1:3], Path(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) == 5 else None)
 
 
 if __name__ == "__main__":

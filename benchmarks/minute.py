@@ -1,11 +1,12 @@
 """What seconds of training give, with the prior and without it.
 
-    python -m benchmarks.minute [FOLDER] [--seeds 2] [--exemplars brick,grass] [--learned FOLDER]
+    python -m benchmarks.minute [FOLDER] [--quick] [--seeds 2] [--exemplars brick,grass] [--learned FOLDER]
 
 For scikit-image's brick, grass and gravel and each picture in FOLDER, none of which the prior may have seen: trains for
-STAGES from the prior and from nothing, draws, and scores the drawn tiles (see benchmarks/scores.py). Takes hours; what
-is done is kept in benchmarks/cache/minute, and the same command goes on. Writes benchmarks/MINUTE.md and,
-where there are more than three stages of a photo, docs/minute.png.
+STAGES from the prior and from nothing, draws, and scores the drawn tiles (see benchmarks/scores.py). Takes an hour and
+a half for 8 photos; what is done is kept in benchmarks/cache, of each commit apart, and the same command goes on. When
+all is done, writes benchmarks/MINUTE.md, docs/minute.png (curves) and docs/minute.jpg (parts of textures of PICTURED).
+--quick takes tiny constants and one small photo, and writes nothing in the repository: it shows that all runs.
 
 --learned: the folder of photos that the prior has learned from. What it drew alone is then looked for in them: the
 distance of drawn 16 x 16 patches to the nearest patch there, over that of the photo's own patches; both are scaled to
@@ -13,26 +14,24 @@ mean 0 and deviation 1. Below 1 something of those photos would show.
 """
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw
 
-import benchmarks
 import texture_diffusion as td
-from benchmarks import peers, quality, scores
-from texture_tools import files, photos
-from texture_tools.errors import RunError, UserError
-from texture_tools.pictures import save_figure
+from benchmarks import Progress, commits, peers, quality, scores
+from texture_tools import exit_codes, photos
 
-CACHE = quality.ROOT / "benchmarks/cache/minute"
 MAX_SIDE = 512  # of the photos, px
-STAGES = {"prior": (0, 3, 5, 50), "nothing": (5, 50)}  # EPOCHS of EPOCH_TILES
+STAGES = {("prior", 0): 50, ("prior", 3): 80, ("prior", 5): 95, ("nothing", 5): 95}  # what it begins from and EPOCHS: s
+PICTURED = ("gravel", "roof")  # photos of docs/minute.jpg
+PART, GAP, LABEL = 400, 8, 18  # of that picture: side of a part, px between, height of the labels
 EPOCH_TILES = 176  # the default
-LONG = 2000  # tiles, from which on the axis of seconds is not linear
 SHOWN = ("validation loss", "statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "C2ST",
          "C2ST apart")
 DRAWN_IN = ("validation loss", "statistics", "spectrum dB")  # the figure
@@ -40,16 +39,19 @@ STRIDE = 4  # between the patches that are looked at, px
 FLAT = 4.0  # levels: patches of less contrast look alike anywhere
 
 
-def bench_of(begin, epochs):
+def bench_of(bench, begin, epochs):
     """The quality.Bench of a stage."""
-    changes = {"MAX_SIDE": MAX_SIDE, "EPOCHS": epochs, "VALIDATION": 1}
-    return quality.Bench(CACHE / f"{begin}-{epochs}", changes | ({"PRIOR": None} if begin == "nothing" else {}), False)
+    folder = bench.cache / "minute" / f"{begin}-{epochs}"
+    epochs = epochs or int(bench.quick)  # a trial has no prior that could draw without any training
+    constants = {**bench.constants, "MAX_SIDE": MAX_SIDE, "EPOCHS": epochs, "VALIDATION": 1}
+    if begin == "nothing":
+        constants["PRIOR"] = None
+    return bench._replace(cache=folder, constants=constants)
 
 
-def measure(exemplar, begin, epochs, seeds):
-    """Scores and costs of a stage, the mean of the seeds, name -> value."""
-    bench, rows = bench_of(begin, epochs), []
-    photo = td.load_photo(exemplar.path, None, MAX_SIDE)
+def measure(bench, exemplar, seeds):
+    """Scores and costs of a stage, the mean of the seeds, name -> value; bench: of the stage."""
+    photo, rows = td.load_photo(exemplar.path, None, MAX_SIDE), []
     real = scores.reference(photo.pixels(photo.x), quality.tile_of(bench))
     for seed in range(seeds):
         job = quality.Job(exemplar, "ours", seed)
@@ -57,12 +59,6 @@ def measure(exemplar, begin, epochs, seeds):
         kept = quality.folder_of(bench, job) / "loss.json"
         rows.append({**found, "validation loss": quality.cached(kept, lambda job=job: validation(bench, job, photo))})
     return quality.mean_of(rows)
-
-
-def is_done(exemplar, begin, epochs):
-    """Whether a stage was measured before."""
-    folder = quality.folder_of(bench_of(begin, epochs), quality.Job(exemplar, "ours", 0))
-    return (folder / "loss.json").exists()
 
 
 def validation(bench, job, photo):
@@ -98,14 +94,18 @@ def likeness(made, pixels, learned):
     return float(drawn.mean() / real.mean())
 
 
-def likeness_of(exemplar, learned):
+def likeness_of(bench, exemplar, learned):
     """The likeness of what the prior drew alone from an exemplar."""
-    bench = bench_of("prior", 0)
     tile, photo = quality.tile_of(bench), td.load_photo(exemplar.path, None, MAX_SIDE)
-    folder = quality.folder_of(bench, quality.Job(exemplar, "ours", 0))
-    texture = np.asarray(Image.open(folder / "texture.png").convert("RGB"))
+    texture = np.asarray(texture_of(bench, exemplar, "prior", 0))
     made = scores.tiles_where(texture, quality.layout_of(photo, "matched", tile, 0), tile, real=False)
     return likeness(made, photo.pixels(photo.x), learned)
+
+
+def texture_of(bench, exemplar, begin, epochs):
+    """What a stage drew with seed 0, as a Pillow picture."""
+    folder = quality.folder_of(bench_of(bench, begin, epochs), quality.Job(exemplar, "ours", 0))
+    return Image.open(folder / "texture.png").convert("RGB")
 
 
 # =============================================================================================
@@ -129,74 +129,98 @@ def markdown(table, rate=0):
 
 def draw_figure(path, tables, rate=0):
     """A row of curves for each exemplar, a column for each of DRAWN_IN, over the seconds of training."""
-    figure = Figure(figsize=(3.4 * len(DRAWN_IN), 2.2 * len(tables)), layout="constrained")
+    figure, buffer = Figure(figsize=(3.4 * len(DRAWN_IN), 2.2 * len(tables)), layout="constrained"), io.BytesIO()
     axes = figure.subplots(len(tables), len(DRAWN_IN), squeeze=False)
     for row, (name, table) in zip(axes, tables.items()):
         for ax, score in zip(row, DRAWN_IN):
-            for begin, mark in zip(STAGES, "os"):
+            for begin, mark in zip(("prior", "nothing"), "os"):
                 points = [(seconds_of(epochs, found, rate), found[score])
                           for (start, epochs), found in table.items() if start == begin]
                 ax.plot(*zip(*points), marker=mark, markersize=4, label=begin) if points else None
-            if max(epochs for _, epochs in table) * EPOCH_TILES > LONG:
-                ax.set_xscale("symlog", linthresh=20)
             ax.set_title(f"{name}: {score}", fontsize=9)
     axes[0, 0].legend(fontsize=8)
     for ax in axes[-1]:
         ax.set_xlabel("seconds of training", fontsize=8)
-    save_figure(path, figure)
+    figure.savefig(buffer, dpi=100)
+    commits.save_picture(path, Image.open(buffer))
 
 
-def write(tables, shows, rate=0):
+def draw_parts(bench, exemplars, seconds):
+    """The photo, and the middle of the textures by the prior alone and after the default's seconds of training, of each
+    exemplar in a row; a Pillow picture."""
+    rows = []
+    for exemplar in exemplars:
+        photo = td.load_photo(exemplar.path, None, MAX_SIDE)
+        pictures = [Image.fromarray(photo.pixels(photo.x)).convert("RGB")]
+        pictures += [texture_of(bench, exemplar, "prior", epochs) for epochs in (0, 5)]
+        rows.append([quality.middle(picture, min(PART, photo.x.shape[2]), min(PART, photo.x.shape[1]))
+                     for picture in pictures])
+    labels = ("photo", "prior alone (EPOCHS=0)", f"{seconds:.0f} s of training (the default)")
+    heads = [Image.new("RGB", (picture.width, LABEL - GAP), "white") for picture in rows[0]]
+    sheet = quality.sheet_of([heads, *rows], GAP)
+    for k, label in enumerate(labels):
+        ImageDraw.Draw(sheet).text((k * (rows[0][0].width + GAP) + 4, 3), label, "black")
+    return sheet
+
+
+def write(home, tables, shows, rate=0):
     """MINUTE.md and the figure; tables: exemplar -> (begin, epochs) -> scores; shows: exemplar -> likeness; rate: as in
     seconds_of."""
-    curves = any(len(table) > 3 for table in tables.values())  # two points are none
     seconds = f", seconds are at {rate:g} tiles a second, measured alone" if rate else ""
-    text = ["# What seconds of training give\n\nWritten by `python -m benchmarks.minute`; what the scores mean is in "
-            f"[scores.py](scores.py). Commit of the tool: {quality.commit_of(*quality.TOOL)}. Machine: "
-            f"{benchmarks.machine()}. An epoch is {EPOCH_TILES} tiles{seconds}; photos of at most {MAX_SIDE} pixels, "
-            "one tile held out." + "\n\n![curves of each photo](../docs/minute.png)" * curves]
+    text = ["Written by `python -m benchmarks.minute`; what the scores mean is in [scores.py](scores.py). An epoch is "
+            f"{EPOCH_TILES} tiles{seconds}; photos of at most {MAX_SIDE} pixels, one tile held out.",
+            "![curves of each photo](../docs/minute.png)"]
     for name, table in tables.items():
         text.append(f"## {name}\n\n{markdown(table, rate)}")
         if name in shows:
             text[-1] += f"\n\nLikeness to the photos learned from: {shows[name]:.3f} of the photo's own."
-    files.write_atomically(quality.ROOT / "benchmarks/MINUTE.md",
-                           lambda file: file.write(("\n\n".join(text) + "\n").encode()))
-    if curves:
-        draw_figure(quality.ROOT / "docs/minute.png", tables, rate)
+    draw_figure(home / "docs/minute.png", tables, rate)
+    commits.write_page(home / "benchmarks/MINUTE.md", "What seconds of training give", "\n\n".join(text))
+
+
+def seconds_expected(exemplars, seeds):
+    """What each stage of each exemplar is expected to take."""
+    return [seeds * seconds for _ in exemplars for seconds in STAGES.values()]
+
+
+def run(bench, exemplars, seeds, progress, learned=(), rate=0):
+    """Do what is not done, print the tables, then write all; learned: pictures that the prior has learned from."""
+    tables, shows = {}, {}
+    for exemplar in exemplars:
+        table = tables[exemplar.name] = {}
+        for stage in STAGES:
+            table[stage] = measure(bench_of(bench, *stage), exemplar, seeds)
+            progress("{}, {}, {} epochs".format(exemplar.name, *stage))
+        if learned:
+            shows[exemplar.name] = likeness_of(bench, exemplar, learned)
+        print(f"\n{exemplar.name}\n\n{markdown(table, rate)}\n", flush=True)
+    pictured = [exemplar for exemplar in exemplars if exemplar.name in PICTURED] or exemplars[:1]
+    seconds = np.mean([seconds_of(5, tables[exemplar.name]["prior", 5], rate) for exemplar in pictured])
+    commits.save_picture(bench.home / "docs/minute.jpg", draw_parts(bench, pictured, seconds))
+    write(bench.home, tables, shows, rate)
+
+
+def exemplars_of(bench, folder, names=()):
+    """The exemplars: those in names, or all but the stones."""
+    return [exemplar for exemplar in quality.exemplars_of(bench, folder, names) if names or exemplar.name != "stones"]
 
 
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="photos beside scikit-image's")
+    parser.add_argument("--quick", action="store_true", help="a trial that writes nothing here")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--exemplars", default="", help="names, comma-separated; default: all but the stones")
-    parser.add_argument("--stages", default="", help="such as prior-0,nothing-50; default: all; what was measured "
-                        "before is always shown")
     parser.add_argument("--learned", help="the folder of photos that the prior has learned from")
     parser.add_argument("--rate", type=float, default=0, help="tiles a second of training alone on this machine, for "
                         "the seconds; default: as they were taken")
     c = parser.parse_args()
-    stages = [(begin, epochs) for begin, all_epochs in STAGES.items() for epochs in all_epochs]
-    wanted = [stage for stage in stages if not c.stages or "{}-{}".format(*stage) in c.stages.split(",")]
-    try:
-        names = list(filter(None, c.exemplars.split(",")))
-        exemplars = quality.exemplars_of(quality.Bench(CACHE, {}, False), c.folder, names)
-        exemplars = [exemplar for exemplar in exemplars if names or exemplar.name != "stones"]
+    commits.commit()  # of the code as it begins
+    with quality.bench_of(c.quick) as bench:
+        exemplars = exemplars_of(bench, c.folder, list(filter(None, c.exemplars.split(","))))
         learned = [np.asarray(photos.open_image(path)[0].convert("RGB")) for path in pictures_in(c.learned)]
-        tables, shows = {}, {}
-        for exemplar in exemplars:
-            table = tables[exemplar.name] = {}
-            for stage in stages:
-                if stage in wanted or is_done(exemplar, *stage):
-                    table[stage] = measure(exemplar, *stage, c.seeds)
-                    print("{}, {}, {} epochs".format(exemplar.name, *stage), file=sys.stderr, flush=True)
-            if learned:
-                shows[exemplar.name] = likeness_of(exemplar, learned)
-            print(f"\n{exemplar.name}\n\n{markdown(table, c.rate)}\n", flush=True)
-            write(tables, shows, c.rate)
-    except (UserError, RunError) as error:
-        sys.exit(f"benchmarks.minute: {error}")
+        run(bench, exemplars, c.seeds, Progress(seconds_expected(exemplars, c.seeds)), learned, c.rate)
 
 
 def pictures_in(folder):
@@ -206,4 +230,4 @@ def pictures_in(folder):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_codes.run(main))

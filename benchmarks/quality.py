@@ -2,25 +2,26 @@
 
     python -m benchmarks.quality [FOLDER] [--quick] [--systems ours,rows] [--exemplars stones,brick] [--seeds 3]
 
-For samples/stones.png, scikit-image's brick, grass and gravel and each picture in FOLDER: trains with the default
-constants, draws, lets the peers do the same in the same minutes, and scores all (see benchmarks/scores.py). Takes
-hours. Everything that is done is kept in benchmarks/cache: a run that was stopped goes on by the same command.
+For samples/stones.png, scikit-image's brick, grass and gravel and each picture in FOLDER: trains, draws, lets the peers
+do the same in as many seconds as 50 epochs take, and scores all (see benchmarks/scores.py). Takes hours. All that is
+done is kept in benchmarks/cache, of each commit apart: a run that was stopped goes on by the same command.
 
-Prints a table for each exemplar, writes benchmarks/RESULTS.md and docs/contact_<exemplar>.jpg. --quick takes tiny
-constants and two small photos, finishes in three minutes and writes nothing in the repository: its figures mean
-nothing, it shows that all runs.
+Prints a table for each exemplar; when all is done, writes benchmarks/RESULTS.md and docs/contact_<exemplar>.jpg.
+--quick takes tiny constants and two small photos, finishes in three minutes and writes nothing in the repository: its
+figures mean nothing, it shows that all runs.
 
-ours            texture_diffusion.py, with the seeds 0, 1, ...; the others with seed 0
-rows            the same model, LAYOUT=rows
-stacked, lucidrains, quilting        see benchmarks/peers
+ours                                    texture_diffusion.py as it is, with the seeds 0, 1, ...; all others with seed 0
+50 epochs, 50 epochs from nothing       trained for longer, with the prior and without it
+rows                                    as ours, with LAYOUT=rows
+stacked, lucidrains, quilting           see benchmarks/peers
 """
 
 import argparse
+import contextlib
 import hashlib
 import importlib
 import json
 import multiprocessing
-import os
 import re
 import runpy
 import subprocess
@@ -35,23 +36,23 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-import benchmarks
 import texture_diffusion as td
-from benchmarks import scores
-from texture_tools import devices, files, png
-from texture_tools.errors import RunError, UserError
+from benchmarks import Progress, commits, scores
+from benchmarks.commits import ROOT
+from texture_tools import devices, exit_codes, files, png
+from texture_tools.errors import RunError, Stopped, UserError
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = "texture_diffusion.py"
-TOOL = (SCRIPT, "texture_tools")
-SCORES = ("benchmarks/scores.py", "texture_tools/measures.py")
+OURS = {"ours": {}, "50 epochs": {"EPOCHS": 50}, "50 epochs from nothing": {"EPOCHS": 50, "PRIOR": None},
+        "rows": {"LAYOUT": "rows"}}  # what is changed in the default constants
 PEERS = {"stacked": "ordered", "lucidrains": "matched", "quilting": None}  # LAYOUT; None: lays out nothing
-SYSTEMS = ("ours", "rows", *PEERS)
+SYSTEMS = (*OURS, *PEERS)
+SECONDS = dict(zip(SYSTEMS, (95, 490, 490, 160, 570, 870, 20)))  # of one texture and its scores, on 2 cores
+SHOWN = ("ours", "50 epochs", *PEERS)  # on the contact sheets
 MAX_SIDE = 640  # of the exemplars, px
 SCALE = 3
-MAX_SEEDS = 10
 MORE_SEED = 8  # of samples/draw_stones.py, for more of the default exemplar's texture
-QUICK = {"TILE_SIZE": 32, "WIDTHS": "(8,16)", "PRIOR": None, "EPOCHS": 2, "EPOCH_TILES": 32, "TIMESTEPS": 50,
+QUICK = {"TILE_SIZE": 32, "WIDTHS": (8, 16), "PRIOR": None, "EPOCHS": 2, "EPOCH_TILES": 32, "TIMESTEPS": 50,
          "SAMPLE_STEPS": 3}
 QUICK_SIDE, QUICK_SECONDS = 96, 2  # of the exemplars, px; of a peer's training
 SHEET_SIDE, SHEET_COLUMNS, LABEL = 384, 3, 20  # of a contact sheet: side of a crop, crops a row, height of a label
@@ -79,6 +80,7 @@ class Bench(NamedTuple):
     cache: Path
     constants: dict
     quick: bool
+    home: Path = ROOT  # where results go, to its folders benchmarks/ and docs/
 
 
 # =============================================================================================
@@ -108,22 +110,10 @@ def exemplars_of(bench, folder, names):
             for name, path in paths.items() if name in names or not names]
 
 
-def commit_of(*paths):
-    """The last commit that changed files of the repository, with a digest of what is not committed."""
-    def git(*words):
-        return subprocess.run(["git", *words, "--", *paths], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-    changes = git("diff", "HEAD")
-    return (git("log", "-1", "--format=%h") or "no-commit") + \
-        (f"-{hashlib.sha256(changes.encode()).hexdigest()[:6]}" if changes else "")
-
-
 def folder_of(bench, job):
-    """The folder of a job in the cache: it is another one for every commit that changed what makes the texture."""
-    peer = [f"benchmarks/peers/{name}.py" for name in ("__init__", job.system)]
-    makers = [*TOOL, *peer] if job.system in PEERS else TOOL
+    """The folder of a job in the cache: another one for every commit."""
     exemplar = f"{job.exemplar.name}-{job.exemplar.digest}"
-    return bench.cache / commit_of(*makers) / exemplar / f"{job.system}-seed{job.seed}"
+    return bench.cache / commits.commit() / exemplar / f"{job.system}-seed{job.seed}"
 
 
 def cached(path, work):
@@ -131,6 +121,7 @@ def cached(path, work):
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
     found = work()
+    commits.check_unchanged()
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, lambda file: file.write(json.dumps(found).encode()))
     return found
@@ -151,34 +142,43 @@ def make_texture(bench, job):
 def make_ours(bench, job):
     """Run the script; of a run that was stopped it goes on from the checkpoint."""
     folder = folder_of(bench, job)
-    constants = {**bench.constants, "SEED": job.seed, "OUTPUT_DIR": folder, "CHECKPOINT_DIR": folder}
-    if job.system == "rows":
-        trained = job._replace(system="ours")
-        make_texture(bench, trained)
-        constants.update(LAYOUT="rows", EPOCHS=0, CHECKPOINT_DIR=folder_of(bench, trained))
+    changes = {**OURS[job.system], **bench.constants, "IMAGE": job.exemplar.path, "SEED": job.seed}
+    figures, text = run_script(folder, changes)
+    png.save_png(folder / "texture.png", np.asarray(Image.open(figures["output"]).convert("RGB")))
+    return {"training": training_seconds(text), "drawing": float(figures["sampling_seconds"]),
+            "memory": float(figures["peak_memory_gb"].replace("unknown", "nan"))}
+
+
+def run_script(folder, changes, models=None):
+    """Run the script with other constants {name: value}, its results in a folder, its models there or in another one.
+    Returns the figures of its last lines {name: text} with the peak memory of its process, if known, and all that was
+    said in this folder, in earlier runs, too."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = [f"{name}={value}" for name, value in constants.items()]
+    places = {"OUTPUT_DIR": folder, "CHECKPOINT_DIR": models or folder}
+    words = [f"{name}={value}" for name, value in {**changes, **places}.items()]
     with open(folder / "run.log", "a", encoding="utf-8") as log:
         log.write("\n")  # the last run may have been killed in the middle of a line
         log.flush()
-        code, memory = watch([sys.executable, "-u", str(ROOT / SCRIPT), f"IMAGE={job.exemplar.path}", *words], log)
+        code, memory = watch([sys.executable, "-u", str(ROOT / SCRIPT), *words], log)
     text = (folder / "run.log").read_text(encoding="utf-8")
     if code:
-        raise RunError(f"{SCRIPT} ended with {code} on {job.exemplar.name}: {text.strip().splitlines()[-1]}")
+        raise RunError(f"{SCRIPT} ended with {code} in {folder}: {text.strip().splitlines()[-1]}")
     figures = dict(re.findall(r"^(\w+): (.*)$", text, re.M))
-    picture = Image.open(figures["output"])
-    png.save_png(folder / "texture.png", np.asarray(picture.convert("RGB")))
-    return {"training": training_seconds(text), "drawing": float(figures["sampling_seconds"]),
-            "memory": memory / 1e9 if memory else float(figures["peak_memory_gb"].replace("unknown", "nan"))}
+    return figures | ({"peak_memory_gb": f"{memory / 1e9:.2f}"} if memory else {}), text
 
 
 def watch(command, log):
-    """Run a command with its output in a file; returns (exit code, peak memory in bytes, None if unknown)."""
+    """Run a command with its output in a file; returns (exit code, peak memory in bytes, None if unknown). It hears of
+    stop signals from here alone, once, so that it saves what it has."""
     memory = None
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
-        while process.poll() is None:
-            memory = high_water(process.pid) or memory
-            time.sleep(0.2)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True) as process:
+        try:
+            while process.poll() is None:
+                memory = high_water(process.pid) or memory
+                time.sleep(0.2)
+        except BaseException:
+            process.terminate()
+            raise
     return process.returncode, memory
 
 
@@ -215,13 +215,18 @@ def peer_process(system, path, layout_kind, tile, seconds, seed, target):
 
 
 def make_peer(bench, job):
-    """A peer's texture, in a process of its own (its memory is measured), after as long a training as ours had."""
+    """A peer's texture, in a process of its own (its memory is measured), after as long a training as 50 epochs."""
     folder = folder_of(bench, job)
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = QUICK_SECONDS if bench.quick else make_texture(bench, job._replace(system="ours"))["training"]
+    seconds = QUICK_SECONDS if bench.quick else make_texture(bench, job._replace(system="50 epochs"))["training"]
     task = (job.system, job.exemplar.path, PEERS[job.system], tile_of(bench), seconds, job.seed, folder / "texture.png")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        wall, memory = pool.submit(peer_process, *task).result()
+        try:
+            wall, memory = pool.submit(peer_process, *task).result()
+        except Stopped:  # else what is stopped would be waited for
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
     training = 0 if job.system == "quilting" else seconds  # which has nothing to train
     return {"training": training, "drawing": wall - training, "memory": memory / 1e9 if memory else float("nan")}
 
@@ -245,13 +250,13 @@ def layout_of(photo, kind, tile, seed):
 def score_job(bench, job, photo, real):
     """Scores and costs of a job, name -> value."""
     made, folder, tile = make_texture(bench, job), folder_of(bench, job), tile_of(bench)
-    kind = PEERS.get(job.system, "rows" if job.system == "rows" else "matched")
+    kind = PEERS[job.system] if job.system in PEERS else OURS[job.system].get("LAYOUT", "matched")
 
     def work():
         pixels = np.asarray(Image.open(folder / "texture.png").convert("RGB"))
         return scores.score(pixels, layout_of(photo, kind, tile, job.seed), tile, real)
 
-    return {**made, **cached(folder / f"scores-{commit_of(*SCORES)}.json", work)}
+    return {**made, **cached(folder / "scores.json", work)}
 
 
 def bounds_of(bench, exemplar, photo, real):
@@ -267,8 +272,7 @@ def bounds_of(bench, exemplar, photo, real):
         found = {"floor": scores.floor(real, tile), "ceiling": scores.ceiling(real, tile)}
         return {**found, "true floor": more()} if exemplar.name == "stones" else found
 
-    name = f"{exemplar.name}-{exemplar.digest}.json"
-    return cached(bench.cache / f"bounds-{commit_of(*SCORES)}" / name, work)
+    return cached(bench.cache / commits.commit() / f"{exemplar.name}-{exemplar.digest}" / "bounds.json", work)
 
 
 def mean_of(rows):
@@ -282,7 +286,6 @@ def measure(bench, exemplar, jobs, progress):
     real = scores.reference(photo.pixels(photo.x), tile_of(bench))
     table, ours = bounds_of(bench, exemplar, photo, real), []
     for job in jobs:
-        start = time.perf_counter()
         try:
             found = score_job(bench, job, photo, real)
         except (UserError, ModuleNotFoundError) as error:
@@ -293,7 +296,7 @@ def measure(bench, exemplar, jobs, progress):
         label = f"ours, seed {job.seed}" if job.system == "ours" else job.system
         table[label] = found
         ours += [found] if job.system == "ours" else []
-        progress(f"{exemplar.name}, {label}: {time.perf_counter() - start:.0f} s")
+        progress(f"{exemplar.name}, {label}")
     if len(ours) == 1:
         return {"ours" if row is ours[0] else label: row for label, row in table.items()}
     return {**table, "ours": mean_of(ours)} if ours else table
@@ -387,17 +390,37 @@ def markdown(table):
     return "\n".join(lines + [f"\n{line}" for line in drifts if line])
 
 
-def write_results(path, tables, sheets):
-    """RESULTS.md: tables, exemplar -> label -> scores; sheets, exemplar -> path from the file's folder."""
-    text = [f"# Results\n\nWritten by `python -m benchmarks.quality`; what the scores mean is in "
-            f"[scores.py](scores.py). Commit of the tool: {commit_of(*TOOL)}; of the scores: "
-            f"{commit_of(*SCORES)}. Machine: {benchmarks.machine()}. Floor: the photo against itself; "
-            "true floor: more of the same texture from its generator; ceiling: the photo with its pixels shuffled. "
-            "Peers trained as long as ours, seed 0."]
-    text += [f"## {name}\n\n{markdown(table)}\n\n![{name}: exemplar and a part of each texture]({sheets[name]})"
-             for name, table in tables.items()]
+def write_results(path, tables):
+    """RESULTS.md: tables, exemplar -> label -> scores."""
+    text = ["Written by `python -m benchmarks.quality`; what the scores mean is in [scores.py](scores.py). Floor: the "
+            "photo against itself; true floor: more of the same texture from its generator; ceiling: the photo with "
+            "its pixels shuffled. Ours is the mean of its seeds; all else has seed 0. Peers trained as long as 50 "
+            "epochs."]
+    text += [f"## {name}\n\n{markdown(table)}\n\n![{name}: exemplar and a part of each texture]"
+             f"(../docs/contact_{name}.jpg)" for name, table in tables.items()]
     text.append(f"## Targets\n\n{targets(tables)}")
-    files.write_atomically(path, lambda file: file.write(("\n\n".join(text) + "\n").encode()))
+    commits.write_page(path, "Results", "\n\n".join(text))
+
+
+def sheet_of(rows, gap):
+    """Pictures (Pillow) side by side in rows, gap pixels apart, on white."""
+    widths = [sum(picture.width + gap for picture in row) - gap for row in rows]
+    heights = [max(picture.height for picture in row) for row in rows]
+    sheet = Image.new("RGB", (max(widths), sum(heights) + gap * (len(rows) - 1)), "white")
+    y = 0
+    for row, height in zip(rows, heights):
+        x = 0
+        for picture in row:
+            sheet.paste(picture, (x, y))
+            x += picture.width + gap
+        y += height + gap
+    return sheet
+
+
+def middle(picture, width, height):
+    """The middle of a Pillow picture."""
+    x, y = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((x, y, x + width, y + height))
 
 
 def contact_sheet(path, pictures):
@@ -411,18 +434,17 @@ def contact_sheet(path, pictures):
         y, x = ((length - side) // 2 for length in picture.shape[:2])
         sheet.paste(Image.fromarray(picture[y:y + side, x:x + side]), (column * side, row * (side + LABEL) + LABEL))
         pen.text((column * side + 4, row * (side + LABEL) + 4), label, "black")
-    files.write_atomically(path, lambda file: sheet.save(file, format="JPEG", quality=90))
+    commits.save_picture(path, sheet)
 
 
 def draw_sheet(bench, exemplar, jobs, path):
-    """The contact sheet of an exemplar: itself and the texture of each system with seed 0."""
+    """The contact sheet of an exemplar: itself and the textures of SHOWN with seed 0."""
     photo = td.load_photo(exemplar.path, None, MAX_SIDE)
     pictures = {exemplar.name: photo.pixels(photo.x)}
     for job in jobs:
         texture = folder_of(bench, job) / "texture.png"
-        if job.seed == 0 and texture.exists():
+        if job.system in SHOWN and job.seed == 0 and texture.exists():
             pictures[job.system] = np.asarray(Image.open(texture).convert("RGB"))
-    path.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(path, pictures)
 
 
@@ -431,36 +453,42 @@ def draw_sheet(bench, exemplar, jobs, path):
 # =============================================================================================
 
 
-def jobs_of(bench, exemplar, systems, seeds):
-    """The jobs of an exemplar: every seed of ours, seed 0 of the others, and what was done in an earlier run, which is
-    shown again; a trial asks the peers only once."""
-    if bench.quick and exemplar.name != "stones":
-        systems = [system for system in systems if system not in PEERS]
-    jobs = [Job(exemplar, system, seed) for system in SYSTEMS for seed in range(MAX_SEEDS if system == "ours" else 1)]
-    return [job for job in jobs if job.system in systems and job.seed < seeds
-            or (folder_of(bench, job) / "made.json").exists()]
+def plan_of(bench, exemplars, systems, seeds):
+    """The jobs of each exemplar: every seed of ours, seed 0 of the others; a trial asks for the others only once."""
+    return [[Job(exemplar, system, seed) for system in SYSTEMS if system in systems
+             and (system == "ours" or exemplar.name == "stones" or not bench.quick)
+             for seed in range(seeds if system == "ours" else 1)] for exemplar in exemplars]
 
 
-def run(bench, folder, systems, names, seeds, results, docs):
-    """Do what is not done, print the tables, write results and contact sheets; returns exemplar -> label -> scores."""
-    exemplars, tables, sheets = exemplars_of(bench, folder, names), {}, {}
-    plan = [jobs_of(bench, exemplar, systems, seeds) for exemplar in exemplars]
-    total, done = sum(map(len, plan)), 0
+def seconds_of(plan):
+    """What each job of a plan is expected to take."""
+    return [SECONDS[job.system] for jobs in plan for job in jobs]
 
-    def progress(sentence):
-        nonlocal done
-        done += 1
-        print(f"[{done}/{total}] {sentence}", file=sys.stderr, flush=True)
 
+def run(bench, exemplars, plan, progress):
+    """Do what is not done, print the tables, then write contact sheets and RESULTS.md."""
+    tables = {}
     for exemplar, jobs in zip(exemplars, plan):
-        sheet = docs / f"contact_{exemplar.name}.jpg"
         tables[exemplar.name] = measure(bench, exemplar, jobs, progress)
-        draw_sheet(bench, exemplar, jobs, sheet)
-        sheets[exemplar.name] = Path(os.path.relpath(sheet, results.parent)).as_posix()
         print(f"\n{exemplar.name}\n\n{markdown(tables[exemplar.name])}\n", flush=True)
-        write_results(results, tables, sheets)
-    print(targets(tables))
-    return tables
+    print(targets(tables), flush=True)
+    for exemplar, jobs in zip(exemplars, plan):
+        draw_sheet(bench, exemplar, jobs, bench.home / f"docs/contact_{exemplar.name}.jpg")
+    write_results(bench.home / "benchmarks/RESULTS.md", tables)
+
+
+@contextlib.contextmanager
+def trial():
+    """The Bench of a trial: tiny, all of it in a folder that is deleted afterwards."""
+    with tempfile.TemporaryDirectory() as work:
+        for name in ("benchmarks", "docs"):
+            (Path(work) / name).mkdir()
+        yield Bench(Path(work) / "cache", {"MAX_SIDE": MAX_SIDE, **QUICK}, True, Path(work))
+
+
+def bench_of(quick):
+    """The Bench to enter: the repository's, or of a trial."""
+    return trial() if quick else contextlib.nullcontext(Bench(ROOT / "benchmarks/cache", {"MAX_SIDE": MAX_SIDE}, False))
 
 
 def arguments(argv=None):
@@ -468,10 +496,9 @@ def arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="pictures to take as exemplars beside the built-in ones")
     parser.add_argument("--quick", action="store_true", help="a trial in three minutes that writes nothing here")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="what is to be done, some of %(default)s; "
-                        "what is in the cache is always shown")
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="what is to be done, some of %(default)s")
     parser.add_argument("--exemplars", default="", help="names, comma-separated; default: all")
-    parser.add_argument("--seeds", type=int, default=3, choices=range(1, MAX_SEEDS + 1), help="how many seeds of ours")
+    parser.add_argument("--seeds", type=int, default=3, choices=range(1, 11), help="how many seeds of ours")
     c = parser.parse_args(argv)
     c.systems, c.exemplars = (list(filter(None, text.split(","))) for text in (c.systems, c.exemplars))
     unknown = set(c.systems) - set(SYSTEMS)
@@ -483,17 +510,12 @@ def arguments(argv=None):
 def main():
     """The command line."""
     c = arguments()
-    try:
-        if c.quick:
-            with tempfile.TemporaryDirectory() as work:
-                bench = Bench(Path(work), {"MAX_SIDE": MAX_SIDE, **QUICK}, True)
-                run(bench, c.folder, c.systems, c.exemplars, 1, Path(work) / "RESULTS.md", Path(work))
-        else:
-            bench = Bench(ROOT / "benchmarks/cache", {"MAX_SIDE": MAX_SIDE}, False)
-            run(bench, c.folder, c.systems, c.exemplars, c.seeds, ROOT / "benchmarks/RESULTS.md", ROOT / "docs")
-    except (UserError, RunError) as error:
-        sys.exit(f"benchmarks.quality: {error}")
+    commits.commit()  # of the code as it begins
+    with bench_of(c.quick) as bench:
+        exemplars = exemplars_of(bench, c.folder, c.exemplars)
+        plan = plan_of(bench, exemplars, c.systems, 1 if c.quick else c.seeds)
+        run(bench, exemplars, plan, Progress(seconds_of(plan)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_codes.run(main))

@@ -1,7 +1,7 @@
 """How fast the tool is, beside what the machine can do and beside other U-Nets.
 
-    python -m benchmarks.speed            about ten minutes on two cores; writes benchmarks/SPEED.md
-    python -m benchmarks.speed --quick    tiny networks, under a minute; writes nothing
+    python -m benchmarks.speed [FILE]            about ten minutes on two cores; writes benchmarks/SPEED.md, or FILE
+    python -m benchmarks.speed --quick [FILE]    tiny networks, under a minute; writes nothing, or FILE
 
 Ours at the default constants, the U-Net of denoising-diffusion-pytorch (dim 64) and diffusers' UNet2DModel
 (64-128-256, two layers a level, attention at the lowest) draw tiles of the same size in batches of the same size
@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import benchmarks
 import texture_diffusion as td
-from benchmarks import peers
+from benchmarks import commits, peers
 from texture_tools import devices, files, seeds
 from texture_tools.errors import RunError, UserError
 
@@ -254,15 +254,17 @@ def main(argv=None):
     words = [word for word in words if word != "--quick"]
     if words[:1] == ["--alone"]:
         return alone(words[1], quick)
-    if words:
+    if len(words) > 1 or words and words[0].startswith("-"):
         sys.exit(__doc__.split("\n\n")[1].strip("\n"))
+    commits.commit()  # of the code as it begins
     peak, figures = measure(quick)
-    text = f"{benchmarks.machine()}\n\nPeak of 3x3 convolutions: {peak}\n\n{table(figures)}\n"
-    print(("Tiny networks: this shows that the benchmark runs, and nothing about speed.\n\n" if quick else "") + text)
-    if not quick:
+    text = f"Peak of 3x3 convolutions: {peak}\n\n{table(figures)}"
+    print(f"{benchmarks.machine()}\n\n{text}")
+    print("\nTiny networks: this shows that the benchmark runs, and nothing about speed." if quick else "")
+    if words or not quick:
         manual = "\n".join(f"    {line}" for line in __doc__.partition("\n\ntraining ")[2].splitlines())
-        text = f"# Speed\n\n{text}\nIn brackets: over ours.\n\n    training {manual[4:]}\n"
-        (HERE / "SPEED.md").write_text(text, encoding="utf-8")
+        commits.write_page(Path(words[0]) if words else HERE / "SPEED.md", "Speed",
+                           f"{text}\n\nIn brackets: over ours.\n\n    training {manual[4:]}")
 
 
 if __name__ == "__main__":

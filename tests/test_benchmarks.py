@@ -1,7 +1,5 @@
 """What the benchmark's scores promise: near the floor on more of the same texture, far from it on anything else."""
 
-import functools
-import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +9,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
-from benchmarks import minute, quality, scores, structure, wrap
+from benchmarks import commits, minute, quality, scores, structure, wrap
 from texture_tools.errors import UserError
 
 TILE = 32
@@ -210,40 +208,33 @@ def test_a_job_that_failed_is_done_again(tmp_path):
     assert quality.cached(tmp_path / "job.json", lambda: 3) == 3
 
 
-def test_jobs_have_folders_of_their_own(tmp_path):
+def test_jobs_have_folders_of_their_own_and_others_at_another_commit(tmp_path, monkeypatch):
     bench = quality.Bench(tmp_path, {}, False)
     exemplars = [quality.Exemplar("a", tmp_path, "01234567"), quality.Exemplar("a", tmp_path, "89abcdef")]
-    jobs = [job for exemplar in exemplars for job in quality.jobs_of(bench, exemplar, quality.SYSTEMS, 3)]
-    assert len({quality.folder_of(bench, job) for job in jobs}) == len(jobs) == 2 * (3 + len(quality.SYSTEMS) - 1)
+    jobs = sum(quality.plan_of(bench, exemplars, quality.SYSTEMS, 3), [])
+    folders = {quality.folder_of(bench, job) for job in jobs}
+    assert len(folders) == len(jobs) == 2 * (3 + len(quality.SYSTEMS) - 1)
+    monkeypatch.setattr(commits, "commit", lambda: "another")
+    assert not folders & {quality.folder_of(bench, job) for job in jobs}
 
 
-def test_what_an_earlier_run_made_is_shown_again(tmp_path):
-    bench, exemplar = quality.Bench(tmp_path, {}, False), quality.Exemplar("a", tmp_path, "01234567")
-    earlier = [quality.Job(exemplar, "ours", 1), quality.Job(exemplar, "quilting", 0)]
-    for job in earlier:
-        quality.cached(quality.folder_of(bench, job) / "made.json", dict)
-    assert set(quality.jobs_of(bench, exemplar, ["ours"], 1)) == {quality.Job(exemplar, "ours", 0), *earlier}
+def test_each_of_ours_is_trained_as_its_name_says(tmp_path, monkeypatch):
+    changes, picture = {}, tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    figures = {"output": picture, "sampling_seconds": "1", "peak_memory_gb": "unknown"}
 
+    def run_script(folder, given):
+        folder.mkdir(parents=True)
+        changes[folder.name] = given
+        return figures, "expected: training 0.1 min\ntraining_seconds: 3.0\n"
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the repository, not a copy of its files")
-def test_a_commit_is_that_of_the_files_alone():
-    assert quality.commit_of("LICENSE") != "no-commit"
-    assert quality.commit_of("no such file") == "no-commit"
-
-
-def test_a_change_of_a_room_is_a_change_of_the_tool(tmp_path, monkeypatch):
-    """Textures of another commit are not taken from the cache."""
-    for name in quality.TOOL:
-        (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).touch()
-    (tmp_path / "texture_tools" / "png.py").touch()
-    run = functools.partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
-    run(["git", "init"])
-    run(["git", "add", "."])
-    run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "first"])
-    monkeypatch.setattr(quality, "ROOT", tmp_path)
-    before = quality.commit_of(*quality.TOOL)
-    (tmp_path / "texture_tools" / "png.py").write_text("changed")
-    assert quality.commit_of(*quality.TOOL) != before != "no-commit"
+    monkeypatch.setattr(quality, "run_script", run_script)
+    bench, exemplar = quality.Bench(tmp_path, {"MAX_SIDE": 640}, False), quality.Exemplar("a", picture, "01234567")
+    for system in quality.OURS:
+        assert quality.make_texture(bench, quality.Job(exemplar, system, 0))["training"] == 3
+    assert "EPOCHS" not in changes["ours-seed0"] and "PRIOR" not in changes["50 epochs-seed0"]
+    assert changes["50 epochs from nothing-seed0"] == {"MAX_SIDE": 640, "IMAGE": picture, "SEED": 0, "EPOCHS": 50,
+                                                       "PRIOR": None}
 
 
 def test_seconds_of_a_training_that_went_on_are_all_of_it():
@@ -317,18 +308,23 @@ def test_what_was_learned_from_is_found_in_a_drawing_and_what_was_not_is_not():
     assert 0.97 < minute.likeness(minute.scores.photo_tiles(new, TILE, TILE), photo, [learned]) < 1.03
 
 
-def test_the_table_has_a_row_for_each_stage_and_the_figure_a_panel_for_each_score(tmp_path, monkeypatch):
-    monkeypatch.setattr(quality, "ROOT", tmp_path)
+def test_the_table_has_a_row_for_each_stage_and_the_figure_a_panel_for_each_score(tmp_path):
     for folder in ("benchmarks", "docs"):
         (tmp_path / folder).mkdir()
     row = {**dict.fromkeys(minute.SHOWN, 0.5), "training": 40.0}
     table = {("prior", 0): {**row, "training": 0.0}, ("prior", 5): row, ("nothing", 5): row}
-    minute.write({"bark": table}, {"bark": 1.1})
-    assert not (tmp_path / "docs" / "minute.png").exists()  # two points are no curve
-    minute.write({"bark": {**table, ("nothing", 50): row}}, {"bark": 1.1})
+    minute.write(tmp_path, {"bark": table}, {"bark": 1.1})
     text = (tmp_path / "benchmarks" / "MINUTE.md").read_text(encoding="utf-8")
     assert "| prior | 0 | 0 | 0.500 | 0.50 |" in text and "| nothing | 5 | 40 |" in text and "1.100" in text
     assert Image.open(tmp_path / "docs" / "minute.png").width > 900
+    assert commits.commit_in(tmp_path / "docs" / "minute.png") == commits.commit()
+
+
+def test_pictures_are_put_side_by_side_in_rows():
+    red, green = Image.new("RGB", (10, 6), "red"), Image.new("RGB", (4, 20), "green")
+    sheet = quality.sheet_of([[red, green], [red]], 2)
+    assert sheet.size == (16, 28) and sheet.getpixel((9, 5)) == sheet.getpixel((0, 22)) == (255, 0, 0)
+    assert sheet.getpixel((12, 19)) == (0, 128, 0) and sheet.getpixel((10, 0)) == (255, 255, 255)
 
 
 # =============================================================================================
