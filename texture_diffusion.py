@@ -90,6 +90,7 @@ try:
         seeds,
         several,
         shading,
+        sketches,
         wang,
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
@@ -1479,9 +1480,9 @@ def needed(layout, corner, size):
 # 7. Outpainting
 # =============================================================================================
 # The gaps are not drawn from nothing. Each real tile beside a gap claims what lies beside it in the photo
-# (see texture_tools/matching.py). These claims, each counting most at its own border, make a sketch of the gap; noise
-# up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew (SDEdit,
-# arXiv 2108.01073).
+# (see texture_tools/matching.py). These claims, joined where they agree (see texture_tools/sketches.py), are a sketch of
+# the gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew
+# (SDEdit, arXiv 2108.01073).
 
 
 def draw_sketch(layout, cell):
@@ -1499,8 +1500,7 @@ def join_claims(layout, cell):
     around = {name: there for name, there in layout.grid.around(cell).items()
               if name in matching.SIDES and real[there[0]]}
     claims = {name: layout.claim(tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
-    shares = matching.claim_shares(layout.grid.tile, tuple(around))
-    return sum(share * claims[name] for name, share in shares.items())
+    return sketches.joined(claims)
 
 
 class Texture:
@@ -1732,7 +1732,7 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
 # with noise, and the rest has to go with it. The fine detail is drawn without that, known pixels and unknown ones as a
 # whole: held to the end, each would have a grain of its own. By what the known ones are off then, the rest is moved.
 
-HELD = 0.8  # of the noise that drawing begins with: down to here the estimate is held to what is known
+HELD = 0.9  # of the noise that drawing begins with: down to here the estimate is held to what is known
 
 
 class Hole:
@@ -1811,7 +1811,7 @@ def main(argv=None):
     TIMESTEPS         = 1000                    # length of the diffusion chain
     SAMPLER           = "mixed"                 # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
     SAMPLE_STEPS      = 30                      # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
-    STRENGTH          = 0.75                    # how noisy the sketch of a gap is made before drawing; 1: pure noise
+    STRENGTH          = 0.65                    # how noisy the sketch of a gap is made before drawing; 1: pure noise
     AUGMENT           = "none"                  # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
     SCALE             = 3                       # the texture is so many times as wide and high as the photo
     OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels, or "endless"; None: by SCALE

@@ -95,7 +95,7 @@ def test_help_prints_every_constant_with_its_comment_and_value(tool):
     ({"VALIDATION": -1}, ("VALIDATION",)),
     ({"CROP": "(0,0,999,20)"}, ("CROP", "70 x 54")),
     ({"EPOCH_TILES": 9}, ("EPOCH_TILES is 9", "BATCH_SIZE")),
-    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "STRENGTH", "TIMESTEPS", "15")), ({"STRENGTH": 0.0}, ("STRENGTH", "0")),
+    ({"SAMPLE_STEPS": 21}, ("SAMPLE_STEPS", "STRENGTH", "TIMESTEPS", "13")), ({"STRENGTH": 0.0}, ("STRENGTH", "0")),
     ({"STRENGTH": 1.5}, ("STRENGTH", "1")),
     ({"OUTPUT_DIR": "blocked/pictures"}, ("blocked", "OUTPUT_DIR")),
     ({"CHECKPOINT_DIR": "blocked/models"}, ("blocked", "CHECKPOINT_DIR")),

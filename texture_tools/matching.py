@@ -30,11 +30,11 @@ BALANCE_COST = 0.2  # of a colour (normalised units) that adds to what the tiles
 SPOT_COST = 3.0  # of showing a spot once more, right beside where it was shown
 NEGLIGIBLE = 0.1  # of REUSE_COST: what tiles far away add for their distance is left out
 GUIDE_COST = 3.0  # of what is as far from the guide as two unrelated coarse parts are, at full strength
-SHARPNESS = 8  # how quickly one claim takes over from another in a sketch: distance to the border to this power
+SHARPNESS = 8  # how quickly one claim takes over from another: distance to the border to this power
 
 
 def claim_shares(side, names=tuple(SIDES)):
-    """What share each claim has in a sketch, {direction: [side, side]}: it falls with the distance to its border."""
+    """How much each claim counts in a gap, {direction: [side, side]}: it falls with the distance to its border."""
     line = -SHARPNESS * (torch.arange(side) + 0.5).log()
     ramps = {"N": line[:, None], "W": line[None], "E": line.flip(0)[None], "S": line.flip(0)[:, None]}
     shares = torch.stack([ramps[name].expand(side, side) for name in names]).softmax(0)
