@@ -1901,7 +1901,6 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         constants.check_sizes(*texture.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
     torch.set_float32_matmul_precision("high")
     device = devices.pick_device()
-    devices.keep_freed_memory()
     if c.VALIDATION is None:
         masked = photo.mask is not None and photo.mask.hidden()[-c.TILE_SIZE:, -c.TILE_SIZE:].any()
         c.VALIDATION = int(not masked and all(math.prod(side // c.TILE_SIZE for side in texture.x.shape[1:]) >= 16

@@ -206,7 +206,6 @@ def seconds_per_megapixel(subjects, times, c):
 def measure(quick):
     """All figures: the peak's name, and {figure: {subject: (value, whether it was measured)}}."""
     c, device, rounds = constants(quick), devices.pick_device(), 1 if quick else ROUNDS
-    devices.keep_freed_memory()
     precision = devices.pick_precision(device)
     processes = {name: in_a_process(name, quick) for name in SUBJECTS}
     subjects = {name: make(c, precision, quick) for name, make in SUBJECTS.items()}

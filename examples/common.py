@@ -82,7 +82,6 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **o
     data or constants.
     """
     device = devices.pick_device()
-    devices.keep_freed_memory()
     net = td.build_net(photo, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
     powers = dataset.powers().mean(1, keepdim=True).expand_as(net.signal).clone()
     net.know(photo_facts.PhotoFacts(torch.eye(len(photo.x), device=device), powers))

@@ -98,7 +98,6 @@ def prepare(c, output):
     """A td.Trainer on materials without end, new or as the state at output left it; the photo_facts that its network
     was built with; and what it is made of."""
     pictures, device = read_photos(c.PHOTOS) if c.PHOTOS else [], devices.pick_device()
-    devices.keep_freed_memory()
     data = EndlessDataset(c.TILE_SIZE, pictures, seed=c.SEED, device=device)
     digest = digest_of_all(pictures)
     made_of = {"digest": digest, "constants": {name: getattr(c, name) for name in (

@@ -1,14 +1,11 @@
 """Where the network computes and in which precision, and what that takes: seconds and memory."""
 
 import copy
-import ctypes
 import sys
 import time
 
 import torch
 from torch import nn
-
-KEEPING = {-1: 2**30, -2: 2**27, -3: 2**25}  # bytes for M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD of mallopt(3)
 
 
 def pick_device():
@@ -39,15 +36,6 @@ def pick_precision(device, before=None):
 
     enough = {None: 1.25, "float32": 2.5, "bfloat16": 0.7}[before]
     return torch.bfloat16 if seconds(torch.float32) > enough * seconds(torch.bfloat16) else torch.float32
-
-
-def keep_freed_memory():
-    """Ask the C library, where it is glibc, to keep what is freed for the next step instead of giving it back to the
-    system, which would have to hand it out again page by page."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for parameter, value in KEEPING.items():
-            mallopt(parameter, value)
 
 
 def timed(work):
