@@ -1480,8 +1480,8 @@ def needed(layout, corner, size):
 # 7. Outpainting
 # =============================================================================================
 # The gaps are not drawn from nothing. Each real tile beside a gap claims what lies beside it in the photo
-# (see texture_tools/matching.py). These claims, joined where they agree (see texture_tools/sketches.py), are a sketch of
-# the gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew
+# (see texture_tools/matching.py). These claims, joined where they agree (see texture_tools/sketches.py), are a sketch
+# of the gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew
 # (SDEdit, arXiv 2108.01073).
 
 

@@ -1,9 +1,9 @@
 """What a gap begins with: the claims of the real tiles around it, put together to one picture.
 
 Claims that are mixed where they differ show two things at once, and what is drawn over that is neither. So each place
-shows one claim, and the lines where they meet run where these agree. That is decided by a race: each claim sets out from
-the border that it has with its tile, the more quickly the more the claims disagree, and a place is shown as by the claim
-that is there first. All of them are slow where they agree, so that is where they meet.
+shows one claim, and the lines where claims meet run where they agree. A race decides that: each claim sets out from the
+border to its own tile, the more quickly the more the claims disagree, and a place shows the claim that is there first.
+All are slow where they agree, so that is where they meet.
 """
 
 import torch
