@@ -118,7 +118,7 @@ def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_ha
 def test_a_stop_does_not_wait_for_the_rest_of_a_preview(signalled, tmp_path, monkeypatch):
     drawn, ddim_step = [], td.ddim_step
     monkeypatch.setattr(td, "ddim_step", lambda *args: drawn.append(1) or ddim_step(*args))
-    result = signalled((td, "ddim_step"), signal.SIGINT, *tiny(SAMPLER="ddim", SAMPLE_STEPS=15), nth=4)
+    result = signalled((td, "ddim_step"), signal.SIGINT, *tiny(SAMPLER="ddim", SAMPLE_STEPS=12), nth=4)
     assert result.code == 130 and len(drawn) == 3
     assert checkpoint_in(tmp_path)["step"] == 2
 
