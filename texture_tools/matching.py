@@ -33,9 +33,9 @@ GUIDE_COST = 3.0  # of what is as far from the guide as two unrelated coarse par
 SHARPNESS = 8  # how quickly one claim takes over from another: distance to the border to this power
 
 
-def claim_shares(side, names=tuple(SIDES)):
+def claim_shares(side, names=tuple(SIDES), sharpness=SHARPNESS):
     """How much each claim counts in a gap, {direction: [side, side]}: it falls with the distance to its border."""
-    line = -SHARPNESS * (torch.arange(side) + 0.5).log()
+    line = -sharpness * (torch.arange(side) + 0.5).log()
     ramps = {"N": line[:, None], "W": line[None], "E": line.flip(0)[None], "S": line.flip(0)[:, None]}
     shares = torch.stack([ramps[name].expand(side, side) for name in names]).softmax(0)
     return dict(zip(names, shares))

@@ -13,7 +13,7 @@ from . import matching
 
 PLACES = 32  # a side, or somewhat more, on which the race is run
 HASTE = 8  # how much quicker it is where claims disagree by the photo's variance
-TRUST = 0.25  # to what power claims' shares say how much each counts where it disagrees with others
+SHARPNESS = 2  # how much less a claim counts further away, as in matching.claim_shares, where it disagrees with others
 EDGE, INSIDE = 3 / 32, 1 / 4  # of a tile's side: nearer to its border haste has no part, from here on its full part
 BEGIN = {"N": (0, slice(None)), "W": (slice(None), 0), "E": (slice(None), -1), "S": (-1, slice(None))}
 
@@ -23,8 +23,8 @@ def joined(claims):
     x, side = torch.stack(list(claims.values())), next(iter(claims.values())).shape[-1]
     if len(x) == 1:
         return x[0]
-    shares = torch.stack(list(matching.claim_shares(side, tuple(claims)).values())) ** TRUST
-    arrivals = race(slowness(x, shares / shares.sum(0)), tuple(claims))
+    shares = torch.stack(list(matching.claim_shares(side, tuple(claims), SHARPNESS).values()))
+    arrivals = race(slowness(x, shares), tuple(claims))
     first = F.one_hot(arrivals.argmin(0), len(x)).permute(2, 0, 1).to(x.dtype)
     soft = F.avg_pool2d(F.pad(first[None], [1] * 4, mode="replicate"), 3, stride=1)
     return (F.interpolate(soft, size=(side, side), mode="bilinear")[0, :, None] * x).sum(0)
