@@ -1732,7 +1732,8 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
 # with noise, and the rest has to go with it. The fine detail is drawn without that, known pixels and unknown ones as a
 # whole: held to the end, each would have a grain of its own. By what the known ones are off then, the rest is moved.
 
-HELD = 0.9  # of the noise that drawing begins with: down to here the estimate is held to what is known
+FILLED = 0.75  # STRENGTH at least: what a hole is filled with fits less well than the sketch of a gap
+HELD = 0.8  # of the noise that drawing begins with: down to here the estimate is held to what is known
 
 
 class Hole:
@@ -1868,7 +1869,7 @@ def draw_samples(photo, trainer, draw, c, results, trained):
         show_learned(photo, trainer, draw, c, results)
     for seed in range(c.SEED, c.SEED + c.SAMPLES):
         if photo.mask is not None:
-            repair(photo, trainer, draw, c, seed, results)
+            repair(photo, trainer, c, seed, results)
         if wants_texture(photo, c):
             (make_wang_tiles if c.WANG else make_texture)(photo, trainer, draw, c, seed, results, trained)
 
@@ -2070,9 +2071,10 @@ def results_of(photo, results, name):
     return [results.path(f"{name}/{file.name}.png") for file in photo.maps.files]
 
 
-def repair(photo, trainer, draw, c, seed, results):
+def repair(photo, trainer, c, seed, results):
     """Draw anew what the mask of a photo hides, save the photo, and print how visible the mask's edge is."""
     group, hole = trainer.group, Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device)
+    draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, max(FILLED, c.STRENGTH))
     passes, start = holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO), time.perf_counter()
     paint = repaint(trainer.ema, hole, passes, draw, c, seed, group)
     draw_at_once(paint, c.SAMPLE_STEPS * sum(map(len, passes)), "repairing", group)
