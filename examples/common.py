@@ -1,12 +1,15 @@
 """What the examples share: pictures as a dataset for the core's trainer, a run that resumes, and drawing.
 
-A picture on its own is a tile without neighbours (halo 0); a label, a text or a style is the network's context.
+A picture on its own is a tile without neighbours (halo 0); a label, a text or a style is the network's context. A
+folder of results is locked and has a list of what was made, as those of the main script.
 Importing this module puts the repository on the path, so that the examples run from any folder.
 """
 
+import contextlib
 import hashlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch.nn import functional as F
@@ -15,30 +18,33 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
 from benchmarks.peers import need  # one sentence for a missing package, as for the peers
-from texture_tools import checkpoints, devices, photo_facts, seeds
+from texture_tools import checkpoints, devices, files, photo_facts, processes, seeds
 from texture_tools.errors import UserError
 from texture_tools.pictures import draw_loss, picture_grid, save_curve
 from texture_tools.signals import StopSignals
 
 __all__ = ["need", "td"]
 
+CONTEXT_STD = 1.0  # of the first weights by which a context enters a network that begins from a prior
+
 
 class PictureDataset:
     """What td.Trainer needs of a dataset: normalised pictures x [N, C, T, T] and their context, [N, K] or None.
 
-    flips: half of the pictures are shown mirrored. Neighbour dropout becomes dropout of the context, so that one
-    network learns pictures of a kind and of any kind (classifier-free guidance, arXiv 2207.12598).
+    flips: half of the pictures are shown mirrored; epoch: how many make an epoch, None: as many as there are. Neighbour
+    dropout becomes dropout of the context, so that one network learns pictures of a kind and of any kind
+    (classifier-free guidance, arXiv 2207.12598).
     """
 
     halo = 0
 
-    def __init__(self, x, context=None, flips=False):
-        device = devices.pick_device()
+    def __init__(self, x, context=None, flips=False, epoch=None):
+        device, self.epoch = devices.pick_device(), epoch or len(x)
         self.x, self.context = x.to(device), None if context is None else context.to(device)
         self.flips, self.tile = flips, x.shape[-1]
 
     def __len__(self):
-        return len(self.x)
+        return self.epoch
 
     def powers(self):
         """Mean square of each band of detail and channel, [bands, C]."""
@@ -74,17 +80,31 @@ def normalise(pictures, name):
     return photo, photo.x.view(len(photo.x), count, side, -1).transpose(0, 1).contiguous()
 
 
-def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **options):
+@contextlib.contextmanager
+def claimed(c, name, digest):
+    """The files.Results of an example, which are of data of this digest, and the path of its checkpoint; no other run
+    works on them meanwhile."""
+    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, name)
+    with files.claimed(folder, checkpoint, SimpleNamespace(name=name, digest=digest), processes.ALONE) as results:
+        yield results, checkpoint
+
+
+def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, prior=None, **options):
     """A td.Trainer for a dataset, new or as the checkpoint left it.
 
     context: length of the vector that the network is conditioned on; facts: what else the model depends on, such as a
-    vocabulary; change(net) alters a new network; options: of td.UNet. UserError if the checkpoint was made from other
-    data or constants.
+    vocabulary; change(net) alters a new network; prior: path of weights to begin from; options: of td.UNet. What is
+    known of a photo's textures the network knows of each label's. UserError if the checkpoint was made from other data
+    or constants.
     """
-    device = devices.pick_device()
+    device, weights, digest = devices.pick_device(), None, ""
+    if prior is not None:
+        weights, digest = checkpoints.load_prior(files.find_file(prior, td.HERE), c.WIDTHS)
+        options["channels"] = max(len(photo.x), td.channels_seen(weights))
     net = td.build_net(photo, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
-    powers = dataset.powers().mean(1, keepdim=True).expand_as(net.signal).clone()
-    net.know(photo_facts.PhotoFacts(torch.eye(len(photo.x), device=device), powers))
+    if not photo.textures:
+        powers = dataset.powers().mean(1, keepdim=True).expand_as(net.signal).clone()
+        net.know(photo_facts.PhotoFacts(torch.eye(len(photo.x), device=device), powers))
     if change is not None:
         change(net)
     made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),
@@ -99,7 +119,20 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, **o
     trainer.made_of = made_of
     if state:
         trainer.load(state)
+    elif weights:
+        trainer.begin_from(weights, digest)
+        init_context(trainer)
     return trainer
+
+
+def init_context(trainer):
+    """Let contexts differ from the first step on: a prior knows none, and from zeros it learns to tell them apart only
+    slowly."""
+    if trainer.net.context is not None:
+        generator = seeds.torch_generator(trainer.seed, seeds.INITIAL)
+        weight = CONTEXT_STD * torch.randn(trainer.net.context.weight.shape, generator=generator)
+        for net in (trainer.net, trainer.ema):
+            net.context.weight.data.copy_(weight)
 
 
 def checked(state, checkpoint, made_of):
@@ -113,20 +146,21 @@ def checked(state, checkpoint, made_of):
     return state
 
 
-def fit(trainer, c, folder, checkpoint, report=None):
-    """Train to c.EPOCHS with a progress bar, checkpoints and a loss curve; a stop signal saves, then Stopped."""
+def fit(trainer, c, results, checkpoint, report=None, name="loss"):
+    """Train to c.EPOCHS with a progress bar, checkpoints and a loss curve of that name; a stop signal saves, then
+    Stopped."""
     def save():
         checkpoints.save(checkpoint, {**trainer.made_of, **trainer.state()})
 
     def note(epoch):
         if epoch % 10 == 0:
             save()
-        save_curve(folder / "loss.csv", trainer.curve, c.BATCH_SIZE)
-        draw_loss(folder / "loss.png", trainer.curve, c.BATCH_SIZE)
+        save_curve(results.path(f"{name}.csv"), trainer.curve, trainer.batch_size)
+        draw_loss(results.path(f"{name}.png"), trainer.curve, trainer.batch_size)
         if report is not None:
             report(epoch)
 
-    steps = max(1, len(trainer.dataset) // c.BATCH_SIZE)
+    steps = max(1, len(trainer.dataset) // trainer.batch_size)
     if trainer.step >= c.EPOCHS * steps:
         print(f"the model has seen {trainer.step / steps:g} epochs: drawing only")
         return
@@ -136,15 +170,14 @@ def fit(trainer, c, folder, checkpoint, report=None):
         td.train(trainer, c.EPOCHS, steps, stop, save, note)
 
 
-def estimator(trainer, context, guidance=1.0, around=None):
+def estimator(trainer, context, guidance=1.0):
     """The estimate of x0 for td.sample: estimate(x_t, t).
 
     context [B, K] or None; guidance w takes it from the estimate without context by w times what the context adds (1:
-    no guidance). around: neighbours and which of them are present, [B, C, S, S] and bool [B, 8]; None for none.
+    no guidance).
     """
     def x0_of(x_t, t, context):
-        ring, present = around or (x_t, alone(x_t))
-        return td.predict_x0(trainer.ema, x_t, t, ring, present, trainer.alphas_cumprod, context=context)
+        return td.predict_x0(trainer.ema, x_t, t, x_t, alone(x_t), trainer.alphas_cumprod, context=context)
 
     def estimate(x_t, t):
         x0 = x0_of(x_t, t, context)
@@ -153,13 +186,14 @@ def estimator(trainer, context, guidance=1.0, around=None):
     return estimate
 
 
-def draw(trainer, photo, estimate, count, seed, sampler="ddim", steps=20, trail=False):
-    """count pictures [count, C, T, T] by an estimate; with trail all x_t on the way, [steps, count, C, T, T]."""
+def draw(trainer, photo, estimate, count, seed, sampler="ddim", steps=20, trail=False, **begin):
+    """count pictures [count, C, T, T] by an estimate; with trail all x_t on the way, [steps, count, C, T, T]. begin:
+    sketch and strength, see td.sample."""
     device = trainer.alphas_cumprod.device
     generators = [seeds.torch_generator(seed, seeds.DRAWING, k) for k in range(count)]
     bounds = [bound.to(device) for bound in photo.bounds()]
     shape = trainer.dataset.x.shape[1:]
-    steps = td.sample(estimate, shape, generators, trainer.alphas_cumprod, bounds, sampler, steps)
+    steps = td.sample(estimate, shape, generators, trainer.alphas_cumprod, bounds, sampler, steps, **begin)
     seen = [x_t for _, x_t, _ in steps]
     return torch.stack(seen) if trail else seen[-1]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import PictureDataset, alone, draw, estimator, fit, normalise, prepare, td
+from common import PictureDataset, claimed, draw, estimator, fit, normalise, prepare, td
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from texture_tools import constants, exit_codes, files, pictures, png, seeds
+from texture_tools import constants, exit_codes, pictures, png, seeds
 from texture_tools.errors import UserError
 
 SIDE = 32
@@ -142,6 +142,14 @@ def unhide(icons):
     return np.concatenate([icons[..., :3], alpha.astype(np.uint8)], -1)
 
 
+def tones(icons):
+    """The mean colour of what is visible of each icon, [N, 3], -1 to 1: what the network is conditioned on. Left to
+    itself it decides on colours here and there, and many an icon is of several."""
+    alpha = icons[..., 3:] / 255
+    means = (icons[..., :3] * alpha).sum((1, 2)) / alpha.sum((1, 2)).clip(min=1)
+    return torch.from_numpy(means / 127.5 - 1).float()
+
+
 # ---------------------------------------------------------------------------------------------
 # Network
 # ---------------------------------------------------------------------------------------------
@@ -224,17 +232,18 @@ def draw_samples(path, icons, data, columns=8):
     return distances
 
 
-def draw_forward(path, photo, trainer, x0):
-    """forward.png: rows of clean, noise, noisy at t and predicted, for several t; x0 [4, C, T, T]."""
+def draw_forward(path, photo, trainer):
+    """forward.png: rows of clean, noise, noisy at t and predicted, for several t, of the first four icons."""
+    x0, context = trainer.dataset.x[:4], trainer.dataset.context[:4]
     steps = len(trainer.alphas_cumprod)
-    t = torch.tensor([round(steps * part) - 1 for part in (0.2, 0.4, 0.6, 0.8)], device=x0.device)
+    t = torch.tensor([round(steps * part) - 1 for part in (0.2, 0.4, 0.6, 0.8)], device=x0.device)[:len(x0)]
     eps = torch.randn(x0.shape, generator=seeds.torch_generator(trainer.seed, seeds.SHOWING)).to(x0.device)
     x_t = td.q_sample(x0, t, eps, trainer.alphas_cumprod)
     with torch.inference_mode():
-        predicted = td.predict_x0(trainer.ema, x_t, t, x_t, alone(x_t), trainer.alphas_cumprod)
+        predicted = estimator(trainer, context)(x_t, t)
     columns = {"clean": x0, "noise": eps, "noisy": x_t, "predicted": predicted}
     figure = Figure(figsize=(6.4, 6.8), layout="constrained", facecolor="#d8dde6")
-    for row, axes in enumerate(figure.subplots(len(t), len(columns))):
+    for row, axes in enumerate(figure.subplots(len(x0), len(columns), squeeze=False)):
         for axis, (title, x) in zip(axes, columns.items()):
             axis.imshow(unhide(photo.pixels(x[row])), interpolation="nearest")
             axis.set_title(title if row else f"{title}\n", fontsize=9)
@@ -244,9 +253,11 @@ def draw_forward(path, photo, trainer, x0):
 
 
 def generate(trainer, photo, c, data):
-    """c.COUNT icons, uint8 [COUNT, 32, 32, 4], snapped to the data's palette if so wished."""
-    parts = [draw(trainer, photo, estimator(trainer, None), min(32, c.COUNT - k), c.SEED + k, "ddpm", c.SAMPLE_STEPS)
-             for k in range(0, c.COUNT, 32)]
+    """c.COUNT icons, uint8 [COUNT, 32, 32, 4], each in the tone of some icon of the data, snapped to the data's palette
+    if so wished."""
+    which = np.random.default_rng(c.SEED).integers(len(data), size=c.COUNT)
+    parts = [draw(trainer, photo, estimator(trainer, context), len(context), c.SEED + 32 * k, "ddpm", c.SAMPLE_STEPS)
+             for k, context in enumerate(trainer.dataset.context[which].split(32))]
     icons = unhide(photo.pixels(torch.cat(parts)))
     return snap(icons, palette_of(data)) if c.SNAP else icons
 
@@ -269,20 +280,19 @@ def main(argv=None):
     # fmt: on
     c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
     data, scale = read_icons(c.DATA) if c.DATA else (draw_icons(400), 1)
-    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "pixel_art")
     photo, x = normalise(hide(data), "pixel_art")
-    trainer = prepare(photo, PictureDataset(x, flips=True), c, checkpoint, unshuffle=2, change=attend_in_the_middle)
-    fit(trainer, c, folder, checkpoint)
-
-    icons = generate(trainer, photo, c, data)
-    (folder / "icons").mkdir(exist_ok=True)
-    for k, icon in enumerate(icons):
-        png.save_png(folder / "icons" / f"{k:03}.png", icon.repeat(scale, 0).repeat(scale, 1))
-    distances = draw_samples(folder / "samples.png", icons, data)
+    dataset = PictureDataset(x, tones(data), flips=True)
+    with claimed(c, "pixel_art", photo.digest) as (results, checkpoint):
+        trainer = prepare(photo, dataset, c, checkpoint, 3, "tones", attend_in_the_middle, unshuffle=2)
+        fit(trainer, c, results, checkpoint)
+        icons = generate(trainer, photo, c, data)
+        for k, icon in enumerate(icons):
+            png.save_png(results.path(f"icons/{k:03}.png"), icon.repeat(scale, 0).repeat(scale, 1))
+        distances = draw_samples(results.path("samples.png"), icons, data)
+        draw_forward(results.path("forward.png"), photo, trainer)
     in_data = np.median([nearest(data[k:k + 1], np.delete(data, k, 0))[1][0] for k in range(0, len(data), 4)])
-    draw_forward(folder / "forward.png", photo, trainer, trainer.dataset.x[:4])
-    print(f"output: {folder}\nnearest_distance: {np.median(distances):.1f}\nnearest_distance_in_data: {in_data:.1f}\n"
-          f"copies: {(distances < 1).sum()} of {len(icons)}")
+    print(f"output: {results.folder}\nnearest_distance: {np.median(distances):.1f}\n"
+          f"nearest_distance_in_data: {in_data:.1f}\ncopies: {(distances < 1).sum()} of {len(icons)}")
 
 
 if __name__ == "__main__":

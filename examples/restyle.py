@@ -1,6 +1,6 @@
 """A photo in, four pictures out, each in another style, and a figure that says how well each style took.
 
-    python examples/restyle.py                    train on four drawn styles, restyle four drawn scenes
+    python examples/restyle.py                    train on four drawn styles, restyle four photos of scikit-image
     python examples/restyle.py photo.jpg          restyle a photo (or each photo in a folder)
     python examples/restyle.py photo.jpg STYLES=paintings      styles of yours: a folder with one picture each
     python examples/restyle.py photo.jpg EPOCHS=0 STRENGTH=0.7 only draw, closer to the photo
@@ -16,20 +16,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import estimator, fit, need, prepare, td
+from common import alone, claimed, estimator, fit, need, prepare, td
 from matplotlib.figure import Figure
 from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
 from torch.nn import functional as F
 
-from texture_tools import constants, devices, exit_codes, files, photo_facts, photos, png
+from texture_tools import constants, devices, drawings, exit_codes, files, photos, png, seeds
 from texture_tools.errors import UserError
 from texture_tools.pictures import save_figure
 
-TILE = 64
-KEEP = 8  # pixels; what is coarser than this stays as it is in the photo
+TILE, PATCH = 128, 64  # pixels; of the network, of the judge
+KEEP = 16  # pixels; what is coarser than this stays as it is in the photo
+FREE = 0.3  # of the chain: at less noise nothing is held to the photo any more
 STRENGTHS = (0.3, 0.6, 0.9)  # of the table by which a strength is chosen
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+PHOTOS = ("coffee", "rocket", "chelsea", "astronaut")  # of scikit-image: CC0 and public domain
+LONGEST = 512  # of these, pixels
 
 # ---------------------------------------------------------------------------------------------
 # Data
@@ -37,8 +40,15 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def read_photos(path):
-    """{name: uint8 [H, W, 3]}: the photo, or those in the folder, or drawn scenes if the path is empty."""
-    return read_folder(path, "photos") if path else {f"scene{k}": draw_scene(k) for k in range(4)}
+    """{name: uint8 [H, W, 3]}: the photo, or those in the folder, or scikit-image's PHOTOS if the path is empty."""
+    if path:
+        return read_folder(path, "photos")
+    data, pictures = need("skimage.data", "scikit-image"), {}
+    for name in PHOTOS:
+        image = Image.fromarray(getattr(data, name)())
+        image.thumbnail((LONGEST, LONGEST), Image.LANCZOS)
+        pictures[name] = np.asarray(image)
+    return pictures
 
 
 def read_folder(path, wanted):
@@ -62,41 +72,46 @@ def read_folder(path, wanted):
     return pictures
 
 
+def split_luma(pixels):
+    """The luminance of a picture, uint8 [H, W], and its two colour differences, uint8 [H, W, 2] (YCbCr)."""
+    x = np.asarray(Image.fromarray(pixels).convert("YCbCr"))
+    return x[..., 0], x[..., 1:]
+
+
 # ---------------------------------------------------------------------------------------------
 # One model for all styles
 # ---------------------------------------------------------------------------------------------
+# A style is learned from one picture, whose colours are few and not the photo's. So it is learned, and drawn, in the
+# luminance alone; the colours stay the photo's (Gatys et al., arXiv 1606.05897, section 3.1).
+
+
+def normalised(styles):
+    """A td.Photo of the luminance of styles {name: uint8 [H, W, 3]}, with each of them among its textures."""
+    each = tuple(td.normalise(split_luma(pixels)[0], name) for name, pixels in styles.items())
+    return each[0]._replace(digest=drawings.digest_of_all([style.digest for style in each]), textures=each)
 
 
 class StyleDataset:
-    """Tiles of all styles with their neighbours and the style as context; see td.NeighbourDataset."""
+    """Tiles of all styles, without neighbours, and the style as context; see td.NeighbourDataset."""
 
-    def __init__(self, photos, epoch_tiles):
-        device = devices.pick_device()
-        self.parts = [td.NeighbourDataset(photo, TILE, 0, device) for photo in photos]
-        self.tile, self.halo, self.epoch_tiles = TILE, td.HALO, epoch_tiles
-        self.labels = torch.eye(len(photos), device=device)
+    halo, tile = 0, TILE
+
+    def __init__(self, photo, epoch_tiles):
+        device, self.epoch_tiles = devices.pick_device(), epoch_tiles
+        self.all = td.SeveralDatasets([td.NeighbourDataset(style, TILE, 0, device) for style in photo.textures])
+        self.labels = torch.eye(len(photo.textures), device=device)
 
     def __len__(self):
         return self.epoch_tiles
 
-    def powers(self):
-        """Mean square of each band of detail and channel, [bands, C]."""
-        return torch.stack([photo_facts.band_powers(part.padded) for part in self.parts]).mean(0)
-
     def batch(self, count, dropout, generator):
-        """Canvases [B, C, S, S], the neighbours that are shown, bool [B, 8], and the style, one-hot [B, K].
-
-        Half of the tiles are alone, as in the first pass of a drawing; one in ten has no style.
-        """
-        which = torch.randint(len(self.parts), (count,), generator=generator, device=generator.device)
-        batches = [part.batch(count, dropout, generator) for part in self.parts]
-        index = torch.arange(count, device=which.device)
-        windows, present = (torch.stack(x)[which, index] for x in zip(*batches))
-        alone, keep = torch.rand(2, count, 1, generator=generator, device=which.device)
-        return windows, present & (alone < 0.5), self.labels[which] * (keep < 0.9)
+        """Tiles [B, 1, T, T], which neighbours they have (none), bool [B, 8], and the style, one-hot [B, K]."""
+        windows, _, labels = self.all.batch(count, dropout, generator)
+        x = self.all.tiles_of(windows)
+        return x, alone(x), labels
 
     def tiles_of(self, windows):
-        return td.crop_middle(windows, TILE)
+        return windows
 
     def validation_offsets(self):
         return torch.empty(0, 2)
@@ -107,35 +122,38 @@ def coarse(x):
     return F.interpolate(F.avg_pool2d(x, KEEP), scale_factor=KEEP, mode="bilinear")
 
 
-def restyle(trainer, colours, pixels, label, c, strength):
-    """A photo, uint8 [H, W, 3], in a style: noised to a strength and denoised tile by tile, those like the black fields
-    of a checkerboard first, the others among them (SDEdit, arXiv 2108.01073). Each estimate gets the photo's coarse
-    part back (ILVR, arXiv 2108.02938): noise strong enough for the style would take the photo's colours along."""
-    height, width = pixels.shape[:2]
-    rows, columns = -(-height // TILE), -(-width // TILE)
-    x = torch.from_numpy(np.pad(pixels, ((0, rows * TILE - height), (0, columns * TILE - width), (0, 0)), "symmetric"))
-    x = (x.permute(2, 0, 1) / 127.5 - 1 - colours.mean) / colours.std
-    tiles, abar, cells = td.split_tiles(x, TILE), trainer.alphas_cumprod, list(np.ndindex(rows, columns))
-    bounds = [bound.to(abar.device) for bound in colours.bounds()]
+def by_tiles(estimate, x_t, t, corner, batch):
+    """An estimate for a picture x_t [1, C, H, W], put together of those for its tiles, the first of which begins at a
+    corner (y, x) above and left of it; what lies beyond its edges is mirrored."""
+    (y, x), (height, width) = corner, x_t.shape[2:]
+    padded = F.pad(x_t, [x, -(width + x) % TILE, y, -(height + y) % TILE], "reflect")
+    tiles = td.split_tiles(padded[0], TILE)
+    drawn = torch.cat([estimate(part, t.expand(len(part))) for part in tiles.flatten(0, 1).split(batch)])
+    return td.join_tiles(drawn.view_as(tiles), *padded.shape[2:])[None, :, y:y + height, x:x + width]
 
-    def draw(net, rings, present, generators, sketch):
-        context = trainer.dataset.labels[label].expand(len(rings), -1)
-        free, kept = estimator(trainer, context, c.GUIDANCE, (rings, present)), coarse(sketch)
 
-        def estimate(x_t, t):
-            x0 = free(x_t, t)
-            return x0 + kept - coarse(x0)
+def restyle(trainer, photo, pixels, label, c, strength):
+    """A picture, uint8 [H, W, 3], in a style of a Photo's textures: its luminance is noised to a strength and denoised
+    (SDEdit, arXiv 2108.01073). The tiles lie elsewhere in each step, so that no border stays where it could be seen.
+    While there is much noise, which would take the picture along, each estimate gets its coarse part back (ILVR, arXiv
+    2108.02938)."""
+    (luma, colours), style, abar = split_luma(pixels), photo.textures[label], trainer.alphas_cumprod
+    height, width = luma.shape
+    sketch = torch.from_numpy(np.pad(luma, ((0, -height % KEEP), (0, -width % KEEP)), "edge"))[None, None]
+    sketch = ((sketch / 127.5 - 1 - style.mean) / style.std).to(abar.device)
+    free, kept = estimator(trainer, trainer.dataset.labels[label][None]), coarse(sketch)
+    rng = np.random.default_rng(c.SEED)
 
-        return td.sample(estimate, (3, TILE, TILE), generators, abar, bounds, "mixed", c.SAMPLE_STEPS, sketch, strength)
+    def estimate(x_t, t):
+        x0 = by_tiles(free, x_t, t, rng.integers(TILE, size=2).tolist(), c.BATCH_SIZE)
+        return x0 + kept - coarse(x0) if t[0] >= FREE * len(abar) else x0
 
-    passes = [[cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1)]
-    layout = td.Layout(td.make_grid(height, width, TILE), np.full((rows, columns, 2), -1), passes)
-    texture = td.Texture(layout, 3, abar.device)
-    most = max(map(len, passes))
-    batch = -(-most // -(-most // c.BATCH_SIZE))  # in as many batches, but even ones: none is filled up with copies
-    for _ in td.outpaint(trainer.ema, texture, passes, batch, draw, c.SEED, tiles.__getitem__):
-        pass
-    return colours.pixels(texture.cut((0, 0), (height, width)))
+    generators, bounds = [seeds.torch_generator(c.SEED, seeds.DRAWING)], style.bounds()
+    steps = td.sample(estimate, sketch.shape[1:], generators, abar, [bound.to(abar.device) for bound in bounds],
+                      "mixed", c.SAMPLE_STEPS, sketch, strength)
+    x = [x_t for _, x_t, _ in steps][-1][0, :, :height, :width]
+    luma = style.pixels(x)[..., :1]
+    return np.asarray(Image.fromarray(np.concatenate([luma, colours], -1), "YCbCr").convert("RGB"))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -147,12 +165,12 @@ def features(pixels):
     """Texture statistics of the 64 x 64 tiles of a picture, uint8 [H, W, 3]: the logarithm of the power spectrum of the
     luminance in 8 rings x 8 directions, [N, 64]."""
     grey = pixels.mean(-1)
-    rows, columns = grey.shape[0] // TILE, grey.shape[1] // TILE
-    tiles = grey[:rows * TILE, :columns * TILE].reshape(rows, TILE, columns, TILE).swapaxes(1, 2)
-    tiles = tiles.reshape(-1, TILE, TILE)
-    window = np.outer(np.hanning(TILE), np.hanning(TILE))
+    rows, columns = grey.shape[0] // PATCH, grey.shape[1] // PATCH
+    tiles = grey[:rows * PATCH, :columns * PATCH].reshape(rows, PATCH, columns, PATCH).swapaxes(1, 2)
+    tiles = tiles.reshape(-1, PATCH, PATCH)
+    window = np.outer(np.hanning(PATCH), np.hanning(PATCH))
     power = np.abs(np.fft.fft2((tiles - tiles.mean((1, 2), keepdims=True)) * window)) ** 2
-    fy, fx = np.meshgrid(np.fft.fftfreq(TILE), np.fft.fftfreq(TILE), indexing="ij")
+    fy, fx = np.meshgrid(np.fft.fftfreq(PATCH), np.fft.fftfreq(PATCH), indexing="ij")
     ring = np.clip(np.log2(np.maximum(np.hypot(fx, fy), 1e-9) / 0.03) * 2, 0, 7).astype(int)
     turn = (np.arctan2(fy, fx) % np.pi / np.pi * 8).astype(int) % 8
     bins = (ring * 8 + turn).ravel()
@@ -211,11 +229,11 @@ def draw_scores(path, answers, baseline):
     save_figure(path, figure)
 
 
-def strength_rows(trainer, colours, judge, pixels, styles, c):
-    """[strength, similarity to the photo, share of styles that took] for several strengths."""
-    rows = []
+def strength_rows(trainer, photo, judge, pixels, c):
+    """[strength, similarity to the picture, share of styles that took] for several strengths."""
+    rows, labels = [], range(len(photo.textures))
     for strength in STRENGTHS:
-        pictures = [restyle(trainer, colours, pixels, label, c, strength) for label in range(len(styles))]
+        pictures = [restyle(trainer, photo, pixels, label, c, strength) for label in labels]
         took = np.mean([judge.says_yes(picture, label) for label, picture in enumerate(pictures)])
         alike = np.mean([similarity(picture, pixels) for picture in pictures])
         rows.append([strength, round(float(alike), 3), round(float(took), 3)])
@@ -246,18 +264,17 @@ def choose_backend(argv):
 def main(argv=None):
     """Train on the styles and restyle photos; argv: a photo or a folder and overrides such as EPOCHS=0."""
     # fmt: off
-    PHOTO          = ""              # a photo or a folder of photos; "": scenes drawn by this program
+    PHOTO          = ""              # a photo or a folder of photos; "": four of scikit-image's
     STYLES         = ""              # folder with one picture for each style; "": styles drawn by this program
+    PRIOR          = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
     STRENGTH       = 0.9             # how far from the photo: share of the diffusion chain that is gone through
-    EPOCHS         = 16              # training length; 0: only draw
+    EPOCHS         = 10              # training length; 0: only draw
     EPOCH_TILES    = 400             # tiles seen in one epoch
     BATCH_SIZE     = 8               # tiles in one step
-    LEARNING_RATE  = 1.2e-3          # peak, after the warm-up
-    DROPOUT        = 0.4             # share of training tiles that see other neighbours than N W E S
+    LEARNING_RATE  = 2e-3            # peak, after the warm-up
     WIDTHS         = (64, 128, 256)  # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS      = 1000            # length of the diffusion chain
-    SAMPLE_STEPS   = 15              # network evaluations a tile
-    GUIDANCE       = 3.0             # how far to go in the direction that the style gives; 1: as trained
+    SAMPLE_STEPS   = 20              # network evaluations a tile
     SEED           = 0               # another seed, other pictures
     OUTPUT_DIR     = "samples"       # pictures go to restyle/ in here
     CHECKPOINT_DIR = "checkpoints"   # the model goes here, as restyle.pt
@@ -267,28 +284,25 @@ def main(argv=None):
         return choose_backend(argv)
     c = constants.settings(main, locals(), argv)
     styles = read_folder(c.STYLES, "one picture for each style") if c.STYLES else draw_styles()
-    photos = read_photos(c.PHOTO)
-    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "restyle")
-    colours = td.normalise(np.concatenate([style.reshape(-1, 1, 3) for style in styles.values()]), "styles")
-    parts = [colours._replace(x=part.view(3, *style.shape[:2])) for style, part in zip(
-        styles.values(), colours.x.split([style.shape[0] * style.shape[1] for style in styles.values()], 1))]
-    trainer = prepare(colours, StyleDataset(parts, c.EPOCH_TILES), c, checkpoint, len(styles), list(styles))
-    fit(trainer, c, folder, checkpoint)
-
-    judge, answers, baseline = Judge(styles), {name: [] for name in styles}, {name: [] for name in styles}
-    for photo, pixels in photos.items():
-        for label, style in enumerate(styles):
-            picture = restyle(trainer, colours, pixels, label, c, c.STRENGTH)
-            png.save_png(folder / f"{photo}_{style}.png", picture)
-            answers[style].append(judge.says_yes(picture, label))
-            baseline[style].append(judge.says_yes(pixels, label))
-    draw_scores(folder / "scores.png", answers, baseline)
-    first = next(iter(photos.values()))
-    write_table(folder / "strength.csv", strength_rows(trainer, colours, judge, first, styles, c))
+    photos, photo, judge = read_photos(c.PHOTO), normalised(styles), Judge(styles)
+    answers, baseline = ({name: [] for name in styles} for _ in range(2))
+    with claimed(c, "restyle", photo.digest) as (results, checkpoint):
+        trainer = prepare(photo, StyleDataset(photo, c.EPOCH_TILES), c, checkpoint, len(styles), list(styles),
+                          prior=c.PRIOR)
+        fit(trainer, c, results, checkpoint)
+        for name, pixels in photos.items():
+            for label, style in enumerate(styles):
+                picture = restyle(trainer, photo, pixels, label, c, c.STRENGTH)
+                png.save_png(results.path(f"{name}_{style}.png"), picture)
+                answers[style].append(judge.says_yes(picture, label))
+                baseline[style].append(judge.says_yes(pixels, label))
+        draw_scores(results.path("scores.png"), answers, baseline)
+        first = next(iter(photos.values()))
+        write_table(results.path("strength.csv"), strength_rows(trainer, photo, judge, first, c))
     for style in styles:
         mean, low, high = interval(answers[style])
         print(f"{style}: {mean:.2f} ({low:.2f} to {high:.2f}), untouched {np.mean(baseline[style]):.2f}")
-    print(f"output: {folder}")
+    print(f"output: {results.folder}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import PictureDataset, draw, estimator, fit, grid, need, normalise, prepare
+from common import PictureDataset, claimed, draw, estimator, fit, grid, need, normalise, prepare
 from PIL import Image, ImageDraw
 
 from texture_tools import constants, exit_codes, files, png
@@ -122,7 +122,7 @@ def read_sprites(folder):
 # ---------------------------------------------------------------------------------------------
 
 
-def draw_grids(folder, trainer, photo, c, names):
+def draw_grids(results, trainer, photo, c, names):
     """grid_<kind>.png: 20 sprites by DDPM, all steps, above 20 by DDIM, 20 steps; returns both times in seconds."""
     kinds = [*names, "any"]  # without a label
     labels = torch.eye(len(kinds), device=trainer.alphas_cumprod.device)[:, :-1].repeat_interleave(20, 0)
@@ -132,11 +132,11 @@ def draw_grids(folder, trainer, photo, c, names):
         drawn.append(draw(trainer, photo, estimate, len(labels), c.SEED, sampler, steps))
         seconds.append(time.perf_counter() - start)
     for name, rows in zip(kinds, torch.cat([x.unflatten(0, (-1, 20)) for x in drawn], 1)):
-        png.save_png(folder / f"grid_{name}.png", grid(photo, rows, 10))
+        png.save_png(results.path(f"grid_{name}.png"), grid(photo, rows, 10))
     return seconds
 
 
-def draw_gif(folder, trainer, photo, c, names):
+def draw_gif(results, trainer, photo, c, names):
     """denoising.gif: one sprite of each kind from noise to clean."""
     label = torch.eye(len(names), device=trainer.alphas_cumprod.device)
     estimate = estimator(trainer, label, c.GUIDANCE)
@@ -144,11 +144,11 @@ def draw_gif(folder, trainer, photo, c, names):
     picked = trail[torch.linspace(0, len(trail) - 1, min(40, len(trail))).long()]
     frames = [Image.fromarray(grid(photo, x_t, len(names))) for x_t in picked]
     wait = [60] * (len(frames) - 1) + [1500]  # milliseconds
-    files.write_atomically(folder / "denoising.gif", lambda file: frames[0].save(
+    files.write_atomically(results.path("denoising.gif"), lambda file: frames[0].save(
         file, "GIF", save_all=True, append_images=frames[1:], duration=wait, loop=0))
 
 
-def draw_inpainting(folder, trainer, photo, c, x, labels):
+def draw_inpainting(results, trainer, photo, c, x, labels):
     """inpainting.png: sprites of the data, their left halves, and two ways to draw the right halves to fit."""
     known = torch.zeros(16, 16, dtype=torch.bool, device=x.device)
     known[:, :8] = True
@@ -159,7 +159,7 @@ def draw_inpainting(folder, trainer, photo, c, x, labels):
         return torch.where(known, x, free(x_t, t))
 
     rows += [draw(trainer, photo, estimate, len(x), c.SEED + k, "ddpm", c.TIMESTEPS) for k in range(2)]
-    png.save_png(folder / "inpainting.png", grid(photo, torch.cat(rows), len(x)))
+    png.save_png(results.path("inpainting.png"), grid(photo, torch.cat(rows), len(x)))
 
 
 def agreement(images, labels, drawn, wanted):
@@ -191,20 +191,19 @@ def main(argv=None):
     c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
     images, labels = read_sprites(c.DATA) if c.DATA else draw_sprites(1500)
     names = KINDS if not c.DATA else [str(k) for k in range(labels.shape[1])]
-    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "sprites")
     photo, x = normalise(images, "sprites")
     dataset = PictureDataset(x, torch.from_numpy(labels))
-    trainer = prepare(photo, dataset, c, checkpoint, labels.shape[1], unshuffle=2)
-    fit(trainer, c, folder, checkpoint)
-
-    ddpm, ddim = draw_grids(folder, trainer, photo, c, names)
-    draw_gif(folder, trainer, photo, c, names)
-    draw_inpainting(folder, trainer, photo, c, dataset.x[:10], dataset.context[:10])
+    with claimed(c, "sprites", photo.digest) as (results, checkpoint):
+        trainer = prepare(photo, dataset, c, checkpoint, labels.shape[1], unshuffle=2)
+        fit(trainer, c, results, checkpoint)
+        ddpm, ddim = draw_grids(results, trainer, photo, c, names)
+        draw_gif(results, trainer, photo, c, names)
+        draw_inpainting(results, trainer, photo, c, dataset.x[:10], dataset.context[:10])
     wanted = np.arange(200) % len(names)
     label = torch.eye(len(names), device=dataset.x.device)[wanted]
     drawn = photo.pixels(draw(trainer, photo, estimator(trainer, label, c.GUIDANCE), 200, c.SEED))
     share, right = agreement(images, labels, drawn, wanted)
-    print(f"output: {folder}\nddpm_seconds: {ddpm:.1f}\nddim_seconds: {ddim:.1f}\n"
+    print(f"output: {results.folder}\nddpm_seconds: {ddpm:.1f}\nddim_seconds: {ddim:.1f}\n"
           f"wanted_kind: {share:.3f}\nclassifier_on_data: {right:.3f}")
 
 

@@ -1,4 +1,4 @@
-"""A prompt to a picture, on weak hardware: 64 x 64 pixels, from a few hundred captioned pictures.
+"""A prompt to a picture, on weak hardware: 64 x 64 pixels, from some hundred captioned pictures.
 
     python examples/text_to_image.py "PROMPT=red brick wall"     train at first, then draw what the prompt says
     python examples/text_to_image.py FOLDER "PROMPT=a castle"    the same for pictures of yours, with a captions.csv
@@ -9,24 +9,32 @@
 What a run makes, in samples/text_to_image/: <prompt>.png, eight pictures.
 """
 
+import contextlib
 import csv
 import io
+import itertools
 import re
 import sys
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
-from common import PictureDataset, draw, estimator, fit, grid, need, normalise, prepare
+from common import PictureDataset, claimed, draw, estimator, fit, grid, need, normalise, prepare
 from PIL import Image, ImageDraw, ImageOps
+from torch.nn import functional as F
 
 from texture_tools import constants, exit_codes, files, photos, png
 from texture_tools.errors import RunError, UserError
 
-SIDE = 64  # pixels
+SIDE, COARSE = 64, 16  # pixels, of a picture and of its first, coarse version
+COARSE_EPOCH = 8  # coarse pictures that are seen for each whole one
 COUNT = 8  # pictures for a prompt
+DRAWN = 2400  # pictures to learn from where none are given
+STRENGTH = 0.8  # share of the diffusion chain that the second model goes through
+LOUD = 3  # factor of the prompts' vectors, whose length is 1: the network learns to listen sooner
 MAX_BYTES = 20e6  # of a picture that is downloaded
 
 # ---------------------------------------------------------------------------------------------
@@ -42,7 +50,7 @@ SHAPES = {"circle": 40, "square": 4, "triangle": 3, "hexagon": 6}  # corners
 def draw_pictures(count, seed=0):
     """Pictures of materials and shapes, uint8 [count, 64, 64, 3], and their captions."""
     rng = np.random.default_rng(seed)
-    pairs = [MATERIALS[k % len(MATERIALS)](rng, *rng.choice(list(COLOURS), 2, replace=False)) for k in range(count)]
+    pairs = [KINDS[k % len(KINDS)](rng, *rng.choice(list(COLOURS), 2, replace=False)) for k in range(count)]
     return np.stack([pixels for pixels, _ in pairs]), [caption for _, caption in pairs]
 
 
@@ -106,7 +114,7 @@ def shape_on_ground(rng, colour, other):
         f"{colour} {name} on {other} ground"
 
 
-MATERIALS = (brick_wall, woven_cloth, wooden_planks, pebbles, shape_on_ground, shape_on_ground)
+KINDS = (brick_wall, woven_cloth, wooden_planks, pebbles, *[shape_on_ground] * len(SHAPES))
 
 
 def read_pictures(folder):
@@ -193,30 +201,24 @@ def fetch(address):
 # ---------------------------------------------------------------------------------------------
 
 
-class Painter:
-    """A trained model and what its captions mean: prompts become TF-IDF vectors of their words and pairs of words
-    (Salton and Buckley 1988), which are the network's context."""
+class Prompts:
+    """What captions mean: TF-IDF vectors of their words and pairs of words (Salton and Buckley 1988), of length LOUD,
+    which are the networks' context."""
 
-    def __init__(self, c):
-        self.c = c
-        pictures, captions = read_pictures(c.DATA) if c.DATA else draw_pictures(600)
+    def __init__(self, captions):
         text = need("sklearn.feature_extraction.text", "scikit-learn")
         self.vectorizer = text.TfidfVectorizer(ngram_range=(1, 2), max_features=400, token_pattern=r"(?u)\b\w+\b")
         try:
-            context = self.vectorizer.fit_transform(captions).toarray()
+            self.vectorizer.fit(captions)
         except ValueError:
             raise UserError("the captions have no words; name the files after what they show") from None
-        self.folder, self.checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, "text_to_image")
-        self.photo, x = normalise(pictures, "pictures")
-        dataset = PictureDataset(x, torch.from_numpy(context).float())
-        self.trainer = prepare(self.photo, dataset, c, self.checkpoint, context.shape[1], captions)
 
-    def fit(self, report=None):
-        """Train, if there is something left to train."""
-        fit(self.trainer, self.c, self.folder, self.checkpoint, report)
+    def vectors(self, prompts):
+        """The vectors of prompts, [N, K]."""
+        return LOUD * torch.from_numpy(self.vectorizer.transform(prompts).toarray()).float()
 
-    def context(self, prompt):
-        """The vector of a prompt, [K], and the words in it that the captions never used; UserError if none is known."""
+    def unknown(self, prompt):
+        """The words of a prompt that the captions never used; UserError if none is known."""
         words = re.findall(r"\w+", prompt.lower())
         if not words:
             raise UserError("the prompt is empty; say what to draw, such as: red brick wall")
@@ -224,20 +226,78 @@ class Painter:
         if len(unknown) == len(words):
             known = sorted(word for word in self.vectorizer.vocabulary_ if " " not in word)
             raise UserError(f"no word of the prompt is known; the captions use {', '.join(known[:40])}")
-        return torch.from_numpy(self.vectorizer.transform([prompt]).toarray()[0]).float(), unknown
+        return unknown
+
+
+class Painter:
+    """Two models, one after the other (cascaded diffusion, Ho et al., arXiv 2106.15282): the first draws the picture
+    with 16 x 16 pixels, where a shape is a few pixels large and soon learned; the second draws what is finer."""
+
+    def __init__(self, c, photo, x, captions, results, checkpoint):
+        self.c, self.photo, self.results, self.prompts = c, photo, results, Prompts(captions)
+        context, number = self.prompts.vectors(captions), c.EPOCH_PICTURES
+        small = SimpleNamespace(**{**vars(c), "WIDTHS": c.WIDTHS[:2], "BATCH_SIZE": 2 * c.BATCH_SIZE})
+        path = checkpoint.with_name(f"{checkpoint.stem}_coarse.pt")
+        self.coarse = prepare(photo, PictureDataset(shrunk(x), context, epoch=COARSE_EPOCH * number), small, path,
+                              context.shape[1], captions, unshuffle=2)
+        self.fine = prepare(photo, PictureDataset(x, context, epoch=number), c, checkpoint, context.shape[1], captions,
+                            prior=c.PRIOR)
+        self.models = [(self.coarse, "loss_coarse", path), (self.fine, "loss", checkpoint)]
+
+    def fit(self, report=None):
+        """Train what is left to train; report(share done) after each epoch."""
+        for k, (trainer, name, path) in enumerate(self.models):
+            print(f"pictures of {trainer.dataset.tile} x {trainer.dataset.tile} pixels:")
+            done = report and (lambda epoch, k=k: report((k + epoch / self.c.EPOCHS) / len(self.models)))
+            fit(trainer, self.c, self.results, path, done, name)
 
     def paint(self, prompt, count, steps, guidance, seed, report=None):
-        """count pictures of a prompt, normalised [count, 3, 64, 64]; report(done) after each of the steps."""
-        context, device = self.context(prompt)[0], self.trainer.alphas_cumprod.device
-        estimate = estimator(self.trainer, context.to(device).expand(count, -1), guidance)
-        done = iter(range(1, steps + 1))
+        """count pictures of a prompt, normalised [count, 3, 64, 64]; report(share done) after each of the steps."""
+        self.prompts.unknown(prompt)
+        return self.paint_each([prompt] * count, steps, guidance, seed, report)
 
-        def watched(x_t, t):
-            if report is not None:
-                report(next(done) / steps)
-            return estimate(x_t, t)
+    def paint_each(self, prompts, steps, guidance, seed, report=None):
+        """A picture of each of some prompts, as in paint()."""
+        context, count = self.prompts.vectors(prompts).to(self.fine.alphas_cumprod.device), len(prompts)
+        done = itertools.count(1)
 
-        return draw(self.trainer, self.photo, watched, count, seed, "mixed", steps)
+        def watched(trainer):
+            estimate = estimator(trainer, context, guidance)
+
+            def told(x_t, t):
+                if report is not None:
+                    report(next(done) / (2 * steps))
+                return estimate(x_t, t)
+
+            return told
+
+        small = draw(self.coarse, self.photo, watched(self.coarse), count, seed, "ddpm", steps)
+        free = watched(self.fine)
+
+        def held(x_t, t):
+            x0 = free(x_t, t)
+            return x0 + enlarged(small - shrunk(x0))  # ILVR, arXiv 2108.02938
+
+        return draw(self.fine, self.photo, held, count, seed, "mixed", steps, sketch=enlarged(small), strength=STRENGTH)
+
+
+@contextlib.contextmanager
+def opened(c):
+    """The Painter of the constants, with whose models and results no other run works meanwhile."""
+    pictures, captions = read_pictures(c.DATA) if c.DATA else draw_pictures(DRAWN)
+    photo, x = normalise(pictures, "pictures")
+    with claimed(c, "text_to_image", photo.digest) as (results, checkpoint):
+        yield Painter(c, photo, x, captions, results, checkpoint)
+
+
+def shrunk(x):
+    """Pictures [B, C, 64, 64] with 16 x 16 pixels."""
+    return F.avg_pool2d(x, SIDE // COARSE)
+
+
+def enlarged(x):
+    """Pictures [B, C, 16, 16] with 64 x 64 pixels."""
+    return F.interpolate(x, scale_factor=SIDE // COARSE, mode="bilinear")
 
 
 def free_path(folder, prompt):
@@ -258,36 +318,37 @@ def main(argv=None):
     # fmt: off
     DATA           = ""                # folder of captioned pictures; "": pictures drawn by this program
     PROMPT         = "red brick wall"  # what to draw
-    EPOCHS         = 32                # times that every picture is seen; 0: only draw
+    PRIOR          = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
+    EPOCHS         = 26                # training length; 0: only draw
+    EPOCH_PICTURES = 640               # pictures seen in one epoch
     BATCH_SIZE     = 16                # pictures in one step
-    LEARNING_RATE  = 1.2e-3            # peak, after the warm-up
-    DROPOUT        = 0.15              # share of training pictures whose caption is left out
+    LEARNING_RATE  = 2e-3              # peak, after the warm-up
+    DROPOUT        = 0.1               # share of training pictures whose caption is left out
     WIDTHS         = (64, 128, 256)    # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS      = 1000              # length of the diffusion chain
     SAMPLE_STEPS   = 30                # network evaluations a picture
-    GUIDANCE       = 2.0               # how far to go in the direction that the prompt gives; 1: as trained
+    GUIDANCE       = 3.0               # how far to go in the direction that the prompt gives; 1: as trained
     SEED           = 0                 # another seed, other pictures
     OUTPUT_DIR     = "samples"         # pictures go to text_to_image/ in here
-    CHECKPOINT_DIR = "checkpoints"     # the model goes here, as text_to_image.pt
+    CHECKPOINT_DIR = "checkpoints"     # the models go here, as text_to_image.pt and text_to_image_coarse.pt
     # fmt: on
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["--download"]:
         folder = Path(*argv[2:3]) if argv[2:] else Path("downloads")
         print(f"{download(' '.join(argv[1:2]), folder)} pictures in {folder}")
         return
-    window = "--window" in argv
-    painter = Painter(constants.settings(main, locals(), [word for word in argv if word != "--window"]))
-    if window:
-        import text_window
+    c = constants.settings(main, locals(), [word for word in argv if word != "--window"])
+    with opened(c) as painter:
+        if "--window" in argv:
+            import text_window
 
-        text_window.Window(painter).root.mainloop()
-        return
-    c = painter.c
-    for word in painter.context(c.PROMPT)[1]:
-        print(f"note: no caption uses the word {word}; it changes nothing")
-    painter.fit()
-    pictures = painter.paint(c.PROMPT, COUNT, c.SAMPLE_STEPS, c.GUIDANCE, c.SEED)
-    print(f"output: {save_picture(painter.folder, c.PROMPT, grid(painter.photo, pictures, 4, 2))}")
+            text_window.Window(painter).root.mainloop()
+            return
+        for word in painter.prompts.unknown(c.PROMPT):
+            print(f"note: no caption uses the word {word}; it changes nothing")
+        painter.fit()
+        pictures = painter.paint(c.PROMPT, COUNT, c.SAMPLE_STEPS, c.GUIDANCE, c.SEED)
+        print(f"output: {save_picture(painter.results.folder, c.PROMPT, grid(painter.photo, pictures, 4, 2))}")
 
 
 if __name__ == "__main__":

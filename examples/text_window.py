@@ -64,7 +64,7 @@ class Window:
 
     def train(self):
         self.news.put(("says", "getting ready; on first start the model is trained"))
-        self.painter.fit(lambda epoch: self.news.put(("progress", epoch / self.painter.c.EPOCHS)))
+        self.painter.fit(lambda share: self.news.put(("progress", share)))
         return None
 
     def start(self):
@@ -73,7 +73,7 @@ class Window:
             return
         try:
             seed = int(self.seed.get() or 0)
-            unknown = self.painter.context(self.prompt.get())[1]
+            unknown = self.painter.prompts.unknown(self.prompt.get())
         except ValueError:
             return self.says.configure(text=f"the seed is a whole number, not {self.seed.get()}")
         except UserError as error:
@@ -112,5 +112,5 @@ class Window:
         """Save the picture, if there is one, under a free name in the pictures' folder."""
         if self.image is None:
             return
-        path = save_picture(self.painter.folder, self.prompt.get(), np.asarray(self.image))
+        path = save_picture(self.painter.results.folder, self.prompt.get(), np.asarray(self.image))
         self.says.configure(text=f"saved {path}"[:70])

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -281,6 +282,21 @@ def striped_photo():
 
 def sketches_of(layout):
     return torch.stack([td.draw_sketch(layout, cell) for cell in layout.passes[0]])
+
+
+def stop_after(monkeypatch, number):
+    """SIGINT once so many batches of tiles have been drawn; the list that grows by one with each of them."""
+    place, count = td.Texture.place, []
+
+    def stopped(self, *args):
+        count.append(1)
+        place(self, *args)
+        if len(count) == number:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(td.Texture, "place", stopped)
+    return count
+
 
 
 @pytest.fixture(autouse=True)

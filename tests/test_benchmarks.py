@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, spread
 from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
@@ -358,3 +359,27 @@ def test_order_and_lines_are_kept_by_more_of_the_same_and_lost_where_its_parts_a
     assert structure.order_kept(photo, lost, 64)[0] < 0.4
     assert 0.9 < structure.lines_kept(photo, structure.windows_of(more, (192, 192)), 64) < 1.1
     assert structure.lines_kept(photo, lost, 64) < 0.7
+
+
+# Prompts
+
+
+def test_a_prompt_asks_for_what_is_drawn_for_it_and_the_judge_tells_what_was_asked_for():
+    from benchmarks import prompts
+
+    pixels, captions = prompts.text_to_image.draw_pictures(64, seed=3)
+    truth = torch.tensor([prompts.meaning(caption) for caption in captions])
+    asked = [prompts.meaning(prompt) for prompt in prompts.prompts_of(16)]
+    assert {kind for kind, *_ in asked[:16]} == {4, 5, 6, 7} and {kind for kind, *_ in asked[16:]} == {0, 1, 2, 3}
+    assert all(ground not in (-1, colour) for _, colour, ground in asked[:16])
+    assert all(ground == -1 for *_, ground in asked[16:])
+    wrong = truth.clone()
+    wrong[:, 1] = (wrong[:, 1] + 1) % 10
+    said = prompts.shares(wrong == truth, truth)
+    assert [bool(share.float().mean()) for share in said.values()] == [True, False, True, True, False]
+    levels = prompts.text_to_image.COLOURS.values()
+    plain = prompts.tensor(np.stack([np.full((64, 64, 3), rgb, np.uint8) for rgb in levels]))
+    torch.manual_seed(0)
+    judge, colours = prompts.Judge(), torch.stack([torch.zeros(10).long(), torch.arange(10), -torch.ones(10).long()], 1)
+    judge.learn(plain.repeat(20, 1, 1, 1), colours.repeat(20, 1))
+    assert judge.right(plain, colours)[:, :2].float().mean() > 0.9

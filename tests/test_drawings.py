@@ -1,14 +1,12 @@
 """Drawings under way: in bands, and gone on with."""
 
-import signal
 
 import numpy as np
 import pytest
 import torch
-from conftest import assert_refused, draw_pixels, figures, tiny
+from conftest import assert_refused, draw_pixels, figures, stop_after, tiny
 from PIL import Image
 
-import texture_diffusion as td
 from texture_tools import drawings, photos, png
 
 
@@ -31,21 +29,12 @@ def test_bands_are_the_texture_in_one_piece(drawing, tmp_path, monkeypatch, chan
 def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_path, monkeypatch, band_pixels, after):
     monkeypatch.setattr(drawings, "BAND_PIXELS", band_pixels)
     monkeypatch.setattr(drawings, "WHOLE_PIXELS", band_pixels)
-    place, count = td.Texture.place, []
-    monkeypatch.setattr(td.Texture, "place", lambda *args: count.append(1) or place(*args))
+    count = stop_after(monkeypatch, None)
     assert drawing(OUTPUT_SIZE="(130,140)", TILEABLE="y").code == 0
     path = tmp_path / "samples/photo/output_texture_130x140_tileable_y.png"
     unbroken, batches = np.asarray(Image.open(path)), len(count)
     path.unlink()
-    count.clear()
-
-    def stopped(self, *args):
-        count.append(1)
-        place(self, *args)
-        if len(count) == after:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(td.Texture, "place", stopped)
+    count = stop_after(monkeypatch, after)
     result = drawing(OUTPUT_SIZE="(130,140)", TILEABLE="y")
     assert result.code == 130 and "same command" in result.err and not path.exists()
     before = len(count)

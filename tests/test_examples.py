@@ -25,6 +25,7 @@ from PIL import Image, ImageGrab
 
 import texture_diffusion as td
 from texture_tools import devices, exit_codes
+from texture_tools.errors import UserError
 
 sys.path.insert(0, str(ROOT / "examples"))
 
@@ -130,6 +131,22 @@ def test_two_drawings_with_the_same_noise_are_equal_and_do_not_depend_on_the_bat
     first, again, part = (common.draw(trainer, photo, common.estimator(trainer, None), n, 0) for n in (5, 5, 2))
     assert torch.equal(first, again)
     assert torch.allclose(first[:2], part, atol=1e-3)
+
+
+def test_an_example_works_alone_and_what_a_person_changed_stays(tmp_path):
+    c = SimpleNamespace(OUTPUT_DIR=tmp_path / "out", CHECKPOINT_DIR=tmp_path / "models")
+    with common.claimed(c, "sprites", "of this data") as (results, checkpoint):
+        first = results.path("a.png")
+        first.write_bytes(b"drawn")
+        assert checkpoint == tmp_path / "models" / "sprites.pt"
+        with pytest.raises(UserError, match="another run works on sprites"):
+            common.claimed(c, "sprites", "of this data").__enter__()
+    for digest, named in (("of this data", "a.png"), ("of other data", "a.2.png")):
+        with common.claimed(c, "sprites", digest) as (results, _):
+            assert results.path("a.png").name == named
+    first.write_bytes(b"changed by hand")
+    with common.claimed(c, "sprites", "of this data") as (results, _):
+        assert results.path("a.png") != first
 
 
 # Sprites
@@ -279,6 +296,24 @@ def test_hidden_transparency_comes_back_and_is_no_louder_than_the_colours():
     assert deviations.max() < 2 * deviations.min()
 
 
+def test_the_tone_of_an_icon_is_the_mean_colour_of_what_is_visible_and_sets_what_is_drawn():
+    icons = np.zeros((3, 32, 32, 4), np.uint8)
+    for icon, colour in zip(icons, ((255, 0, 0), (0, 255, 0), (0, 0, 255))):
+        icon[4:20, 4:20] = (*colour, 255)
+    assert pixel_art.tones(icons).tolist() == [[1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
+    photo, x = common.normalise(pixel_art.hide(icons), "p")
+    c = SimpleNamespace(WIDTHS=(16, 32), SEED=0, TIMESTEPS=50, BATCH_SIZE=12, LEARNING_RATE=2e-3, EPOCHS=1, COUNT=12,
+                        SAMPLE_STEPS=10, SNAP=True)
+    data = common.PictureDataset(x, pixel_art.tones(icons))
+    trainer = common.prepare(photo, data, c, Path("none.pt"), 3, unshuffle=2)
+    trainer.plan(60)
+    list(trainer.steps())
+    drawn = pixel_art.generate(trainer, photo, c, icons)
+    wanted = np.random.default_rng(c.SEED).integers(3, size=12)
+    assert len(set(wanted)) == 3
+    assert [int(icon[..., :3].astype(int).sum((0, 1)).argmax()) for icon in drawn] == wanted.tolist()
+
+
 def test_attention_begins_as_nothing_and_sees_the_whole_picture():
     net = td.UNet(4, 32, (8, 16, 16), halo=0, unshuffle=2)
     block = net.down[1]
@@ -295,7 +330,7 @@ def test_attention_begins_as_nothing_and_sees_the_whole_picture():
 
 # Text to image
 
-TEXT = (*SMALL, "SAMPLE_STEPS=3", "GUIDANCE=2")
+TEXT = (*SMALL, "SAMPLE_STEPS=3", "GUIDANCE=2", "EPOCH_PICTURES=8", "PRIOR=None")
 
 
 @pytest.fixture
@@ -323,12 +358,14 @@ def painter(tmp_path_factory):
         name, colour = list(WALLS.items())[k % 3]
         save(folder / f"{name} wall {k}.png", (colour + rng.normal(0, 12, (64, 64, 3))).clip(0, 255).astype(np.uint8))
     c = SimpleNamespace(DATA=folder, WIDTHS=(16, 32), SEED=0, TIMESTEPS=100, BATCH_SIZE=4, LEARNING_RATE=2e-3, EPOCHS=1,
-                        DROPOUT=0.1, OUTPUT_DIR=folder / "out", CHECKPOINT_DIR=folder / "models")
-    painter = text_to_image.Painter(c)
-    painter.trainer.net.precision = painter.trainer.ema.precision = torch.float32
-    painter.trainer.plan(80)
-    list(painter.trainer.steps())
-    return painter
+                        DROPOUT=0.1, EPOCH_PICTURES=8, PRIOR=None, OUTPUT_DIR=folder / "out",
+                        CHECKPOINT_DIR=folder / "models")
+    with text_to_image.opened(c) as painter:
+        for trainer in (painter.coarse, painter.fine):
+            trainer.net.precision = trainer.ema.precision = torch.float32
+            trainer.plan(80)
+            list(trainer.steps())
+        yield painter
 
 
 WALLS = {"red": (200, 40, 40), "green": (40, 160, 50), "blue": (40, 60, 190)}
@@ -342,13 +379,22 @@ def test_a_colour_word_sets_the_mean_colour_with_the_same_noise(painter):
 
 
 def test_time_changes_what_the_network_sees(painter):
-    x, context = torch.randn(1, 3, 64, 64), painter.context("red wall")[0][None]
-    early, late = (painter.trainer.ema(x, x, common.alone(x), torch.tensor([time]), context)[0] for time in (0.1, 0.9))
+    x, context = torch.randn(1, 3, 64, 64), painter.prompts.vectors(["red wall"])
+    early, late = (painter.fine.ema(x, x, common.alone(x), torch.tensor([time]), context)[0] for time in (0.1, 0.9))
     assert (early - late).abs().mean() > 0.01
 
 
 def test_words_that_no_caption_has_are_named(painter):
-    assert painter.context("a red xylophone wall")[1] == ["a", "xylophone"]
+    assert painter.prompts.unknown("a red xylophone wall") == ["a", "xylophone"]
+
+
+def test_the_second_model_keeps_what_the_first_one_drew(painter):
+    context = painter.prompts.vectors(["red wall"]).expand(4, -1)
+    small = common.draw(painter.coarse, painter.photo, common.estimator(painter.coarse, context, 1.5), 4, 3, "ddpm", 10)
+    drawn = painter.paint("red wall", 4, 10, 1.5, 3)
+    assert drawn.shape == (4, 3, 64, 64)
+    assert (text_to_image.shrunk(drawn) - small).abs().mean() < 0.3 * small.std()
+    assert (drawn - text_to_image.enlarged(small)).std() > 0.05  # and adds something
 
 
 @pytest.mark.parametrize("prompt, says", [("", "the prompt is empty"), ("xylophone", "no word of the prompt is known")])
@@ -446,18 +492,18 @@ def test_a_missing_package_is_named_with_its_pip_command(monkeypatch, capsys):
 
 # Restyling
 
-STYLE = (*SMALL, "EPOCH_TILES=8", "SAMPLE_STEPS=2", "GUIDANCE=1.5")
+STYLE = (*SMALL, "EPOCH_TILES=8", "SAMPLE_STEPS=2", "PRIOR=None")
 
 
 def test_restyle_end_to_end(tmp_path, capsys):
-    for k, (width, height) in enumerate([(70, 100), (130, 64)]):
+    for k, (width, height) in enumerate([(130, 150), (180, 128)]):
         save(tmp_path / "photos" / f"photo {k}.png", styles.draw_scene(k)[:height, :width])
     code, said = run(restyle, "photos", *STYLE, capsys=capsys)
     assert code == 0, said.err
     folder = tmp_path / "samples" / "restyle"
     for name in styles.STYLES:
-        assert Image.open(folder / f"photo 0_{name}.png").size == (70, 100)
-        assert Image.open(folder / f"photo 1_{name}.png").size == (130, 64)
+        assert Image.open(folder / f"photo 0_{name}.png").size == (130, 150)
+        assert Image.open(folder / f"photo 1_{name}.png").size == (180, 128)
     rows = list(csv.DictReader(open(folder / "strength.csv")))
     alike = [float(row["similarity"]) for row in rows]
     assert alike[0] > alike[-1]
@@ -465,6 +511,31 @@ def test_restyle_end_to_end(tmp_path, capsys):
     made = pictures_in(folder)
     assert run(restyle, "photos", *STYLE, "EPOCHS=0") == 0
     assert pictures_in(folder) == made
+
+
+def test_tiles_are_put_together_where_they_were_and_each_is_seen_whole():
+    x_t, sizes = torch.randn(1, 1, 160, 208), []
+
+    def estimate(tiles, t):
+        sizes.append((tuple(tiles.shape[2:]), len(tiles) == len(t) <= 4))
+        return 2 * tiles
+
+    for corner in ((0, 0), (127, 3), (50, 80)):
+        assert torch.equal(restyle.by_tiles(estimate, x_t, torch.tensor([5]), corner, 4), 2 * x_t)
+    assert set(sizes) == {((restyle.TILE, restyle.TILE), True)}
+
+
+def test_a_restyled_picture_keeps_its_size_its_colours_and_its_large_forms():
+    photo = restyle.normalised({name: pixels[:192, :192] for name, pixels in styles.draw_styles().items()})
+    c = SimpleNamespace(WIDTHS=(8, 16), SEED=0, TIMESTEPS=20, BATCH_SIZE=4, LEARNING_RATE=1e-3, EPOCHS=1,
+                        SAMPLE_STEPS=4)
+    trainer = common.prepare(photo, restyle.StyleDataset(photo, 8), c, Path("none.pt"), 4)
+    scene = styles.draw_scene(0)[:150, :201]
+    drawn = restyle.restyle(trainer, photo, scene, 2, c, 0.9)
+    assert drawn.shape == scene.shape and restyle.similarity(drawn, scene) > 0.6
+    shift = [np.asarray(Image.fromarray(x).convert("YCbCr"), int)[..., 1:].mean((0, 1)) for x in (drawn, scene)]
+    assert np.abs(shift[0] - shift[1]).max() < 4
+    assert np.array_equal(drawn, restyle.restyle(trainer, photo, scene, 2, c, 0.9))
 
 
 @pytest.mark.parametrize("make, says", [

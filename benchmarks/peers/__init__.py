@@ -26,9 +26,9 @@ from texture_tools.errors import UserError
 BATCH = 8  # tiles in one step of training or of drawing, as in the tool
 
 
-def constants():
-    """The constants of the tool's main() as they stand in its source, as a namespace."""
-    body = ast.parse(inspect.getsource(td.main)).body[0].body
+def constants(main=td.main):
+    """The constants of the tool's main(), or an example's, as they stand in its source, as a namespace."""
+    body = ast.parse(inspect.getsource(main)).body[0].body
     pairs = [(node.targets[0].id, node.value) for node in body
              if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").isupper()]
     return SimpleNamespace(**{name: ast.literal_eval(value) for name, value in pairs})
