@@ -2152,7 +2152,9 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     texture, size = Texture(layout, layout.channels(), trainer.alphas_cumprod.device), layout.grid.size
     paint = functools.partial(outpaint, trainer.ema, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed,
                               group=group)
-    count, steps = wang.drawn(layout.grid), wang.paint(texture, paint, sketch, HALO, photo.matching_weights(), seed)
+    last = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, max(wang.AMONG_DRAWN, c.STRENGTH))
+    count = wang.drawn(layout.grid)
+    steps = wang.paint(texture, paint, sketch, HALO, photo.matching_weights(), seed, last)
     draw_at_once(steps, c.SAMPLE_STEPS * count, "drawing tiles", group)
     if group.rank:
         return

@@ -25,7 +25,8 @@ from texture_tools.signals import StopSignals
 
 __all__ = ["need", "td"]
 
-CONTEXT_STD = 1.0  # of the first weights by which a context enters a network that begins from a prior
+CONTEXT_LENGTH = 3.0  # of the vectors that labels and prompts are: the network learns to listen sooner
+CONTEXT_STD = 0.3  # of the first weights by which they enter a network that begins from a prior
 
 
 class PictureDataset:

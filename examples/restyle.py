@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import alone, claimed, estimator, fit, need, prepare, td
+from common import CONTEXT_LENGTH, alone, claimed, estimator, fit, need, prepare, td
 from matplotlib.figure import Figure
 from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
@@ -99,16 +99,16 @@ class StyleDataset:
     def __init__(self, photo, epoch_tiles):
         device, self.epoch_tiles = devices.pick_device(), epoch_tiles
         self.all = td.SeveralDatasets([td.NeighbourDataset(style, TILE, 0, device) for style in photo.textures])
-        self.labels = torch.eye(len(photo.textures), device=device)
+        self.labels = CONTEXT_LENGTH * torch.eye(len(photo.textures), device=device)
 
     def __len__(self):
         return self.epoch_tiles
 
     def batch(self, count, dropout, generator):
-        """Tiles [B, 1, T, T], which neighbours they have (none), bool [B, 8], and the style, one-hot [B, K]."""
-        windows, _, labels = self.all.batch(count, dropout, generator)
+        """Tiles [B, 1, T, T], which neighbours they have (none), bool [B, 8], and the style's label, [B, K]."""
+        windows, _, label = self.all.batch(count, dropout, generator)
         x = self.all.tiles_of(windows)
-        return x, alone(x), labels
+        return x, alone(x), CONTEXT_LENGTH * label
 
     def tiles_of(self, windows):
         return windows

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from common import PictureDataset, claimed, draw, estimator, fit, grid, need, normalise, prepare
+from common import CONTEXT_LENGTH, PictureDataset, claimed, draw, estimator, fit, grid, need, normalise, prepare
 from PIL import Image, ImageDraw, ImageOps
 from torch.nn import functional as F
 
@@ -34,7 +34,6 @@ COARSE_EPOCH = 8  # coarse pictures that are seen for each whole one
 COUNT = 8  # pictures for a prompt
 DRAWN = 2400  # pictures to learn from where none are given
 STRENGTH = 0.8  # share of the diffusion chain that the second model goes through
-LOUD = 3  # factor of the prompts' vectors, whose length is 1: the network learns to listen sooner
 MAX_BYTES = 20e6  # of a picture that is downloaded
 
 # ---------------------------------------------------------------------------------------------
@@ -202,8 +201,8 @@ def fetch(address):
 
 
 class Prompts:
-    """What captions mean: TF-IDF vectors of their words and pairs of words (Salton and Buckley 1988), of length LOUD,
-    which are the networks' context."""
+    """What captions mean: TF-IDF vectors of their words and pairs of words (Salton and Buckley 1988), of length
+    CONTEXT_LENGTH, which are the networks' context."""
 
     def __init__(self, captions):
         text = need("sklearn.feature_extraction.text", "scikit-learn")
@@ -215,7 +214,7 @@ class Prompts:
 
     def vectors(self, prompts):
         """The vectors of prompts, [N, K]."""
-        return LOUD * torch.from_numpy(self.vectorizer.transform(prompts).toarray()).float()
+        return CONTEXT_LENGTH * torch.from_numpy(self.vectorizer.transform(prompts).toarray()).float()
 
     def unknown(self, prompt):
         """The words of a prompt that the captions never used; UserError if none is known."""
@@ -319,7 +318,7 @@ def main(argv=None):
     DATA           = ""                # folder of captioned pictures; "": pictures drawn by this program
     PROMPT         = "red brick wall"  # what to draw
     PRIOR          = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
-    EPOCHS         = 26                # training length; 0: only draw
+    EPOCHS         = 20                # training length; 0: only draw
     EPOCH_PICTURES = 640               # pictures seen in one epoch
     BATCH_SIZE     = 16                # pictures in one step
     LEARNING_RATE  = 2e-3              # peak, after the warm-up

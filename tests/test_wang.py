@@ -28,7 +28,7 @@ def wang_tiles_of(photo, seed=0):
     texture = td.Texture(layout, layout.channels(), torch.device("cpu"))
     draw = td.make_sampler(photo, schedule, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
     paint = functools.partial(td.outpaint, random_net(tile=SIDE), texture, batch_size=4, draw=draw, seed=seed)
-    assert sum(wang.paint(texture, paint, sketch, td.HALO, None, seed)) == wang.drawn(layout.grid)
+    assert sum(wang.paint(texture, paint, sketch, td.HALO, None, seed, draw)) == wang.drawn(layout.grid)
     return photo.pixels(texture.cut((0, 0), layout.grid.size)), layout
 
 
@@ -44,6 +44,20 @@ def tiles(made):
     return [({name: tile[name] for name in "NESW"},
              pixels[tile["y"]:tile["y"] + tile["height"], tile["x"]:tile["x"] + tile["width"]])
             for tile in wang.table_of(layout.grid)["tiles"]]
+
+
+def test_only_tiles_among_drawn_ones_are_drawn_from_more_noise(made):
+    _, layout = made
+    texture, seen = td.Texture(layout, layout.channels(), torch.device("cpu")), []
+
+    def outpaint(passes, sketch, draw="usual"):
+        texture.drawn.update((cell, torch.zeros(layout.channels(), SIDE, SIDE)) for cell in passes[0])
+        seen.append((set(passes[0]) <= set(layout.passes[-1]), draw))
+        yield 1
+
+    list(wang.paint(texture, outpaint, lambda cell: None, td.HALO, None, 0, "noisier"))
+    assert seen == [(False, "usual")] * (len(layout.passes) - 1) + [(True, "noisier")]
+    assert constants_of(*tiny(WANG=2)).STRENGTH < wang.AMONG_DRAWN < 1
 
 
 def turned_to(side, x):

@@ -34,6 +34,7 @@ SIDE_STEP = 2  # px by which the sides of Wang tiles differ that are tried
 SMOOTH = 3  # px, over which a photo is averaged to see where it repeats itself
 REPEATS = 0.7  # of the usual difference of a photo and itself, moved: where there is less it repeats itself
 SAME = 1.2  # two differences that are nearly as small: of a wall two layers, where each second one is moved, not one
+AMONG_DRAWN = 0.85  # STRENGTH at least of tiles that have only drawn ones beside them: their sketches fit less well
 LAID = 8  # tiles a side of the picture that shows them laid at random
 LARGEST = 2048  # px a side of that picture
 
@@ -117,17 +118,19 @@ def drawn(grid):
     return sum(len(alike(cells)) for cells in passes_of(grid))
 
 
-def paint(texture, outpaint, sketch, margin, weights, seed):
-    """Draw all that is drawn of a Texture of Wang tiles; a generator as outpaint(passes=, sketch=), which draws it.
+def paint(texture, outpaint, sketch, margin, weights, seed, among_drawn):
+    """Draw all that is drawn of a Texture of Wang tiles; a generator as outpaint(passes=, sketch=, draw=), which draws
+    it.
 
-    sketch(cell): what tiles with real ones beside them begin with, or None, then all begin with noise; the rest as in
-    sketches(). What is the same in several tiles is drawn once.
+    sketch(cell): what tiles with real ones beside them begin with, or None, then all begin with noise; among_drawn:
+    draw of the tiles that have only drawn ones beside them; the rest as in sketches(). What is the same in several
+    tiles is drawn once.
     """
     for cells in texture.layout.passes:
-        kinds = alike(cells)
+        kinds, begin = alike(cells), {"sketch": sketch}
         if sketch is not None and cells is texture.layout.passes[-1]:
-            sketch = sketches(kinds, texture, margin, weights, seed).get
-        yield from outpaint(passes=[list(kinds)], sketch=sketch)
+            begin = {"sketch": sketches(kinds, texture, margin, weights, seed).get, "draw": among_drawn}
+        yield from outpaint(passes=[list(kinds)], **begin)
         for first, same in kinds.items():
             texture.drawn.update(dict.fromkeys(same, texture.drawn[first]))
 
