@@ -39,10 +39,10 @@ LONGEST = 512  # of these, pixels
 # ---------------------------------------------------------------------------------------------
 
 
-def read_photos(path):
+def read_photos(path, least=TILE):
     """{name: uint8 [H, W, 3]}: the photo, or those in the folder, or scikit-image's PHOTOS if the path is empty."""
     if path:
-        return read_folder(path, "photos")
+        return read_folder(path, "photos", least)
     data, pictures = need("skimage.data", "scikit-image"), {}
     for name in PHOTOS:
         image = Image.fromarray(getattr(data, name)())
@@ -51,8 +51,9 @@ def read_photos(path):
     return pictures
 
 
-def read_folder(path, wanted):
-    """{name: uint8 [H, W, 3]} of a photo or of the photos in a folder, at most 1024 pixels long; UserError if none."""
+def read_folder(path, wanted, least):
+    """{name: uint8 [H, W, 3]} of a photo or of the photos in a folder, at most 1024 pixels long; UserError if there is
+    none, or one with fewer than `least` pixels a side."""
     path = Path(path)
     if path.is_file():
         files = [path]
@@ -66,8 +67,8 @@ def read_folder(path, wanted):
     for file in files:
         image = photos.open_image(file)[0].convert("RGB")
         image.thumbnail((1024, 1024), Image.LANCZOS)
-        if min(image.size) < TILE:
-            raise UserError(f"{file} has {image.width} x {image.height} pixels; it needs {TILE} x {TILE} or more")
+        if min(image.size) < least:
+            raise UserError(f"{file} has {image.width} x {image.height} pixels; it needs {least} x {least} or more")
         pictures[file.stem] = np.asarray(image)
     return pictures
 
@@ -283,7 +284,7 @@ def main(argv=None):
     if "--backend" in argv:
         return choose_backend(argv)
     c = constants.settings(main, locals(), argv)
-    styles = read_folder(c.STYLES, "one picture for each style") if c.STYLES else draw_styles()
+    styles = read_folder(c.STYLES, "one picture for each style", 2 * TILE) if c.STYLES else draw_styles()
     photos, photo, judge = read_photos(c.PHOTO), normalised(styles), Judge(styles)
     answers, baseline = ({name: [] for name in styles} for _ in range(2))
     with claimed(c, "restyle", photo.digest) as (results, checkpoint):

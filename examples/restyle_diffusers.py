@@ -142,7 +142,7 @@ def strength_rows(models, pixels, styles, c):
 def main(argv=None):
     """Restyle photos by Stable Diffusion; argv: a photo or a folder and overrides."""
     # fmt: off
-    PHOTO        = ""                                       # a photo or a folder of photos; "": scenes that it draws
+    PHOTO        = ""                                       # a photo or a folder of photos; "": four of scikit-image
     STYLES       = "Banksy, Robert Delaunay, Kazimir Malevich, Vincent van Gogh"  # with commas; any names or wishes
     STRENGTH     = 0.6                                      # how far from the photo, 0 to 1
     SAMPLE_STEPS = 30                                       # network evaluations a picture
@@ -154,7 +154,7 @@ def main(argv=None):
     OUTPUT_DIR   = "samples"                                # pictures go to restyle_diffusers/ in here
     # fmt: on
     c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
-    styles, photos = styles_of(c.STYLES), restyle.read_photos(c.PHOTO)
+    styles, photos = styles_of(c.STYLES), restyle.read_photos(c.PHOTO, restyle.PATCH)
     folder, _ = files.prepare_folders(c.OUTPUT_DIR, c.OUTPUT_DIR, "restyle_diffusers")
     models = load_models(c)
     answers = run(models, photos, styles, c, folder)

@@ -526,7 +526,7 @@ def test_tiles_are_put_together_where_they_were_and_each_is_seen_whole():
 
 
 def test_a_restyled_picture_keeps_its_size_its_colours_and_its_large_forms():
-    photo = restyle.normalised({name: pixels[:192, :192] for name, pixels in styles.draw_styles().items()})
+    photo = restyle.normalised({name: pixels[:256, :256] for name, pixels in styles.draw_styles().items()})
     c = SimpleNamespace(WIDTHS=(8, 16), SEED=0, TIMESTEPS=20, BATCH_SIZE=4, LEARNING_RATE=1e-3, EPOCHS=1,
                         SAMPLE_STEPS=4)
     trainer = common.prepare(photo, restyle.StyleDataset(photo, 8), c, Path("none.pt"), 4)

@@ -51,7 +51,7 @@ def print_help(function, constants):
     """Print the head of the manual and each constant with its value and its comment."""
     print(inspect.getmodule(function).__doc__.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
     for name, comment in re.findall(r"^    ([A-Z_]+) += .*?  # (.*)$", inspect.getsource(function), re.M):
-        print(f"  {name:<18} {constants[name]!r:<22} {comment}")
+        print(f"  {name:<18} {constants[name]!r:<24} {comment}")
 
 
 def parse_value(name, text, default):
