@@ -513,6 +513,12 @@ def test_restyle_end_to_end(tmp_path, capsys):
     assert pictures_in(folder) == made
 
 
+def test_without_a_photo_of_a_person_s_own_there_are_real_ones():
+    photos = restyle.read_photos("")
+    assert len(photos) == 4 and all(max(pixels.shape) <= restyle.LONGEST for pixels in photos.values())
+    assert all(min(pixels.shape[:2]) > 2 * restyle.TILE and pixels.std() > 20 for pixels in photos.values())
+
+
 def test_tiles_are_put_together_where_they_were_and_each_is_seen_whole():
     x_t, sizes = torch.randn(1, 1, 160, 208), []
 
