@@ -495,7 +495,8 @@ def test_a_missing_package_is_named_with_its_pip_command(monkeypatch, capsys):
 STYLE = (*SMALL, "EPOCH_TILES=8", "SAMPLE_STEPS=2", "PRIOR=None")
 
 
-def test_restyle_end_to_end(tmp_path, capsys):
+def test_restyle_end_to_end(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(restyle, "STRENGTHS", (0.3, 0.9))
     for k, (width, height) in enumerate([(130, 150), (180, 128)]):
         save(tmp_path / "photos" / f"photo {k}.png", styles.draw_scene(k)[:height, :width])
     code, said = run(restyle, "photos", *STYLE, capsys=capsys)
