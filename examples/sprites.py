@@ -27,6 +27,7 @@ from texture_tools.errors import UserError
 
 KINDS = ("potion", "sword", "mushroom", "slime", "gem")
 INK = (34, 32, 52)
+JUDGED = 200  # drawn sprites about which a classifier is asked
 
 
 def draw_sprites(count, seed=0):
@@ -199,9 +200,9 @@ def main(argv=None):
         ddpm, ddim = draw_grids(results, trainer, photo, c, names)
         draw_gif(results, trainer, photo, c, names)
         draw_inpainting(results, trainer, photo, c, dataset.x[:10], dataset.context[:10])
-    wanted = np.arange(200) % len(names)
+    wanted = np.arange(JUDGED) % len(names)
     label = torch.eye(len(names), device=dataset.x.device)[wanted]
-    drawn = photo.pixels(draw(trainer, photo, estimator(trainer, label, c.GUIDANCE), 200, c.SEED))
+    drawn = photo.pixels(draw(trainer, photo, estimator(trainer, label, c.GUIDANCE), JUDGED, c.SEED))
     share, right = agreement(images, labels, drawn, wanted)
     print(f"output: {results.folder}\nddpm_seconds: {ddpm:.1f}\nddim_seconds: {ddim:.1f}\n"
           f"wanted_kind: {share:.3f}\nclassifier_on_data: {right:.3f}")

@@ -171,6 +171,7 @@ def test_noise_on_sprites_is_scaled_by_the_root_of_one_minus_alpha_bar():
 
 def test_sprites_end_to_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sprites, "draw_sprites", lambda count, draw=sprites.draw_sprites: draw(60))
+    monkeypatch.setattr(sprites, "JUDGED", 20)
     code, said = run(sprites, *SPRITES, capsys=capsys)
     assert code == 0, said.err
     made = pictures_in(tmp_path / "samples" / "sprites")
