@@ -11,6 +11,7 @@ from conftest import ROOT
 from PIL import Image
 
 from benchmarks import commits, figures, quality
+from docs import pictures
 from texture_tools import exit_codes
 from texture_tools.errors import RunError
 
@@ -157,7 +158,31 @@ def test_the_stages_have_files_of_their_own_and_take_as_long_as_is_said(stages):
 
 def test_the_figures_that_are_committed_are_of_one_commit(stages):
     paths = [path for stage in stages for path in stage.results if "/cache/" not in path]
-    assert len(paths) >= 12 and len({commits.commit_in(ROOT / path) for path in paths}) == 1
+    paths += [f"docs/{name}.jpg" for name in pictures.PICTURES]
+    assert len(paths) >= 20 and len({commits.commit_in(ROOT / path) for path in paths}) == 1
+
+
+def test_every_picture_of_the_documents_is_made_by_a_command_or_is_no_texture(stages):
+    shown = {match for page in ("README.md", "docs/MANUAL.md")
+             for match in re.findall(r"!\[[^]]*\]\((?:docs/)?([^)]+)\)", read(page))}
+    made = {path.removeprefix("docs/") for stage in stages for path in stage.results}
+    made |= {f"{name}.jpg" for name in pictures.PICTURES}
+    assert len(shown) >= 12
+    assert {name for name in shown - made if not name.startswith(("page_", "examples_"))} == set()
+
+
+def test_what_pictures_of_the_documents_need_is_said(tmp_path):
+    code, sentence = exit_codes.outcome(lambda: pictures.main([str(tmp_path), "hero"]))
+    assert code == 2 and "hero" in sentence and all(name in sentence for name in pictures.PICTURES)
+    code, sentence = exit_codes.outcome(lambda: pictures.Desk(tmp_path, tmp_path).photo("board"))
+    assert code == 2 and "board" in sentence and str(tmp_path) in sentence
+
+
+def test_what_is_transparent_is_shown_over_squares():
+    shown = pictures.on_squares(Image.new("RGBA", (4, 4), (255, 0, 0, 0)), side=2)
+    assert [shown.getpixel(place) for place in ((0, 0), (3, 0), (0, 3), (3, 3))] == [(200,) * 3, (240,) * 3,
+                                                                                    (240,) * 3, (200,) * 3]
+    assert pictures.on_squares(Image.new("RGBA", (4, 4), "red")).getpixel((3, 3)) == (255, 0, 0)
 
 
 # =============================================================================================
