@@ -6,7 +6,7 @@ Draws docs/<NAME>.jpg for the names given, or for all of PICTURES; each says its
 those that say the present one are left as they are. FOLDER holds CC0 photos, PNG or JPEG: of ambientCG the folder
 Gravel020/ with its maps and the colour maps bricks (Bricks008), grass (Grass001), gravel (Gravel020) and plaster
 (Plaster002); of Poly Haven earth (aerial_grass_rock); of Nobiax a board with chalk marks, board. All others are
-scikit-image's. About 12 minutes on 2 cores; models and textures are kept in benchmarks/cache, of each commit apart, so
+scikit-image's. About 20 minutes on 2 cores; models and textures are kept in benchmarks/cache, of each commit apart, so
 that the same command goes on where it was stopped. The other pictures are made by `python -m benchmarks.figures`, but
 for those of the page, which are screenshots, and those of the examples, which each example draws.
 """
@@ -42,7 +42,7 @@ class Desk(NamedTuple):
         found = [path for path in sorted(self.photos.glob(f"{name}.*"))
                  if path.suffix.lower() in Image.registered_extensions()]
         if found:
-            return found[0].resolve()
+            return found[0].absolute()
         raise UserError(f"there is no photo {name} in {self.photos}: see python -m docs.pictures --help")
 
     def exemplar(self, name):
@@ -94,7 +94,7 @@ def straight(desk):
     texture = Image.open(figure["output"]).convert("RGB")
     prepared = Image.open(Path(figure["output"]).parent / "prepared.png").convert("RGB")
     width = round(prepared.width * 400 / prepared.height)
-    row = [prepared.resize((width, 400), Image.LANCZOS), half(quality.middle(texture, 1028, 800))]
+    row = [prepared.resize((width, 400), Image.LANCZOS), quality.middle(texture, 514, 400)]
     return quality.sheet_of([row], GAP)
 
 
@@ -170,7 +170,7 @@ def wang_tiles(desk):
         ends = place * step + corner, (place + 1) * step - corner
         pen.line((ends[0], at, ends[1], at), fill=LEVEL[colour], width=8)
         pen.line((at, ends[0], at, ends[1]), fill=UPRIGHT[colour], width=8)
-    return quality.sheet_of([[tiles, quality.middle(laid, 2 * side, 2 * side).reduce(2)]], WIDE_GAP)
+    return quality.sheet_of([[tiles, quality.middle(laid, side, side)]], WIDE_GAP)
 
 
 def guided(desk):
