@@ -38,18 +38,16 @@ class Desk(NamedTuple):
     work: Path
 
     def photo(self, name):
-        """The path of a photo of the folder, or of one of scikit-image's, which is saved first."""
-        found = [path for path in sorted(self.photos.glob(f"{name}.*"))
-                 if path.suffix.lower() in Image.registered_extensions()]
+        """The path of a photo of the folder, or of a material in it."""
+        found = [path for path in sorted(self.photos.glob(f"{name}*"))
+                 if path.stem == name and (path.is_dir() or path.suffix.lower() in Image.registered_extensions())]
         if found:
             return found[0].absolute()
         raise UserError(f"there is no photo {name} in {self.photos}: see python -m docs.pictures --help")
 
     def exemplar(self, name):
-        """The path of a photo of scikit-image's."""
-        path = self.work / f"exemplar_{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return self.save(path, Image.fromarray(getattr(data, name)()))
+        """The path of a photo of scikit-image's, which is saved first."""
+        return self.save(self.work / f"exemplar_{name}.png", Image.fromarray(getattr(data, name)()))
 
     def save(self, path, picture):
         """Save a Pillow picture as PNG; returns its path."""
@@ -70,10 +68,6 @@ class Desk(NamedTuple):
         """Train on an image, without drawing more than a tile or two; returns the name, for the argument models."""
         self.run(name, IMAGE=image, REGION=(0, 0, 64, 64), **changes)
         return name
-
-
-def half(picture):
-    return picture.reduce(2)
 
 
 def on_squares(picture, side=20):
@@ -100,11 +94,11 @@ def straight(desk):
 
 def material(desk):
     """A material lit, above the middle of its maps."""
-    output = Path(desk.run("material", IMAGE=desk.photos.resolve() / "Gravel020")["output"])
+    output = Path(desk.run("material", IMAGE=desk.photo("Gravel020"))["output"])
     lit, side = Image.open(output.parent / "material.png").convert("RGB"), 256
     lit = lit.resize((4 * side + 3 * GAP, round(lit.height * (4 * side + 3 * GAP) / lit.width)), Image.LANCZOS)
     maps = [next(output.glob(f"*_{kind}.png")) for kind in ("Color", "Displacement", "Normal", "ORM")]
-    parts = [half(quality.middle(Image.open(path).convert("RGB"), 2 * side, 2 * side)) for path in maps]
+    parts = [quality.middle(Image.open(path).convert("RGB"), 2 * side, 2 * side).reduce(2) for path in maps]
     sheet = quality.sheet_of([[lit], parts], GAP)
     framed = Image.new("RGB", sheet.size, GREY)
     framed.paste(lit, (0, 0))
@@ -115,7 +109,7 @@ def material(desk):
 
 def pebbles(desk):
     """Stones cut out of a gravel by its height, and a part of the texture."""
-    maps = desk.photos / "Gravel020"
+    maps = desk.photo("Gravel020")
     height = np.asarray(photos.open_image(next(maps.glob("*_Displacement.*")))[0].convert("F"))
     photo = photos.open_image(next(maps.glob("*_Color.*")))[0].convert("RGB")
     low, high = np.quantile(height, (0.66, 0.70))
@@ -197,7 +191,7 @@ def blends(desk):
     for name, shares in maps.items():
         path = desk.save(desk.work / f"map_{name}.png",
                          Image.fromarray((255 * np.stack(shares, -1)).astype(np.uint8)))
-        texture = half(desk.texture("blend", models, IMAGE=photos_, EPOCHS=0, BLEND=path, OUTPUT_SIZE=(1024, 768)))
+        texture = desk.texture("blend", models, IMAGE=photos_, EPOCHS=0, BLEND=path, OUTPUT_SIZE=(1024, 768)).reduce(2)
         small = Image.open(path).resize((112, 84))
         framed = Image.new("RGB", (116, 88), "white")
         framed.paste(small, (2, 2))
