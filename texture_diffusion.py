@@ -58,6 +58,11 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 try:
+    from texture_tools import exit_codes
+
+    if RUN:
+        exit_codes.foresee(__file__)  # --help, --version, mistyped words
+
     import numpy as np
     import torch
     import torch.nn as nn
@@ -72,7 +77,6 @@ try:
         drawings,
         endless,
         events,
-        exit_codes,
         files,
         guides,
         holes,
@@ -97,7 +101,7 @@ try:
     from texture_tools.muon import Muon
     from texture_tools.photo_facts import rotated, split_bands
     from texture_tools.signals import StopAtOnce, StopSignals
-except (ImportError, RuntimeError) as problem:  # RuntimeError: torchvision built for another torch
+except (ImportError, OSError, RuntimeError) as problem:  # of a library of torch's; torchvision built for another torch
     if "torchvision::nms" in str(problem):
         advice = "torchvision was built for another torch: pip install --force-reinstall torch torchvision"
     elif "texture_tools" in (getattr(problem, "name", None) or ""):
@@ -192,7 +196,7 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
     masks.read_mask, or None: what it hides is filled with squares of half a tile's side, see holes.sources_of.
     """
-    name, read_at = photos.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
+    name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
     hidden = None if mask is None else masks.read_mask(mask, path)
     if os.path.isdir(path):
@@ -1939,7 +1943,7 @@ def grid_of(photo, c):
     """The Grid of the texture, or of all Wang tiles."""
     if c.WANG:
         return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
-    if c.OUTPUT_SIZE == endless.ENDLESS:
+    if c.OUTPUT_SIZE == constants.ENDLESS:
         x, y, *size = c.REGION
         return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW_ORIGINALS else 1)
     width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
@@ -2109,7 +2113,7 @@ def repaint(net, hole, passes, draw, c, seed, group):
 
 def text_of(c, seed):
     """What the metadata of a picture says, {key: value}."""
-    return {"Software": program.versions(), "seed": str(seed), "constants": repr(vars(c))}
+    return {"Software": program.versions(torch.__version__), "seed": str(seed), "constants": repr(vars(c))}
 
 
 def make_texture(photo, trainer, draw, c, seed, results, trained):

@@ -19,7 +19,7 @@ from pathlib import Path
 from common import need, td
 
 from benchmarks.peers import constants as defaults
-from texture_tools import constants, drawings, endless, exit_codes, files, processes, several
+from texture_tools import constants, drawings, exit_codes, files, processes, several
 from texture_tools.errors import UserError
 
 
@@ -76,7 +76,7 @@ def open_picture(path, shape, dtype):
 def draw(path, size, at, job, words):
     """Draw the rows of a job (number, of how many) of a picture of a size (w, h) at (x, y) of the plane."""
     c = constants.settings(td.main, vars(defaults()), words)
-    c.EPOCHS, c.OUTPUT_SIZE, c.FRESH = 0, endless.ENDLESS, False
+    c.EPOCHS, c.OUTPUT_SIZE, c.FRESH = 0, constants.ENDLESS, False
     first_row, end = share_of(size[1], *job, c.TILE_SIZE)
     c.REGION = (at[0], at[1] + first_row, size[0], end - first_row)
     c = constants.check_rules(c, td.CHOICES)

@@ -83,6 +83,46 @@ def test_help_prints_every_constant_with_its_comment_and_value(tool):
         assert re.search(rf"^ +{name} += .*# {re.escape(meaning)}$", source, re.M)
 
 
+SCRIPT_OF_OTHERS = '''"""A script.
+
+    more of its manual
+"""
+import nothing_that_is_there
+
+def main():
+    """Draw."""
+    IMAGE  = "stones.png"  # the photo
+    EPOCHS = EPOCHS_OF_OLD  # training length
+    SEED   = 3
+
+    print(IMAGE)
+
+OTHER = 1  # of no use
+'''
+
+
+def test_what_is_written_in_a_file_is_read_without_running_it(tmp_path, capsys):
+    path = tmp_path / "others.py"
+    path.write_text(SCRIPT_OF_OTHERS.replace("EPOCHS_OF_OLD", "5"))
+    constants.foresee(path, ["rock.jpg", "EPOCHS=3", "SEED=4"])
+    for word in ("OTHER=2", "SEED=much"):
+        with pytest.raises(UserError, match=word):
+            constants.foresee(path, ["rock.jpg", word])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_constant_that_somebody_works_out_is_left_to_the_run_and_help_shows_how(tmp_path, capsys):
+    path = tmp_path / "others.py"
+    path.write_text(SCRIPT_OF_OTHERS)
+    constants.foresee(path, ["rock.jpg", "EPOCHS=many"])
+    with pytest.raises(SystemExit):
+        constants.foresee(path, ["--help"])
+    out = capsys.readouterr().out
+    assert out.startswith("A script.\n\n") and "manual" not in out and "OTHER" not in out
+    assert re.findall(r"^  (\w+) +(\S+)(?: +(.+))?$", out, re.M) == [
+        ("IMAGE", "'stones.png'", "the photo"), ("EPOCHS", "EPOCHS_OF_OLD", "training length"), ("SEED", "3", "")]
+
+
 # Values that cannot be used
 
 

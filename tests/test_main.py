@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import (
     ROOT,
+    SCRIPT,
     assert_refused,
     checkpoint_in,
     constants_of,
@@ -243,17 +244,48 @@ def test_importing_the_script_does_nothing(tmp_path):
     assert files_in(tmp_path) == {}
 
 
-@pytest.mark.parametrize("error, words", [
-    ("RuntimeError('operator torchvision::nms does not exist')", ("torchvision", "reinstall")),
-    ("ImportError('No module named torchvision')", ("torchvision", "requirements.txt"))])
-def test_a_broken_torchvision_is_one_sentence_that_says_what_to_install(tmp_path, error, words):
-    package = tmp_path / "modules" / "torchvision"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(f"raise {error}")
-    result = run_script("--help", cwd=tmp_path, PYTHONPATH=str(tmp_path / "modules"))
+@pytest.fixture
+def without(tmp_path):
+    """Runs the script where importing some packages fails with an error: without("torch tqdm", error, "--help")."""
+    def run(packages, error, *args):
+        for name in packages.split():
+            package = tmp_path / "modules" / name
+            package.mkdir(parents=True)
+            (package / "__init__.py").write_text(f"raise {error}")
+        return run_script(*args, cwd=tmp_path, PYTHONPATH=str(tmp_path / "modules"))
+
+    return run
+
+
+@pytest.mark.parametrize("error", ["ImportError('libtorch.so is gone')", "OSError('libcudart.so is gone')"])
+def test_a_broken_package_is_one_sentence_that_says_what_to_install(without, error):
+    result = without("torch", error, "EPOCHS=0")
     assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1 and "pip install" in result.stderr
-    assert all(word in result.stderr for word in words)
+    assert len(result.stderr.splitlines()) == 1 and "pip install -r requirements.txt" in result.stderr
+    assert "is gone" in result.stderr
+
+
+PACKAGES = "torch torchvision numpy PIL matplotlib tqdm"
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "--version"])
+def test_help_and_version_are_the_same_before_any_package_is_imported(without, tool, word):
+    result, known = without(PACKAGES, "ImportError('too early')", word), tool(word)
+    assert result.returncode == known.code == 0
+    assert result.stdout == known.out and "texture" in result.stdout.lower() and not result.stderr
+
+
+@pytest.mark.parametrize("word", ["EPOCH=1", "EPOCHS=many"])
+def test_a_mistyped_word_is_the_same_mistake_before_any_package_is_imported(without, tool, word):
+    result, known = without(PACKAGES, "ImportError('too early')", word), tool(word)
+    assert result.returncode == known.code == 2
+    assert result.stderr == known.err and "EPOCHS" in result.stderr and not result.stdout
+
+
+def test_version_says_in_words_that_torch_is_not_installed(tmp_path):
+    result = subprocess.run([sys.executable, "-E", "-S", SCRIPT, "--version"], cwd=tmp_path, capture_output=True,
+                            text=True, timeout=60)  # -S: without the packages
+    assert result.returncode == 0 and ", torch not installed, Python 3" in result.stdout
 
 
 def test_main_can_be_called_twice_and_from_another_thread(tool, tmp_path):

@@ -17,7 +17,7 @@ from conftest import assert_refused, draw_pixels, files_in, mutated, profile, ru
 from PIL import Image, ImageCms, ImageFilter, features
 
 import texture_diffusion as td
-from texture_tools import devices, photos
+from texture_tools import devices, files, photos
 from texture_tools.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -377,7 +377,7 @@ def run(tool, path):
     ("tab\t*?.png", "tab___"), (".png", ".png"), ("IMAGE=3.png", "IMAGE=3"), ("rock. .png", "rock"),
     ("C:\\rock.png", "C__rock"), ("../../rock.png", "rock")])
 def test_results_are_named_after_the_stem_of_the_photo_s_file(name, expected):
-    assert photos.name_of(name) == expected
+    assert files.name_of(name) == expected
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -386,8 +386,8 @@ def test_a_photo_of_any_name_can_be_used(tool, tmp_path, name):
     (tmp_path / "photo.png").rename(tmp_path / name)
     result = run(tool, name)
     assert result.code == 0, result.err
-    assert [path.name for path in (tmp_path / "samples").iterdir()] == [photos.name_of(name)]
-    assert (tmp_path / "checkpoints" / f"{photos.name_of(name)}.pt").exists()
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == [files.name_of(name)]
+    assert (tmp_path / "checkpoints" / f"{files.name_of(name)}.pt").exists()
     assert all(line.isprintable() for line in result.out.splitlines())
 
 
@@ -401,7 +401,7 @@ def test_a_name_that_is_no_text_is_a_name(tool, tmp_path):
 
 
 def test_photos_with_long_names_that_differ_at_the_end_have_folders_of_their_own():
-    one, other = (photos.name_of("ü" * 100 + end + ".png") for end in "ab")
+    one, other = (files.name_of("ü" * 100 + end + ".png") for end in "ab")
     assert one != other and max(len(name.encode()) for name in (one, other)) <= 120
 
 

@@ -119,3 +119,12 @@ def test_the_command_ends_while_packages_are_imported_as_the_script_does(install
     result = installed.command(first=tmp_path)
     assert result.returncode == code and len(result.stderr.splitlines()) == len(words)
     assert all(word in result.stderr for word in words)
+
+
+@pytest.mark.parametrize("word, code, words", [
+    ("--help", 0, "SAMPLE_STEPS"), ("--version", 0, texture_tools.__version__),
+    ("SAMPLE_STEP=3", 2, "nearest is SAMPLE_STEPS")])
+def test_the_command_answers_before_packages_are_imported_as_the_script_does(installed, tmp_path, word, code, words):
+    (tmp_path / "torch.py").write_text("raise ImportError('too early')")
+    result = installed.command(word, first=tmp_path)
+    assert result.returncode == code and words in result.stdout + result.stderr

@@ -1,18 +1,21 @@
 """The constants of a main(): overrides from the command line, --help, the types of their values and their rules."""
 
 import ast
+import contextlib
 import difflib
 import inspect
 import os
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 from . import program
-from .endless import ENDLESS, FARTHEST
 from .errors import UserError
-from .photos import name_of
+from .files import name_of
 
+ENDLESS = "endless"  # in place of a texture's size
+FARTHEST = 2**60  # pixels from the origin of an endless texture
 OLD_NAMES = {"START": "STRENGTH"}  # they still work
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, str), "REGION": tuple,
             "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str, "WANG": int,
@@ -27,13 +30,31 @@ def settings(function, values, argv):
     --help prints the constants with their comments and ends the run, --version what it is made of. A first argument
     without "=" is the first constant. UserError on unknown names and on values of another type.
     """
-    constants = {name: value for name, value in values.items() if name.isupper()}
+    answer(inspect.getsourcefile(function), function.__name__, argv)
+    return override({name: value for name, value in values.items() if name.isupper()}, argv)
+
+
+def foresee(path, argv):
+    """What settings() says of the main() of a script at a path, which is only read: before its imports, which take
+    seconds, --help and --version are answered, and words that are not understood a UserError."""
+    answer(path, "main", argv)
+    with contextlib.suppress(ValueError, SyntaxError):  # of a value that is worked out: settings() will know it
+        override({name: ast.literal_eval(text) for name, text, _ in written(path, "main")}, argv)
+
+
+def answer(path, function, argv):
+    """End the run if its words ask for --help or --version."""
     if "--help" in argv or "-h" in argv:
-        print_help(function, constants)
+        print_help(path, function)
         sys.exit(0)
     if "--version" in argv:
         print(program.versions())
         sys.exit(0)
+
+
+def override(constants, argv):
+    """Constants as a namespace, with overrides applied."""
+    constants = dict(constants)
     for place, word in enumerate(argv):
         name, equals, text = word.partition("=")
         name = name if name in constants else OLD_NAMES.get(name, name)
@@ -47,11 +68,21 @@ def settings(function, values, argv):
     return SimpleNamespace(**constants)
 
 
-def print_help(function, constants):
+def print_help(path, function):
     """Print the head of the manual and each constant with its value and its comment."""
-    print(inspect.getmodule(function).__doc__.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
-    for name, comment in re.findall(r"^    ([A-Z_]+) += .*?  # (.*)$", inspect.getsource(function), re.M):
-        print(f"  {name:<18} {constants[name]!r:<24} {comment}")
+    manual = ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8")))
+    print(manual.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
+    for name, text, comment in written(path, function):
+        with contextlib.suppress(ValueError, SyntaxError):  # of a value that is worked out
+            text = repr(ast.literal_eval(text))
+        print(f"  {name:<18} {text:<24} {comment}".rstrip())
+
+
+def written(path, function):
+    """The constants of a function as they stand in its file: (name, its value's source, comment) of each."""
+    source = Path(path).read_text(encoding="utf-8")
+    text = re.search(rf"^def {function}\(.*\n(?:(?: .*)?\n)*", source, re.M)[0]
+    return re.findall(r"^    ([A-Z][A-Z0-9_]*) += (.*?)(?: +# (.*))?$", text, re.M)
 
 
 def parse_value(name, text, default):

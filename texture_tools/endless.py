@@ -20,7 +20,6 @@ import torch
 
 from . import matching, seeds
 
-ENDLESS = "endless"  # in place of a texture's size
 BLOCK = 4  # cells a side of a block, an even number
 LATER = (6, 3, 0)  # of the neighbours of a block of each colour those of later ones, which make up for its colours
 AROUND = ((-1, -1), (-1, 0), (0, -1), (0, 1), (1, 0), (1, 1))  # the neighbours: blocks down, blocks to the right
@@ -29,7 +28,6 @@ PERIODIC = 0.4  # correlation of a photo with itself, moved by two of its period
 FINE = 16  # parts of a pixel in which periods are counted
 NEAR = 2  # pixels by which each further repeat may be off
 SLANTED = 0.5  # sine of the angle between these two, at least
-FARTHEST = 2**60  # pixels from the origin
 
 
 def match_tiles(extended, grid, cells, seed, weights=None, spots=None, hidden=None):

@@ -15,10 +15,7 @@ import json
 import os
 import time
 
-from tqdm import tqdm
-
 EVENTS = "TEXTURE_DIFFUSION_EVENTS"
-OFTEN = 0.3  # seconds from one progress to the next
 
 
 def tell(event, **facts):
@@ -29,21 +26,6 @@ def tell(event, **facts):
     line = json.dumps({"event": event, "time": time.time(), **facts}, default=str)
     with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
-
-
-class Bar(tqdm):
-    """A progress bar that tells how far it is, too."""
-
-    told = 0.0  # when it last did
-
-    def update(self, n=1):
-        super().update(n)
-        now = time.monotonic()
-        if os.environ.get(EVENTS) and not self.disable and (now - self.told > OFTEN or self.n >= self.total):
-            self.told = now
-            rate = (self.n - self.initial) / max(1e-9, self._time() - self.start_t)
-            tell("progress", what=self.desc, done=self.n, total=self.total,
-                 seconds_left=(self.total - self.n) / rate if rate else None)
 
 
 def print_figures(figures):

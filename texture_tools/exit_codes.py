@@ -1,23 +1,41 @@
 """How a run ends: with an exit code, and where something went wrong with one sentence instead of a traceback."""
 
 import inspect
+import os
 import sys
 from pathlib import Path
 
-from . import devices, events
+from . import constants, events
 from .errors import RunError, Stopped, UserError
 from .signals import StopAtOnce
 
 
 def run(main):
     """Call main() and return the exit code: 0, 2 for the user's mistake, 1 for a failed run, 128 + n for signal n."""
-    path = Path(inspect.getfile(main))
-    name = path.stem if path.stem != "__main__" else path.parent.name  # a package's, run by python -m
     code, text = outcome(main)
+    say_end(inspect.getfile(main), code, text)
+    return code
+
+
+def foresee(path):
+    """Answer --help and --version for the script at a path before its imports, which take seconds, and end it there for
+    words that are not understood; several processes find those out together, later."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        return
+    try:
+        constants.foresee(path, sys.argv[1:])
+    except UserError as error:
+        say_end(path, error.exit_code, str(error))
+        sys.exit(error.exit_code)
+
+
+def say_end(path, code, text):
+    """Print the sentence of an error, if there is one, after the name of the script at a path, and tell the end."""
+    path = Path(path)
+    name = path.stem if path.stem != "__main__" else path.parent.name  # a package's, run by python -m
     if text:
         print(f"{name}: {text}", file=sys.stderr)
     events.tell("ended", code=code, text=text)
-    return code
 
 
 def outcome(main):
@@ -29,6 +47,7 @@ def outcome(main):
     except (UserError, RunError, Stopped) as error:
         return error.exit_code, str(error)
     except (RuntimeError, MemoryError) as error:
+        from . import devices  # which imports torch: --help does without
         if not devices.is_out_of_memory(error):
             raise
         return 1, "the memory is full; try a smaller BATCH_SIZE or TILE_SIZE"

@@ -15,6 +15,16 @@ from . import events
 from .errors import DiskError, UserError, printable
 
 WINDOWS = os.name == "nt"
+LONGEST_NAME = 120  # bytes of the photo's name in the names of results
+
+
+def name_of(path):
+    """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
+    stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
+    if len(stem.encode()) <= LONGEST_NAME:
+        return stem or "_"
+    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]  # two long names may differ in their ends alone
+    return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
 def write_atomically(path, write, before=None):

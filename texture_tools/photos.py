@@ -1,10 +1,8 @@
 """Any photo to pixels: upright, opaque, 8 or 16 bits, grey or sRGB; what is changed on the way is said in notes."""
 
-import hashlib
 import math
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, features
@@ -18,16 +16,6 @@ EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 MAX_MEGAPIXELS = 100
-LONGEST_NAME = 120  # bytes of the photo's name in the names of results
-
-
-def name_of(path):
-    """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
-    stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
-    if len(stem.encode()) <= LONGEST_NAME:
-        return stem or "_"
-    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]  # two long names may differ in their ends alone
-    return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
 
 
 def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8, alpha=False,

@@ -9,6 +9,7 @@ for all of them; the first process, of rank 0, writes and tells. GPUs talk by NC
 import contextlib
 import os
 import sys
+import time
 import warnings
 
 import torch
@@ -18,6 +19,23 @@ from tqdm import tqdm
 
 from . import devices, events
 from .errors import RunError, Stopped, UserError, first_line
+
+OFTEN = 0.3  # seconds from one progress that is told to the next
+
+
+class Bar(tqdm):
+    """A progress bar that tells how far it is, too."""
+
+    told = 0.0  # when it last did
+
+    def update(self, n=1):
+        super().update(n)
+        now = time.monotonic()
+        if os.environ.get(events.EVENTS) and not self.disable and (now - self.told > OFTEN or self.n >= self.total):
+            self.told = now
+            rate = (self.n - self.initial) / max(1e-9, self._time() - self.start_t)
+            events.tell("progress", what=self.desc, done=self.n, total=self.total,
+                        seconds_left=(self.total - self.n) / rate if rate else None)
 
 
 class ProcessGroup:
@@ -37,7 +55,7 @@ class ProcessGroup:
 
     def bar(self, **options):
         """A progress bar (tqdm), one for all processes; in a log file it moves on every 20 seconds."""
-        return events.Bar(mininterval=0.5 if sys.stderr.isatty() else 20, disable=self.rank > 0, **options)
+        return Bar(mininterval=0.5 if sys.stderr.isatty() else 20, disable=self.rank > 0, **options)
 
     def wrap(self, module):
         """A module whose gradients become the mean of all processes'."""

@@ -1,12 +1,11 @@
 """The program as it was installed and started: its version, what the person typed to run it, where its own files are.
 """
 
+import importlib.metadata
 import platform
 import shlex
 import sys
 from pathlib import Path
-
-import torch
 
 from . import __version__
 from .errors import printable
@@ -15,9 +14,18 @@ SCRIPT, COMMAND = "texture_diffusion.py", "texture-diffusion"  # the command is 
 SHIPPED = Path(__file__).resolve().with_name("shipped")  # the photo and the prior of the defaults in a wheel
 
 
-def versions():
-    """One line that says with what a result was made."""
-    return f"texture_diffusion {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+def versions(torch=None):
+    """One line that says with what a result was made, with which version of torch; None: the one that is installed,
+    which is not imported for that."""
+    return f"texture_diffusion {__version__}, torch {torch or installed('torch')}, Python {platform.python_version()}"
+
+
+def installed(package):
+    """The version of a package, in words if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def typed():

@@ -5,7 +5,7 @@ import difflib
 import os
 from pathlib import Path
 
-from . import files, materials, photos
+from . import files, materials
 from .errors import UserError, printable
 
 SUFFIXES = materials.SUFFIXES | {".avif", ".heic", ".heif"}  # of the photos in a folder
@@ -43,7 +43,7 @@ def check_names(paths, texture):
     """UserError if two photos have one name, if one is a folder, or if none is called as TEXTURE says."""
     names = {}
     for path in paths:
-        name = photos.name_of(path)
+        name = files.name_of(path)
         if os.path.isdir(path):
             raise UserError(f"{printable(path)} is a folder; several textures are photos: a folder of maps is drawn "
                             "alone")
@@ -51,7 +51,7 @@ def check_names(paths, texture):
             raise UserError(f"both {printable(names[name.lower()])} and {printable(path)} are called {name}; rename "
                             "one of them, since a texture is asked for by its name")
         names[name.lower()] = path
-    known = [photos.name_of(path) for path in paths]
+    known = [files.name_of(path) for path in paths]
     if texture is not None and texture not in known:
         nearest = difflib.get_close_matches(texture, known, 1, 0)[0]
         raise UserError(f"there is no texture {texture} among {', '.join(known)}; the nearest is TEXTURE={nearest}")
@@ -66,4 +66,4 @@ def check_plain(maps):
 
 def name_of(image, names):
     """What is made of several textures is called after their folder, or, if they were listed, by all their names."""
-    return photos.name_of(image) if isinstance(image, str) else photos.name_of("+".join(names) + ".png")
+    return files.name_of(image) if isinstance(image, str) else files.name_of("+".join(names) + ".png")
