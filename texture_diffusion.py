@@ -101,10 +101,8 @@ try:
     from texture_tools.muon import Muon
     from texture_tools.photo_facts import rotated, split_bands
     from texture_tools.signals import StopAtOnce, StopSignals
-except (ImportError, OSError, RuntimeError) as problem:  # of a library of torch's; torchvision built for another torch
-    if "torchvision::nms" in str(problem):
-        advice = "torchvision was built for another torch: pip install --force-reinstall torch torchvision"
-    elif "texture_tools" in (getattr(problem, "name", None) or ""):
+except (ImportError, OSError) as problem:  # OSError: a library of torch's
+    if "texture_tools" in (getattr(problem, "name", None) or ""):
         advice = f"the folder texture_tools, which belongs beside this script, is missing or not whole ({problem}): " \
                  "copy it from where the script came from, or download the whole repository"
     else:
@@ -2018,6 +2016,7 @@ def run_training(photo, trainer, c, results, checkpoint):
     if trainer.step >= c.EPOCHS * epoch_steps and (not c.EPOCHS or trainer.reported == trainer.step):
         group.say(f"the model has seen {trainer.step / epoch_steps:g} epochs: drawing only")
         return 0.0, 0
+    pictures.new_figure(1, 1)  # matplotlib is found to be broken before the training, not during it
     start, first = time.perf_counter(), trainer.step
     made_of = {"constants": {name: getattr(c, name) for name in NETWORK_CONSTANTS + TRAINING_CONSTANTS},
                "digest": photo.digest, "size": tuple(photo.x.shape[1:])}

@@ -339,13 +339,13 @@ def tool(tmp_path, monkeypatch, capsys, plain_figures):
     return call
 
 
-FIGURE, SAVE_FIGURE = pictures.Figure, pictures.save_figure
+NEW_FIGURE, SAVE_FIGURE = pictures.new_figure, pictures.save_figure
 
 
 class PlainFigure:
     """In place of a matplotlib Figure: all that it does is to look whether its pictures and lines could be drawn."""
 
-    def __init__(self, figsize, layout):
+    def __init__(self, width, height):
         from matplotlib.axes import Axes
         self.axis = mock.MagicMock(spec=Axes)
         self.axis.imshow, self.axis.plot, self.axis.yaxis = self.look_at, self.follow, mock.MagicMock()
@@ -369,14 +369,14 @@ def plain_figures(monkeypatch):
     def save_figure(path, figure):
         files.write_atomically(path, lambda file: file.write(b"-"))
 
-    monkeypatch.setattr(pictures, "Figure", PlainFigure)
+    monkeypatch.setattr(pictures, "new_figure", PlainFigure)
     monkeypatch.setattr(pictures, "save_figure", save_figure)
 
 
 @pytest.fixture
 def real_figures(plain_figures, monkeypatch):
     """A run of the tool whose figures are matplotlib's all the same."""
-    monkeypatch.setattr(pictures, "Figure", FIGURE)
+    monkeypatch.setattr(pictures, "new_figure", NEW_FIGURE)
     monkeypatch.setattr(pictures, "save_figure", SAVE_FIGURE)
 
 

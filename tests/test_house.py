@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, SCRIPT, environment
 
 ROOMS = sorted((ROOT / "texture_tools").glob("*.py"))
-PACKAGES = {"torch", "torchvision", "numpy", "PIL", "matplotlib", "tqdm"}
+PACKAGES = {"torch", "numpy", "PIL", "matplotlib", "tqdm"}
 OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"},  # imported where they are needed, and not missed elsewhere
             ("deep.py", "exr_package"): {"OpenEXR"}}
 PRODUCT = [SCRIPT, *ROOMS]
@@ -54,7 +54,7 @@ def test_every_room_is_used():
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=lambda path: path.name)
-def test_the_product_imports_nothing_but_the_six_packages(path):
+def test_the_product_imports_nothing_but_the_five_packages(path):
     foreign = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
     optional = set().union(*(packages for (room, _), packages in OPTIONAL.items() if room == path.name))
     assert foreign <= PACKAGES | {"texture_tools"} | optional

@@ -288,6 +288,18 @@ def test_version_says_in_words_that_torch_is_not_installed(tmp_path):
     assert result.returncode == 0 and ", torch not installed, Python 3" in result.stdout
 
 
+def test_a_run_begins_without_what_only_its_pictures_need(without):
+    result = without("torchvision matplotlib", "ImportError('too early')", "nowhere.png")
+    assert result.returncode == 2 and "nowhere.png" in result.stderr
+
+
+def test_a_matplotlib_that_is_broken_is_one_sentence_before_the_training(tool, tmp_path, real_figures, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert_refused(tool("photo.png", *tiny()), "matplotlib", "pip install")
+    assert not (tmp_path / "checkpoints" / "photo.pt").exists()
+    assert not (tmp_path / "samples" / "photo" / "loss.csv").exists()
+
+
 def test_main_can_be_called_twice_and_from_another_thread(tool, tmp_path):
     results = []
     arguments = ["photo.png", *tiny(EPOCHS=1)]

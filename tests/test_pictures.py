@@ -1,6 +1,7 @@
 """The pictures that a run writes."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,6 +60,17 @@ def test_the_layout_picture_marks_the_drawn_tiles_alone(tmp_path):
     small = np.asarray(Image.open(tmp_path / "layout.png").convert("RGB").resize((8, 6), Image.BOX)).astype(int)
     unchanged = (np.abs(small - 120) <= 1).all(-1)
     assert np.array_equal(unchanged, layout.real())
+
+
+def test_a_grid_shows_its_pictures_row_by_row_between_white_lines():
+    x = np.arange(6 * 2 * 3 * 3, dtype=np.uint8).reshape(6, 2, 3, 3)
+    grid = pictures.picture_grid(SimpleNamespace(pixels=lambda x: x), x, 3)
+    assert grid.shape == (4 + 2 * (2 + 4), 4 + 3 * (3 + 4), 3) and grid.dtype == np.uint8
+    for k, picture in enumerate(x):
+        row, column = 4 + 6 * (k // 3), 4 + 7 * (k % 3)
+        assert np.array_equal(grid[row:row + 2, column:column + 3], picture)
+        grid[row:row + 2, column:column + 3] = 255
+    assert (grid == 255).all()
 
 
 def test_a_tileable_texture_comes_with_a_picture_of_four(drawing, tmp_path):

@@ -5,11 +5,22 @@ import io
 
 import numpy as np
 import torch
-import torchvision
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from . import files, png, seeds
+from .errors import UserError, first_line
+
+LINE = 4  # width of a grid's lines, pixels
+
+
+def new_figure(width, height):
+    """A matplotlib Figure of a size in inches; UserError if matplotlib, imported for the first one, cannot be."""
+    try:
+        from matplotlib.figure import Figure  # most of a second
+    except Exception as problem:  # whatever a package raises that does not fit the others
+        raise UserError(f"matplotlib, which draws the loss curve, is missing or broken ({first_line(problem)}): "
+                        "pip install --force-reinstall matplotlib") from problem
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(path, figure):
@@ -21,8 +32,11 @@ def save_figure(path, figure):
 
 def picture_grid(photo, x, columns):
     """Normalised pictures [N, C, h, w] in a grid with white lines, uint8 [H, W, 3]."""
-    pixels = torch.from_numpy(photo.pixels(x)).movedim(-1, 1)
-    return torchvision.utils.make_grid(pixels, nrow=columns, padding=4, pad_value=255).movedim(0, -1).numpy()
+    cells = np.pad(photo.pixels(x), ((0, 0), (LINE, 0), (LINE, 0), (0, 0)), constant_values=255)
+    count, height, width, channels = cells.shape
+    rows = cells.reshape(-1, columns, height, width, channels).swapaxes(1, 2)
+    grid = rows.reshape(count // columns * height, columns * width, channels)
+    return np.pad(grid, ((0, LINE), (0, LINE), (0, 0)), constant_values=255)
 
 
 def shown(trainer, count):
@@ -78,7 +92,7 @@ def draw_predictions(path, photo, trainer, draw, held_out):
 
 def draw_table(path, photo, title, columns, labels):
     """A figure with normalised pictures {heading: [N, C, T, T]} in columns and N rows with labels."""
-    figure = Figure(figsize=(12, 2.1 * len(labels) + 0.6), layout="constrained")
+    figure = new_figure(12, 2.1 * len(labels) + 0.6)
     figure.suptitle(title)
     for row, axes in enumerate(figure.subplots(len(labels), len(columns), squeeze=False)):
         for axis, (heading, x) in zip(axes, columns.items()):
@@ -108,7 +122,7 @@ def save_curve(path, curve, batch_size):
 
 def draw_loss(path, curve, batch_size):
     """Training and validation loss over the tiles seen."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = new_figure(7, 4)
     axis = figure.subplots()
     axis.plot([step * batch_size for step, _, _ in curve], [loss for _, loss, _ in curve], label="training")
     held = [(step * batch_size, value) for step, _, value in curve if value is not None]
