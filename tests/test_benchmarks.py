@@ -364,6 +364,7 @@ def test_order_and_lines_are_kept_by_more_of_the_same_and_lost_where_its_parts_a
 # Prompts
 
 
+@pytest.mark.slow
 def test_a_prompt_asks_for_what_is_drawn_for_it_and_the_judge_tells_what_was_asked_for():
     from benchmarks import prompts
 

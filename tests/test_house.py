@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, SCRIPT, environment
+from conftest import ROOT, SCRIPT, environment, slow_but
 
 ROOMS = sorted((ROOT / "texture_tools").glob("*.py"))
 PACKAGES = {"torch", "torchvision", "numpy", "PIL", "matplotlib", "tqdm"}
@@ -85,7 +85,7 @@ def test_no_module_changes_another(path):
                 assert target.value.id not in modules, f"{path.name}, line {node.lineno}"
 
 
-@pytest.mark.parametrize("take_away", ["texture_tools", "texture_tools/png.py"])
+@pytest.mark.parametrize("take_away", slow_but(["texture_tools", "texture_tools/png.py"], "texture_tools/png.py"))
 def test_the_script_without_its_rooms_says_so_in_one_sentence(tmp_path, take_away):
     shutil.copy(SCRIPT, tmp_path)
     shutil.copytree(ROOT / "texture_tools", tmp_path / "texture_tools")

@@ -33,6 +33,7 @@ def test_a_kind_is_a_picture_with_contrast_that_another_seed_changes(name):
     assert max(draw(name, rng(seed), 96).std((0, 1)).max() for seed in range(3)) > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_wraps_around(name):
     """Across its edge it changes no more than across the strongest line inside, in the median of seeds and edges."""
