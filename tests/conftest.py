@@ -222,7 +222,7 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def send_when(process, number, condition, seconds=90):
+def send_when(process, number, condition, seconds=200):
     """Send a signal once a condition holds; returns the seconds until the process ended, its exit code and stderr."""
     if os.name == "nt":
         process.kill()

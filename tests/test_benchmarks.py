@@ -49,7 +49,7 @@ def tiled(photo, side):
     return np.tile(photo, (-(-side // len(photo)),) * 2 + (1,))[:side, :side]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[pytest.param("", marks=pytest.mark.slow)])  # all tests that use it are slow
 def measured():
     """The photo, its floor and ceiling, and the scores of more of it, and of what is worse."""
     photo, more, layout = texture(SIDE, 0), texture(CELLS * TILE, 1), checkerboard()

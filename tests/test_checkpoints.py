@@ -145,7 +145,7 @@ print("survived {rounds}, steps saved:", checkpoints.load(path)["step"])
 def test_25_kills_while_saving_leave_25_whole_checkpoints(tmp_path):
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), rounds=25)
     result = subprocess.run([sys.executable, "-c", code, tmp_path], env=environment(), capture_output=True, text=True,
-                            timeout=120)
+                            timeout=300)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stderr  # the newest was whole each time
     assert int(result.stdout.split()[-1]) >= 25  # no kill came before a save

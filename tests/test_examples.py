@@ -176,6 +176,7 @@ def test_noise_on_sprites_is_scaled_by_the_root_of_one_minus_alpha_bar():
         assert abs(float(noise.std()) - float((1 - abar[t]).sqrt())) < 0.01
 
 
+@pytest.mark.slow
 def test_sprites_end_to_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sprites, "draw_sprites", lambda count, draw=sprites.draw_sprites: draw(60))
     monkeypatch.setattr(sprites, "JUDGED", 20)
@@ -737,7 +738,7 @@ def test_a_person_types_a_prompt_and_saves_the_picture(tmp_path, screen):
                               cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
 
     def type_keys(*words):
-        subprocess.run(["xdotool", *words], env=env, check=True, timeout=30)
+        subprocess.run(["xdotool", *words], env=env, check=True, timeout=100)
 
     try:
         type_keys("search", "--sync", "--name", "Text to image", "windowfocus", "--sync")

@@ -92,7 +92,7 @@ def test_the_script_without_its_rooms_says_so_in_one_sentence(tmp_path, take_awa
     gone = tmp_path / take_away
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     result = subprocess.run([sys.executable, tmp_path / "texture_diffusion.py"], cwd=tmp_path, env=environment(),
-                            capture_output=True, text=True, timeout=60)
+                            capture_output=True, text=True, timeout=200)
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
     assert "texture_tools" in result.stderr and "copy" in result.stderr and "download" in result.stderr
 

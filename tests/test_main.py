@@ -242,7 +242,7 @@ def test_a_step_that_was_left_out_is_counted_and_said(trained, tmp_path, monkeyp
 def test_importing_the_script_does_nothing(tmp_path):
     code = "import sys; sys.argv = ['x', 'NONSENSE=1']; import texture_diffusion as td; assert callable(td.main)"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)),
-                            capture_output=True, text=True, timeout=60)
+                            capture_output=True, text=True, timeout=200)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert files_in(tmp_path) == {}
 

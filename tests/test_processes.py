@@ -62,7 +62,7 @@ def launch(tmp_path, tool, monkeypatch):
             result = tool(*arguments)
             return result.code, result.out, result.err
         process = start(processes, name, **changes)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         return process.returncode, out, err
 
     run.start, run.folder = start, tmp_path
@@ -108,7 +108,7 @@ def test_a_stop_signal_reaches_all_at_the_same_step(launch):
         time.sleep(0.1)
     assert curve.exists() and process.poll() is None
     os.kill(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=200)
     assert process.returncode != 0
     assert err.count("the same command") == 1, err
     assert STEPS <= checkpoint(launch.folder / "stopped")["step"] < 10**6 * STEPS

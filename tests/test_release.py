@@ -70,7 +70,7 @@ def built(kind, source, target):
     if not importlib.util.find_spec("hatchling"):
         pytest.skip("hatchling is not installed")
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", target], cwd=source, check=True,
-                   capture_output=True, timeout=60)
+                   capture_output=True, timeout=200)
     return next(path for path in target.iterdir() if path.suffix in (".whl", ".gz"))
 
 
@@ -93,7 +93,7 @@ def installed(tmp_path_factory):
     def command(*args, first=""):
         path = os.pathsep.join(filter(None, [str(first), str(folder / "site")]))
         return subprocess.run([sys.executable, str(started), *args], cwd=empty, env=environment(PYTHONPATH=path),
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=200)
 
     return SimpleNamespace(names=names, size=wheel.stat().st_size, command=command, empty=empty)
 
