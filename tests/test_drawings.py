@@ -80,7 +80,7 @@ def deep_photo(folder, channels=3):
     return pixels
 
 
-@pytest.mark.parametrize("channels", (1, 3))
+@pytest.mark.parametrize("channels", slow_but((1, 3), 3))
 def test_a_photo_of_16_bits_gives_a_texture_of_16_bits(tool, tmp_path, plain_figures, channels):
     pixels = deep_photo(tmp_path, channels)
     result = tool("photo.png", *tiny())

@@ -89,7 +89,7 @@ def test_a_device_that_is_full_is_named(tmp_path, monkeypatch, write):
     assert files_in(tmp_path) == {}
 
 
-@pytest.mark.parametrize("name", ["preview.png", "loss.csv", "loss.png"])
+@pytest.mark.parametrize("name", slow_but(["preview.png", "loss.csv", "loss.png"], "loss.csv"))
 def test_a_report_that_finds_no_room_does_not_end_the_training(trained, tmp_path, monkeypatch, name):
     write = files.write_atomically
 

@@ -65,7 +65,7 @@ def test_a_peer_fills_the_whole_grid_and_repeats_itself_by_seed_alone(name, phot
 
 
 @pytest.mark.parametrize("kind", slow_but(["matched", "ordered"], "ordered"))
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", slow_but(TRAINED, "lucidrains"))
 def test_real_tiles_stay_verbatim_and_gaps_are_filled(name, kind, photo):
     layout = layout_of(photo, kind)
     made, truth = make(name, photo, layout), photo.pixels(photo.x)

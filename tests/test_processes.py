@@ -101,6 +101,7 @@ def test_a_killed_process_ends_the_job_and_one_process_goes_on(launch):
     assert checkpoint(launch.folder / "killed")["step"] == 3 * STEPS
 
 
+@pytest.mark.slow
 def test_a_stop_signal_reaches_all_at_the_same_step(launch):
     process = launch.start(2, "stopped", EPOCHS=10**6, SAVE_EVERY=10**6, PREVIEW_EVERY=10**6)
     curve, end = launch.folder / "stopped/samples/photo/loss.csv", time.monotonic() + 100
