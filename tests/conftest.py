@@ -40,6 +40,12 @@ def tiny(**changes):
     return [f"{name}={value}" for name, value in {**TINY, **changes}.items()]
 
 
+def slow_but(values, *few):
+    """What parametrize takes: of the values all but a few are left to the slow tests."""
+    return [value if value in few else pytest.param(*value if isinstance(value, tuple) else [value],
+                                                    marks=pytest.mark.slow) for value in values]
+
+
 def draw_pixels(height, width, seed=0, channels=3):
     """A blotchy, grainy texture, uint8 [height, width, 3], or [height, width] for one channel."""
     rng = np.random.default_rng(seed)
@@ -216,7 +222,7 @@ def largest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def send_when(process, number, condition, seconds=90):
+def send_when(process, number, condition, seconds=200):
     """Send a signal once a condition holds; returns the seconds until the process ended, its exit code and stderr."""
     if os.name == "nt":
         process.kill()

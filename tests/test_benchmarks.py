@@ -49,7 +49,7 @@ def tiled(photo, side):
     return np.tile(photo, (-(-side // len(photo)),) * 2 + (1,))[:side, :side]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[pytest.param("", marks=pytest.mark.slow)])  # all tests that use it are slow
 def measured():
     """The photo, its floor and ceiling, and the scores of more of it, and of what is worse."""
     photo, more, layout = texture(SIDE, 0), texture(CELLS * TILE, 1), checkerboard()
@@ -364,6 +364,7 @@ def test_order_and_lines_are_kept_by_more_of_the_same_and_lost_where_its_parts_a
 # Prompts
 
 
+@pytest.mark.slow
 def test_a_prompt_asks_for_what_is_drawn_for_it_and_the_judge_tells_what_was_asked_for():
     from benchmarks import prompts
 

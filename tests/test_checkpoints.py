@@ -116,20 +116,25 @@ from conftest import MADE_OF, draw_photo, make_trainer
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 path, state = folder / "model.pt", {{**MADE_OF, **make_trainer(draw_photo(54, 70)).state()}}
-state["filling"] = torch.zeros(1_000_000)  # so that writing takes most of the time
+state["filling"] = torch.zeros(300_000)  # so that writing takes most of the time
 checkpoints.save(path, state)
 for number in range({rounds}):
-    step = checkpoints.load(path)["step"]
+    step, (said, say), begun = checkpoints.load(path)["step"], os.pipe(), time.monotonic()
     child = os.fork()
     if not child:
         while True:
             step += 1
             checkpoints.save(path, {{**state, "step": step, "end": step}})
-    time.sleep(random.Random(number).uniform(0.01, 0.15))
+            os.write(say, b".")
+    os.close(say)
+    assert os.read(said, 1) == b".", "the first save failed"
+    time.sleep(random.Random(number).uniform(0, 2) * (time.monotonic() - begun))  # anywhere in the next one or two
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    step += 1 + len(os.read(said, 100_000))  # that many saves were done
+    os.close(said)
     found = checkpoints.load(path)
-    assert found["step"] >= step, (found["step"], step)
+    assert step <= found["step"] <= step + 1, (found["step"], step)
     files.sweep(folder, r"model(\\.\\w+)?\\.pt")
     assert {{file.name for file in folder.iterdir()}} <= {{"model.pt", "model.previous.pt"}}, list(folder.iterdir())
 print("survived {rounds}, steps saved:", checkpoints.load(path)["step"])
@@ -140,14 +145,14 @@ print("survived {rounds}, steps saved:", checkpoints.load(path)["step"])
 def test_25_kills_while_saving_leave_25_whole_checkpoints(tmp_path):
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), rounds=25)
     result = subprocess.run([sys.executable, "-c", code, tmp_path], env=environment(), capture_output=True, text=True,
-                            timeout=120)
+                            timeout=300)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stderr  # the newest was whole each time
-    assert int(result.stdout.split()[-1]) > 10
+    assert int(result.stdout.split()[-1]) >= 25  # no kill came before a save
 
 
 MAIN = """
-import sys
+import signal, sys
 sys.path.insert(0, {root!r})
 import torch
 import texture_diffusion as td
@@ -157,27 +162,31 @@ torch.set_num_threads(1)
 devices.pick_device = lambda: torch.device("cpu")
 devices.pick_precision = lambda *args: torch.float32
 pictures.save_figure = lambda path, figure: files.write_atomically(path, lambda file: file.write(b"-"))
+loss = td.Trainer.loss
+
+
+def struck(self, *args):
+    if self.step == {step}:
+        signal.raise_signal({number})
+    return loss(self, *args)
+
+
+td.Trainer.loss = struck
 sys.exit(exit_codes.run(td.main))
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to another process")
 def test_a_run_that_is_killed_and_interrupted_ends_as_if_it_had_not_been(tool, tmp_path):
-    arguments = ["photo.png", *tiny(EPOCHS=20, EPOCH_TILES=16, PREVIEW_EVERY=2, SCALE=1)]
-    model, step = tmp_path / "checkpoints" / "photo.pt", 0
-    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
-        process = subprocess.Popen([sys.executable, "-c", MAIN.format(root=str(ROOT)), *arguments], cwd=tmp_path,
-                                   env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        end = time.monotonic() + 60
-        while not (model.exists() and checkpoints.load(model)["step"] > step):
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == code and "Traceback" not in err
-        assert ("same command" in err) == (code == 130)
-        step = checkpoints.load(model)["step"]
-    assert 0 < step < 80
+    """Both in the middle of a step, and of an epoch of four."""
+    arguments = ["photo.png", *tiny(EPOCHS=4, EPOCH_TILES=16, PREVIEW_EVERY=2, SCALE=1)]
+    for number, code, step, saved in ((signal.SIGKILL, -signal.SIGKILL, 6, 4), (signal.SIGINT, 130, 9, 10)):
+        main = MAIN.format(root=str(ROOT), step=step, number=int(number))
+        result = subprocess.run([sys.executable, "-c", main, *arguments], cwd=tmp_path, env=environment(),
+                                capture_output=True, text=True, timeout=120)
+        assert result.returncode == code and "Traceback" not in result.stderr
+        assert ("same command" in result.stderr) == (code == 130)
+        assert checkpoints.load(tmp_path / "checkpoints" / "photo.pt")["step"] == saved
     assert tool(*arguments).code == 0
     broken = checkpoint_in(tmp_path), files_in(tmp_path / "samples")
     shutil.rmtree(tmp_path / "checkpoints")
@@ -421,12 +430,11 @@ def foreign_moments(state):
 @pytest.mark.parametrize("change", [resized("stem.bias", 9), renamed, moments, foreign_moments,
                                     lambda state: state.update(net={}), lambda state: state.update(opts=[[], []]),
                                     lambda state: state.update(opts=[])])
-def test_weights_that_do_not_fit_fail_the_run_in_one_line(tool, tmp_path, change):
-    assert tool("photo.png", *tiny()).code == 0
+def test_weights_that_do_not_fit_fail_the_run_in_one_line(trained, tmp_path, change):
     state = checkpoint_in(tmp_path)
     change(state)
     torch.save(state, tmp_path / "checkpoints" / "photo.pt")
-    result = tool("photo.png", *tiny(EPOCHS=3))
+    result = trained(EPOCHS=3)
     assert result.code == 1
     assert len(result.err.splitlines()) == 1 and "photo.pt" in result.err
 
@@ -436,14 +444,14 @@ def test_of_300_mutations_each_loads_as_it_was_saved_or_is_refused_in_one_line(p
     target, outcomes, memory, slowest = path.with_name("mutated.pt"), [], devices.peak_memory(), 0
     for number in range(300):
         target.write_bytes(mutated(content, random_, near_an_end))
-        start = time.monotonic()
+        start = time.process_time()  # of the processor: other programs don't count
         try:
             assert_same(checkpoints.load(target), whole)
             outcomes.append("as it was")
         except (RunError, UserError) as error:
             assert "\n" not in str(error), number
             outcomes.append("refused")
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, time.process_time() - start)
     assert outcomes.count("refused") > 200
     assert slowest < 5 and devices.peak_memory() - memory < 5e8
     print(f"\n{outcomes.count('refused')} refused, slowest {slowest:.2f} s")
@@ -515,13 +523,13 @@ checkpoints.load(Path(sys.argv[1]))  # the first load imports what it needs
 for path in map(Path, sys.argv[2:]):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     def memory(name): return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) * 1024
-    before, start = memory("VmRSS"), time.monotonic()
+    before, start = memory("VmRSS"), time.process_time()
     try:
         checkpoints.load(path)
         outcome = "loaded"
     except (UserError, RunError) as error:
         outcome = "refused"
-    print(outcome, time.monotonic() - start, memory("VmHWM") - before, path.stem)
+    print(outcome, time.process_time() - start, memory("VmHWM") - before, path.stem)
 """
 
 

@@ -157,6 +157,7 @@ def test_the_readme_s_table_is_what_main_says_of_every_constant():
     assert rows in readme()
 
 
+@pytest.mark.slow
 def test_the_default_photo_is_what_its_script_draws():
     spec = importlib.util.spec_from_file_location("draw_stones", ROOT / "samples" / "draw_stones.py")
     module = importlib.util.module_from_spec(spec)

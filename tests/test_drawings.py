@@ -4,13 +4,14 @@
 import numpy as np
 import pytest
 import torch
-from conftest import assert_refused, draw_pixels, figures, stop_after, tiny
+from conftest import assert_refused, draw_pixels, figures, slow_but, stop_after, tiny
 from PIL import Image
 
 from texture_tools import drawings, photos, png
 
 
-@pytest.mark.parametrize("changes", [{}, {"TILEABLE": "xy"}, {"REDRAW_ORIGINALS": True, "TILEABLE": "x"}])
+@pytest.mark.parametrize("changes", slow_but([{}, {"TILEABLE": "xy"}, {"REDRAW_ORIGINALS": True, "TILEABLE": "x"}],
+                                             {"TILEABLE": "xy"}))
 def test_bands_are_the_texture_in_one_piece(drawing, tmp_path, monkeypatch, changes):
     result = drawing(OUTPUT_SIZE="(130,140)", **changes)
     assert result.code == 0, result.err
@@ -25,7 +26,7 @@ def test_bands_are_the_texture_in_one_piece(drawing, tmp_path, monkeypatch, chan
 
 
 @pytest.mark.parametrize("band_pixels", [1, 1e7])
-@pytest.mark.parametrize("after", [1, 5, 11])
+@pytest.mark.parametrize("after", slow_but([1, 5, 11], 5))
 def test_a_drawing_that_was_stopped_goes_on_and_comes_out_the_same(drawing, tmp_path, monkeypatch, band_pixels, after):
     monkeypatch.setattr(drawings, "BAND_PIXELS", band_pixels)
     monkeypatch.setattr(drawings, "WHOLE_PIXELS", band_pixels)
@@ -79,7 +80,7 @@ def deep_photo(folder, channels=3):
     return pixels
 
 
-@pytest.mark.parametrize("channels", (1, 3))
+@pytest.mark.parametrize("channels", slow_but((1, 3), 3))
 def test_a_photo_of_16_bits_gives_a_texture_of_16_bits(tool, tmp_path, plain_figures, channels):
     pixels = deep_photo(tmp_path, channels)
     result = tool("photo.png", *tiny())

@@ -1,5 +1,6 @@
 """The four examples: their data, their promises about input, and a small run of each from end to end."""
 
+import copy
 import csv
 import http.server
 import io
@@ -20,7 +21,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, environment
+from conftest import ROOT, environment, randomise
 from PIL import Image, ImageGrab
 
 import texture_diffusion as td
@@ -39,12 +40,18 @@ import text_to_image
 SMALL = ("WIDTHS=(8,16)", "TIMESTEPS=20", "BATCH_SIZE=4", "EPOCHS=1")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def plain():
+    """The same arithmetic everywhere, for the fixtures of the module, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
+        patch.setattr(devices, "pick_precision", lambda *args: torch.float32)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def plain(tmp_path, monkeypatch):
-    """An empty folder, and the same arithmetic everywhere."""
+def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr(devices, "pick_precision", lambda *args: torch.float32)
 
 
 def run(module, *argv, capsys=None):
@@ -169,6 +176,7 @@ def test_noise_on_sprites_is_scaled_by_the_root_of_one_minus_alpha_bar():
         assert abs(float(noise.std()) - float((1 - abar[t]).sqrt())) < 0.01
 
 
+@pytest.mark.slow
 def test_sprites_end_to_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sprites, "draw_sprites", lambda count, draw=sprites.draw_sprites: draw(60))
     monkeypatch.setattr(sprites, "JUDGED", 20)
@@ -193,7 +201,6 @@ def taught():
     c = SimpleNamespace(WIDTHS=(32, 64), SEED=0, TIMESTEPS=100, BATCH_SIZE=32, LEARNING_RATE=2e-3, DROPOUT=0.1,
                         EPOCHS=1)
     trainer = common.prepare(photo, data, c, Path("none.pt"), 5, unshuffle=2)
-    trainer.net.precision = trainer.ema.precision = torch.float32
     trainer.plan(150)
     list(trainer.steps())
     return SimpleNamespace(trainer=trainer, photo=photo, images=images, labels=labels)
@@ -205,6 +212,7 @@ def sprites_of(taught, wanted, seed=0):
     return taught.photo.pixels(common.draw(taught.trainer, taught.photo, estimate, len(wanted), seed, "ddim", 10))
 
 
+@pytest.mark.slow
 def test_a_sprite_is_of_the_wanted_kind(taught):
     wanted = np.arange(50) % 5
     share, right = sprites.agreement(taught.images, taught.labels, sprites_of(taught, wanted), wanted)
@@ -212,6 +220,7 @@ def test_a_sprite_is_of_the_wanted_kind(taught):
     assert share >= 0.8  # 0.2 by chance
 
 
+@pytest.mark.slow
 def test_with_the_same_noise_another_label_gives_another_sprite(taught):
     drawn = [sprites_of(taught, np.full(5, kind)).astype(float) for kind in range(5)]
     for one, other in combinations(drawn, 2):
@@ -297,6 +306,7 @@ def test_hidden_transparency_comes_back_and_is_no_louder_than_the_colours():
     assert deviations.max() < 2 * deviations.min()
 
 
+@pytest.mark.slow
 def test_the_tone_of_an_icon_is_the_mean_colour_of_what_is_visible_and_sets_what_is_drawn():
     icons = np.zeros((3, 32, 32, 4), np.uint8)
     for icon, colour in zip(icons, ((255, 0, 0), (0, 255, 0), (0, 0, 255))):
@@ -353,7 +363,7 @@ def test_text_to_image_end_to_end(tmp_path, few, capsys):
 
 @pytest.fixture(scope="module")
 def painter(tmp_path_factory):
-    """A small model of plain walls in three colours, taught for a few seconds."""
+    """A small model of plain walls in three colours, not yet taught."""
     folder, rng = tmp_path_factory.mktemp("walls"), np.random.default_rng(0)
     for k in range(30):
         name, colour = list(WALLS.items())[k % 3]
@@ -362,26 +372,35 @@ def painter(tmp_path_factory):
                         DROPOUT=0.1, EPOCH_PICTURES=8, PRIOR=None, OUTPUT_DIR=folder / "out",
                         CHECKPOINT_DIR=folder / "models")
     with text_to_image.opened(c) as painter:
-        for trainer in (painter.coarse, painter.fine):
-            trainer.net.precision = trainer.ema.precision = torch.float32
-            trainer.plan(80)
-            list(trainer.steps())
         yield painter
+
+
+@pytest.fixture(scope="module")
+def skilled(painter):
+    """The painter, taught for a few seconds."""
+    for trainer in (painter.coarse, painter.fine):
+        trainer.plan(80)
+        list(trainer.steps())
+    return painter
 
 
 WALLS = {"red": (200, 40, 40), "green": (40, 160, 50), "blue": (40, 60, 190)}
 
 
-def test_a_colour_word_sets_the_mean_colour_with_the_same_noise(painter):
+@pytest.mark.slow
+def test_a_colour_word_sets_the_mean_colour_with_the_same_noise(skilled):
     for name in WALLS:
-        mean = painter.photo.pixels(painter.paint(f"{name} wall", 4, 10, 1.5, 0)).mean((1, 2))
+        mean = skilled.photo.pixels(skilled.paint(f"{name} wall", 4, 10, 1.5, 0)).mean((1, 2))
         apart = np.linalg.norm(mean[:, None] - list(WALLS.values()), axis=-1)
         assert (apart.argmin(1) == list(WALLS).index(name)).all(), name
 
 
 def test_time_changes_what_the_network_sees(painter):
+    """Of weights moved at random: how much a short training makes of the time hangs on the machine."""
     x, context = torch.randn(1, 3, 64, 64), painter.prompts.vectors(["red wall"])
-    early, late = (painter.fine.ema(x, x, common.alone(x), torch.tensor([time]), context)[0] for time in (0.1, 0.9))
+    net = randomise(copy.deepcopy(painter.fine.ema))
+    with torch.no_grad():
+        early, late = (net(x, x, common.alone(x), torch.tensor([time]), context)[0] for time in (0.1, 0.9))
     assert (early - late).abs().mean() > 0.01
 
 
@@ -389,10 +408,11 @@ def test_words_that_no_caption_has_are_named(painter):
     assert painter.prompts.unknown("a red xylophone wall") == ["a", "xylophone"]
 
 
-def test_the_second_model_keeps_what_the_first_one_drew(painter):
-    context = painter.prompts.vectors(["red wall"]).expand(4, -1)
-    small = common.draw(painter.coarse, painter.photo, common.estimator(painter.coarse, context, 1.5), 4, 3, "ddpm", 10)
-    drawn = painter.paint("red wall", 4, 10, 1.5, 3)
+@pytest.mark.slow
+def test_the_second_model_keeps_what_the_first_one_drew(skilled):
+    context = skilled.prompts.vectors(["red wall"]).expand(4, -1)
+    small = common.draw(skilled.coarse, skilled.photo, common.estimator(skilled.coarse, context, 1.5), 4, 3, "ddpm", 10)
+    drawn = skilled.paint("red wall", 4, 10, 1.5, 3)
     assert drawn.shape == (4, 3, 64, 64)
     assert (text_to_image.shrunk(drawn) - small).abs().mean() < 0.3 * small.std()
     assert (drawn - text_to_image.enlarged(small)).std() > 0.05  # and adds something
@@ -496,6 +516,7 @@ def test_a_missing_package_is_named_with_its_pip_command(monkeypatch, capsys):
 STYLE = (*SMALL, "EPOCH_TILES=8", "SAMPLE_STEPS=2", "PRIOR=None")
 
 
+@pytest.mark.slow
 def test_restyle_end_to_end(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(restyle, "STRENGTHS", (0.3, 0.9))
     for k, (width, height) in enumerate([(130, 150), (180, 128)]):
@@ -623,6 +644,7 @@ def models(tmp_path_factory):
 DIFFUSERS = ("--backend", "diffusers", "SAMPLE_STEPS=4", "STYLES=a woodcut, joy")
 
 
+@pytest.mark.slow
 def test_restyling_by_stable_diffusion_end_to_end(tmp_path, models, monkeypatch, capsys):
     import restyle_diffusers
     monkeypatch.setattr(restyle_diffusers, "load_models", lambda c: models)
@@ -645,6 +667,7 @@ def test_restyling_by_stable_diffusion_end_to_end(tmp_path, models, monkeypatch,
     assert pictures_in(folder)["photo_joy_from_text.png"] != made["photo_joy_from_text.png"]
 
 
+@pytest.mark.slow
 def test_more_strength_takes_a_picture_further_from_the_photo(models, monkeypatch):
     import restyle_diffusers
     monkeypatch.setattr(restyle_diffusers, "PIXELS", 64**2)
@@ -715,7 +738,7 @@ def test_a_person_types_a_prompt_and_saves_the_picture(tmp_path, screen):
                               cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
 
     def type_keys(*words):
-        subprocess.run(["xdotool", *words], env=env, check=True, timeout=30)
+        subprocess.run(["xdotool", *words], env=env, check=True, timeout=100)
 
     try:
         type_keys("search", "--sync", "--name", "Text to image", "windowfocus", "--sync")

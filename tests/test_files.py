@@ -21,6 +21,7 @@ from conftest import (
     files_in,
     largest_file,
     send_when,
+    slow_but,
     start,
     tiny,
 )
@@ -88,7 +89,7 @@ def test_a_device_that_is_full_is_named(tmp_path, monkeypatch, write):
     assert files_in(tmp_path) == {}
 
 
-@pytest.mark.parametrize("name", ["preview.png", "loss.csv", "loss.png"])
+@pytest.mark.parametrize("name", slow_but(["preview.png", "loss.csv", "loss.png"], "loss.csv"))
 def test_a_report_that_finds_no_room_does_not_end_the_training(trained, tmp_path, monkeypatch, name):
     write = files.write_atomically
 
@@ -182,6 +183,7 @@ def test_runs_that_share_only_the_pictures_folder_are_two_at_a_time_as_well(trai
         assert trained(EPOCHS=0).code == 2
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_are_one_run(tool, tmp_path):
     arguments = ["photo.png", *tiny(EPOCHS=1000)]
     process, second = start(tmp_path, *arguments), []
@@ -254,8 +256,9 @@ def test_results_of_another_photo_of_the_same_name_are_not_replaced(trained, tmp
     assert Path("photo/output_texture_3x3.2.png") in after and Path("photo/loss.2.csv") in after
 
 
-@pytest.mark.parametrize("name, link", [("preview", "itself"), ("output_texture_3x3", "itself"), ("loss", "itself"),
-                                        ("output_texture_3x3", os.link), ("output_texture_3x3", os.symlink)])
+@pytest.mark.parametrize("name, link", slow_but([
+    ("preview", "itself"), ("output_texture_3x3", "itself"), ("loss", "itself"), ("output_texture_3x3", os.link),
+    ("output_texture_3x3", os.symlink)], ("output_texture_3x3", "itself"), ("output_texture_3x3", os.symlink)))
 def test_the_photo_is_never_overwritten(tool, tmp_path, name, link):
     """It lies where a result of its name goes, or a link to it does."""
     folder = tmp_path / "samples" / name
@@ -282,7 +285,7 @@ def test_a_photo_that_lies_where_its_model_goes_is_not_put_aside(tool, tmp_path)
     assert photo.read_bytes() == content and len(list(photo.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"output_texture_3x3.png": 3}', "\x00" * 99])
+@pytest.mark.parametrize("content", slow_but(["", "{", "[]", '{"output_texture_3x3.png": 3}', "\x00" * 99], "{"))
 def test_a_damaged_list_of_results_replaces_nothing(trained, tmp_path, content):
     before = files_in(tmp_path / "samples")
     (tmp_path / "samples/photo/.made.json").write_text(content)

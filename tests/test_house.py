@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, SCRIPT, environment
+from conftest import ROOT, SCRIPT, environment, slow_but
 
 ROOMS = sorted((ROOT / "texture_tools").glob("*.py"))
 PACKAGES = {"torch", "numpy", "PIL", "matplotlib", "tqdm"}
@@ -85,14 +85,14 @@ def test_no_module_changes_another(path):
                 assert target.value.id not in modules, f"{path.name}, line {node.lineno}"
 
 
-@pytest.mark.parametrize("take_away", ["texture_tools", "texture_tools/png.py"])
+@pytest.mark.parametrize("take_away", slow_but(["texture_tools", "texture_tools/png.py"], "texture_tools/png.py"))
 def test_the_script_without_its_rooms_says_so_in_one_sentence(tmp_path, take_away):
     shutil.copy(SCRIPT, tmp_path)
     shutil.copytree(ROOT / "texture_tools", tmp_path / "texture_tools")
     gone = tmp_path / take_away
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     result = subprocess.run([sys.executable, tmp_path / "texture_diffusion.py"], cwd=tmp_path, env=environment(),
-                            capture_output=True, text=True, timeout=60)
+                            capture_output=True, text=True, timeout=200)
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
     assert "texture_tools" in result.stderr and "copy" in result.stderr and "download" in result.stderr
 

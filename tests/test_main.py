@@ -1,6 +1,7 @@
 """Whole runs from the command line, and going on with them."""
 
 import hashlib
+import itertools
 import math
 import re
 import shlex
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from conftest import (
     files_in,
     pixels_in,
     run_script,
+    slow_but,
     tiny,
 )
 from PIL import Image
@@ -87,10 +90,10 @@ def test_more_epochs_go_on_from_the_checkpoint(trained, tmp_path):
     assert after["start"] == before["step"]
 
 
-def test_the_speed_of_a_run_that_went_on_counts_its_own_tiles(trained):
+def test_the_speed_of_a_run_that_went_on_counts_its_own_tiles(trained, monkeypatch):
+    monkeypatch.setattr(td, "time", SimpleNamespace(perf_counter=itertools.count().__next__))  # a second at each look
     last = figures(trained(EPOCHS=3).out)
-    tiles = float(last["training_tiles_per_second"]) * float(last["training_seconds"])
-    assert 4 < tiles < 14  # 8 in this run, 24 in all; the seconds are rounded
+    assert (last["training_seconds"], last["training_tiles_per_second"]) == ("1.0", "8.00")  # of 24 tiles in all
 
 
 def test_without_a_model_only_drawing_is_refused_with_the_command_that_makes_one(tool):
@@ -174,9 +177,10 @@ def test_the_seed_joins_the_file_s_name_and_samples_stand_side_by_side(trained, 
     assert Image.open(folder / "output_texture_3x3_seed1.png").text["seed"] == "1"
 
 
-@pytest.mark.parametrize("changes", [
+@pytest.mark.parametrize("changes", slow_but([
     {"LAYOUT": "rows"}, {"LAYOUT": "ordered"}, {"LAYOUT": "random"}, {"SAMPLER": "ddpm"}, {"SAMPLER": "ddim"},
-    {"SCALE": 1}, {"SCALE": 2, "LAYOUT": "rows"}, {"BATCH_SIZE": 1}])
+    {"SCALE": 1}, {"SCALE": 2, "LAYOUT": "rows"}, {"BATCH_SIZE": 1}],
+    {"LAYOUT": "random"}, {"SAMPLER": "ddpm"}, {"SCALE": 2, "LAYOUT": "rows"}))
 def test_every_layout_sampler_and_scale_draws(trained, changes):
     result = trained(EPOCHS=0, **changes)
     assert result.code == 0, result.err
@@ -239,7 +243,7 @@ def test_a_step_that_was_left_out_is_counted_and_said(trained, tmp_path, monkeyp
 def test_importing_the_script_does_nothing(tmp_path):
     code = "import sys; sys.argv = ['x', 'NONSENSE=1']; import texture_diffusion as td; assert callable(td.main)"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)),
-                            capture_output=True, text=True, timeout=60)
+                            capture_output=True, text=True, timeout=200)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert files_in(tmp_path) == {}
 

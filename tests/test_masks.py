@@ -5,7 +5,17 @@ import signal
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, assert_refused, constants_of, draw_pixels, figures, pixels_in, random_net, tiny
+from conftest import (
+    TILE,
+    assert_refused,
+    constants_of,
+    draw_pixels,
+    figures,
+    pixels_in,
+    random_net,
+    slow_but,
+    tiny,
+)
 from PIL import Image
 
 import texture_diffusion as td
@@ -94,7 +104,7 @@ def test_a_texture_is_drawn_of_the_rest(repair, tmp_path):
     assert repaired(tmp_path, "output_texture_2x2").shape == (2 * HEIGHT, 2 * WIDTH, 3)
 
 
-@pytest.mark.parametrize("augment", ["none", "rotations"])
+@pytest.mark.parametrize("augment", slow_but(["none", "rotations"], "rotations"))
 @pytest.mark.parametrize("kind", td.LAYOUTS)
 def test_no_real_tile_holds_a_masked_pixel(kind, augment, tmp_path):
     photo = photo_with(tmp_path)
@@ -109,8 +119,8 @@ def test_no_real_tile_holds_a_masked_pixel(kind, augment, tmp_path):
 # What is seen
 
 
-@pytest.mark.parametrize("options", [{}, {"max_side": 70}, {"even": True}, {"depth": 16},
-                                     {"corners": ((3, 2), (90, 5), (92, 78), (4, 76))}])
+@pytest.mark.parametrize("options", slow_but([{}, {"max_side": 70}, {"even": True}, {"depth": 16},
+                                              {"corners": ((3, 2), (90, 5), (92, 78), (4, 76))}], {}, {"even": True}))
 def test_nothing_depends_on_what_is_hidden(options, tmp_path):
     """Other pixels under the mask, and all that a run knows is the same, bit for bit."""
     def outcome(value):

@@ -419,6 +419,7 @@ def test_material_png_shows_what_the_maps_say(rock, tmp_path):
 # The benchmark
 
 
+@pytest.mark.slow
 def test_the_benchmark_tells_maps_in_register_from_others(drawn, rock):
     from benchmarks import materials as bench
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, draw_photo, planned, random_net
+from conftest import TILE, draw_photo, planned, random_net, slow_but
 
 import texture_diffusion as td
 from texture_tools.errors import UserError
@@ -66,7 +66,7 @@ def patterns_shown(photo, kind, scale, batch_size):
 
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
-@pytest.mark.parametrize("batch_size", [1, 7, 100])
+@pytest.mark.parametrize("batch_size", slow_but([1, 7, 100], 7))
 def test_training_covers_every_pattern_that_a_layout_shows(kind, batch_size):
     covered, shown = {frozenset(pattern.split()) for pattern in td.PATTERNS}, set()
     for (height, width), scale in product([(48, 48), (64, 50), (55, 80), (54, 70)], (1, 2, 3)):

@@ -13,6 +13,7 @@ from conftest import (
     planned_sized,
     random_net,
     sketches_of,
+    slow_but,
     spread,
 )
 
@@ -44,7 +45,7 @@ def cell(pixels, i, j):
 
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
-@pytest.mark.parametrize("height, width", SIZES)
+@pytest.mark.parametrize("height, width", slow_but(SIZES, (54, 70)))
 def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width):
     pixels = draw_pixels(height, width)
     photo = td.normalise(pixels, "photo")
@@ -63,8 +64,8 @@ def test_rows_begin_with_the_photo():
 
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
-@pytest.mark.parametrize("height, width", SIZES)
-@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("height, width", slow_but(SIZES, (54, 70)))
+@pytest.mark.parametrize("scale", slow_but([2, 3], 2))
 def test_the_texture_is_exactly_so_many_times_as_large_and_whole(net, kind, height, width, scale):
     photo = draw_photo(height, width)
     layout = planned(photo, kind, scale)
@@ -75,7 +76,7 @@ def test_the_texture_is_exactly_so_many_times_as_large_and_whole(net, kind, heig
         assert cell(out.movedim(0, -1), i, j).std() > 0
 
 
-@pytest.mark.parametrize("kind", td.LAYOUTS)
+@pytest.mark.parametrize("kind", slow_but(td.LAYOUTS, "matched"))
 @pytest.mark.parametrize("sampler", td.SAMPLERS)
 def test_the_picture_does_not_depend_on_the_batch_size(net, photo, kind, sampler):
     layout = planned(photo, kind)
@@ -85,7 +86,7 @@ def test_the_picture_does_not_depend_on_the_batch_size(net, photo, kind, sampler
 
 
 @pytest.mark.parametrize("kind", td.LAYOUTS)
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("batch_size", slow_but([1, 3], 3))
 def test_the_picture_repeats_bit_for_bit_at_the_same_batch_size(net, photo, kind, batch_size):
     layout = planned(photo, kind)
     first = outpaint(net, photo, layout, batch_size)
@@ -215,7 +216,7 @@ def whole(net, photo, layout, batch_size=4, window=None):
     return texture.cut(corner, size)
 
 
-@pytest.mark.parametrize("height, width", [(64, 96), (53, 75), (47, 41)])
+@pytest.mark.parametrize("height, width", slow_but([(64, 96), (53, 75), (47, 41)], (53, 75)))
 @pytest.mark.parametrize("tileable", ["x", "y", "xy"])
 @pytest.mark.parametrize("redraw", [False, True])
 def test_every_drawn_tile_sees_what_will_lie_beside_it_also_across_the_edge(photo, height, width, tileable, redraw):
@@ -261,10 +262,11 @@ def test_a_tileable_texture_shows_its_far_side_to_its_tiles(photo, tileable, axe
 
 @pytest.mark.parametrize("tileable", ["none", "xy"])
 @pytest.mark.parametrize("redraw", [False, True])
-@pytest.mark.parametrize("window", [((0, 0), (20, 30)), ((31, 7), (40, 50)), ((60, 70), (12, 9))])
-def test_a_region_agrees_with_the_whole_pixel_for_pixel(net, photo, tileable, redraw, window):
+@pytest.mark.parametrize("corner, size", slow_but([((0, 0), (20, 30)), ((31, 7), (40, 50)), ((60, 70), (12, 9))],
+                                                  ((31, 7), (40, 50))))
+def test_a_region_agrees_with_the_whole_pixel_for_pixel(net, photo, tileable, redraw, corner, size):
     layout = planned_sized(photo, 75, 90, tileable, redraw=redraw)
-    (y, x), (height, width) = window
+    (y, x), (height, width) = window = corner, size
     everything = whole(net, photo, layout)
     assert torch.equal(whole(net, photo, layout, window=window), everything[:, y:y + height, x:x + width])
 

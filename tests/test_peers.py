@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, draw_photo, draw_pixels
+from conftest import ROOT, draw_photo, draw_pixels, slow_but
 from PIL import Image
 
 import benchmarks
@@ -53,7 +53,7 @@ def cells(pixels, where, tile=TILE):
     return np.stack([pixels[i * tile:(i + 1) * tile, j * tile:(j + 1) * tile] for i, j in np.argwhere(where)])
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", slow_but(MODULES, "quilting", "lucidrains"))
 def test_a_peer_fills_the_whole_grid_and_repeats_itself_by_seed_alone(name, photo):
     layout = layout_of(photo)
     first = make(name, photo, layout)
@@ -64,8 +64,8 @@ def test_a_peer_fills_the_whole_grid_and_repeats_itself_by_seed_alone(name, phot
     assert not np.array_equal(make(name, photo, layout, seed=1), first)
 
 
-@pytest.mark.parametrize("kind", ["matched", "ordered"])
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("kind", slow_but(["matched", "ordered"], "ordered"))
+@pytest.mark.parametrize("name", slow_but(TRAINED, "lucidrains"))
 def test_real_tiles_stay_verbatim_and_gaps_are_filled(name, kind, photo):
     layout = layout_of(photo, kind)
     made, truth = make(name, photo, layout), photo.pixels(photo.x)
@@ -74,7 +74,7 @@ def test_real_tiles_stay_verbatim_and_gaps_are_filled(name, kind, photo):
     assert cells(made, ~layout.real()).std((1, 2, 3)).min() > 0
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", slow_but(MODULES, "quilting"))
 def test_a_peer_takes_grey_photos(name):
     photo = draw_photo(54, 70, channels=1)
     made = make(name, photo, layout_of(photo, rows=2, columns=2))
@@ -82,7 +82,7 @@ def test_a_peer_takes_grey_photos(name):
     assert (made == made[..., :1]).all()
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", slow_but(MODULES, "quilting"))
 def test_a_peer_leaves_the_photo_and_the_global_random_numbers_alone(name, photo):
     before, state = photo.x.clone(), torch.get_rng_state()
     make(name, photo, layout_of(photo, rows=2, columns=2))
@@ -139,6 +139,7 @@ def test_forced_tiles_have_the_photo_s_mean_and_deviation(photo):
     assert torch.allclose(forced.std((2, 3), correction=0), photo.x.std((1, 2), correction=0).expand(5, 3), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_texture_is_forced_unless_it_is_told_not_to(photo, monkeypatch):
     monkeypatch.setattr(stacked, "FADE", 0)
     layout, truth = layout_of(photo), photo.pixels(photo.x)
@@ -189,6 +190,7 @@ def test_the_cross_fade_mirrors_what_lies_beyond_each_border(way):
     assert np.allclose(tiles[1, 1, 8:-8, 8:-8], old[1, 1, 8:-8, 8:-8])
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_bad_texture(tmp_path, monkeypatch):
     Image.fromarray(draw_pixels(100, 110)).save(tmp_path / "photo.png")
     c = peers.constants()
@@ -281,6 +283,7 @@ def test_the_convolutions_costs_are_what_the_counter_finds():
         assert speed.gflop(work) == pytest.approx(cost[name])
 
 
+@pytest.mark.slow
 def test_the_subjects_draw_the_same_tiles():
     c = speed.constants(quick=True)
     subject = speed.ours(c, torch.float32, quick=True)

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import constants_of, pixels_in, tiny
+from conftest import constants_of, pixels_in, slow_but, tiny
 from PIL import Image
 from test_straighten import HEIGHT, WIDTH, Camera
 
@@ -65,7 +65,7 @@ def corner_error(corners, camera):
     return np.hypot(*(np.array([u / w, v / w]).T - corners).T).max()
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", slow_but(VIEWS, "both"))
 @pytest.mark.parametrize("name", TEXTURES)
 def test_lines_under_a_known_perspective_are_found(name, view):
     camera = Camera(1, **VIEWS[view])

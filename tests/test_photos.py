@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import png
 import pytest
-from conftest import assert_refused, draw_pixels, files_in, mutated, profile, run_script, tiny
+from conftest import assert_refused, draw_pixels, files_in, mutated, profile, run_script, slow_but, tiny
 from PIL import Image, ImageCms, ImageFilter, features
 
 import texture_diffusion as td
@@ -381,7 +381,8 @@ def test_results_are_named_after_the_stem_of_the_photo_s_file(name, expected):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
-@pytest.mark.parametrize("name", ["-Gehweg Zürich #3.png", "two\nlines.png", "r" * 240 + ".png"])
+@pytest.mark.parametrize("name", slow_but(["-Gehweg Zürich #3.png", "two\nlines.png", "r" * 240 + ".png"],
+                                          "-Gehweg Zürich #3.png"))
 def test_a_photo_of_any_name_can_be_used(tool, tmp_path, name):
     (tmp_path / "photo.png").rename(tmp_path / name)
     result = run(tool, name)
@@ -544,9 +545,9 @@ def try_all(paths, capfd):
     """Outcomes of loading files, each in time, in bounded memory and without a word on the screen."""
     outcomes, memory, slowest = [], devices.peak_memory(), 0
     for path in paths:
-        start = time.monotonic()
+        start = time.process_time()  # of the processor: other programs don't count
         outcomes.append(outcome(path))
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, time.process_time() - start)
     err = capfd.readouterr().err
     growth = (devices.peak_memory() - memory) / 1e9
     print(f"\n{len(outcomes)} files, {outcomes.count('photo')} photos, slowest {slowest:.1f} s, {growth:.2f} GB more")

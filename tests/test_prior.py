@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, assert_same, draw_photo, draw_pixels, random_net
+from conftest import ROOT, assert_same, draw_photo, draw_pixels, random_net, slow_but
 from PIL import Image
 
 import prior.__main__ as program
@@ -24,7 +24,7 @@ def test_there_are_more_than_60_kinds():
     assert len(KINDS) > 60
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", slow_but(KINDS, *list(KINDS)[::4]))
 def test_a_kind_is_a_picture_with_contrast_that_another_seed_changes(name):
     one, again, other = (draw(name, rng(seed), 96) for seed in (1, 1, 2))
     assert one.shape == (96, 96, 3) and one.dtype == np.uint8
@@ -33,6 +33,7 @@ def test_a_kind_is_a_picture_with_contrast_that_another_seed_changes(name):
     assert max(draw(name, rng(seed), 96).std((0, 1)).max() for seed in range(3)) > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_wraps_around(name):
     """Across its edge it changes no more than across the strongest line inside, in the median of seeds and edges."""

@@ -20,8 +20,9 @@ import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 import torch
 import texture_diffusion as td
-from texture_tools import devices, exit_codes
-devices.pick_precision = lambda *args: torch.float32
+from texture_tools import devices, exit_codes, files, matching, pictures
+devices.pick_precision, matching.ATTEMPTS = lambda *args: torch.float32, 1  # as the fixture tool has it
+pictures.save_figure = lambda path, figure: files.write_atomically(path, lambda file: file.write(b"-"))
 torch.set_num_threads(1)
 die, train_step = int(os.environ.get("DIE_AT", -1)), td.Trainer.train_step
 def mortal(self):
@@ -34,25 +35,34 @@ sys.exit(exit_codes.run(td.main))
 
 
 @pytest.fixture
-def launch(tmp_path):
-    """Runs the tool in float32 as so many processes in a folder with photo.png: launch(2, folder, EPOCHS=1)."""
+def launch(tmp_path, tool, monkeypatch):
+    """Runs the tool as so many processes in a folder with photo.png, this one if it is one: launch(2, folder, EPOCHS=1)
+    -> exit code, out, err."""
     if os.name == "nt":
         pytest.skip("torchrun was not tried on Windows")
     (tmp_path / "tool.py").write_text(RUN)
 
-    def start(processes, name, die_at=-1, **changes):
+    def prepared(name, changes):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         Image.fromarray(draw_pixels(54, 70)).save(folder / "photo.png")
-        arguments = ["photo.png", *tiny(**{"EPOCH_TILES": 4 * STEPS, "EPOCHS": 1, **changes})]
+        return folder, ["photo.png", *tiny(**{"EPOCH_TILES": 4 * STEPS, "EPOCHS": 1, **changes})]
+
+    def start(processes, name, die_at=-1, **changes):
+        folder, arguments = prepared(name, changes)
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = [sys.executable, *(launcher if processes > 1 else []), str(tmp_path / "tool.py"), *arguments]
+        command = [sys.executable, *launcher, str(tmp_path / "tool.py"), *arguments]
         return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 env=environment(DIE_AT=str(die_at), OMP_NUM_THREADS="1"))
 
-    def run(*args, **changes):
-        process = start(*args, **changes)
-        out, err = process.communicate(timeout=120)
+    def run(processes, name, **changes):
+        if processes == 1:
+            folder, arguments = prepared(name, changes)
+            monkeypatch.chdir(folder)
+            result = tool(*arguments)
+            return result.code, result.out, result.err
+        process = start(processes, name, **changes)
+        out, err = process.communicate(timeout=300)
         return process.returncode, out, err
 
     run.start, run.folder = start, tmp_path
@@ -80,6 +90,7 @@ def test_two_processes_train_and_draw_what_one_does(launch):
     assert np.abs(texture(launch.folder / "one") - texture(launch.folder / "two")).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_and_one_process_goes_on(launch):
     more = {"EPOCHS": 3, "SAVE_EVERY": 1}
     code, _, err = launch(2, "killed", die_at=2 * STEPS + 2, **more)
@@ -90,18 +101,21 @@ def test_a_killed_process_ends_the_job_and_one_process_goes_on(launch):
     assert checkpoint(launch.folder / "killed")["step"] == 3 * STEPS
 
 
+@pytest.mark.slow
 def test_a_stop_signal_reaches_all_at_the_same_step(launch):
-    process = launch.start(2, "stopped", EPOCHS=400, SAVE_EVERY=1000, PREVIEW_EVERY=1000)
-    curve, start = launch.folder / "stopped/samples/photo/loss.csv", time.time()
-    while not curve.exists() and time.time() - start < 60 and process.poll() is None:
+    process = launch.start(2, "stopped", EPOCHS=10**6, SAVE_EVERY=10**6, PREVIEW_EVERY=10**6)
+    curve, end = launch.folder / "stopped/samples/photo/loss.csv", time.monotonic() + 100
+    while not curve.exists() and time.monotonic() < end and process.poll() is None:
         time.sleep(0.1)
+    assert curve.exists() and process.poll() is None
     os.kill(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=200)
     assert process.returncode != 0
     assert err.count("the same command") == 1, err
-    assert STEPS <= checkpoint(launch.folder / "stopped")["step"] < 400 * STEPS
+    assert STEPS <= checkpoint(launch.folder / "stopped")["step"] < 10**6 * STEPS
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_out_is_refused_with_one_sentence(launch):
     code, _, err = launch(2, "odd", BATCH_SIZE=5)
     assert code != 0 and err.count("BATCH_SIZE is 5") == 1

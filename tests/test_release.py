@@ -70,7 +70,7 @@ def built(kind, source, target):
     if not importlib.util.find_spec("hatchling"):
         pytest.skip("hatchling is not installed")
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", target], cwd=source, check=True,
-                   capture_output=True, timeout=60)
+                   capture_output=True, timeout=200)
     return next(path for path in target.iterdir() if path.suffix in (".whl", ".gz"))
 
 
@@ -93,11 +93,12 @@ def installed(tmp_path_factory):
     def command(*args, first=""):
         path = os.pathsep.join(filter(None, [str(first), str(folder / "site")]))
         return subprocess.run([sys.executable, str(started), *args], cwd=empty, env=environment(PYTHONPATH=path),
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=200)
 
     return SimpleNamespace(names=names, size=wheel.stat().st_size, command=command, empty=empty)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_script_its_rooms_the_photo_and_the_prior_and_nothing_else(installed):
     rooms = {f"texture_tools/{path.name}" for path in (ROOT / "texture_tools").glob("*.py")}
     shipped = {f"texture_tools/shipped/{path}" for path in ("samples/stones.png", "checkpoints/prior.pt")}
@@ -105,12 +106,14 @@ def test_the_wheel_holds_the_script_its_rooms_the_photo_and_the_prior_and_nothin
     assert installed.size < 30e6
 
 
+@pytest.mark.slow
 def test_the_command_finds_its_photo_and_prior_in_any_folder_and_advises_what_can_be_typed(installed):
     other = installed.command("WIDTHS=(8,16)")
     assert other.returncode == 2 and "shipped" in other.stderr and "in the prior" in other.stderr
     assert {path.name for path in installed.empty.iterdir()} == {"samples", "checkpoints"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torch, code, words", [
     ("import signal; signal.raise_signal(signal.SIGTERM)", 143, []),
     ("raise ImportError('no torch')", 2, ["pip install torch"])])

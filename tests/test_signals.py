@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import assert_same, checkpoint_in, draw_pixels, files_in, send_when, start, tiny
+from conftest import assert_same, checkpoint_in, draw_pixels, files_in, send_when, slow_but, start, tiny
 from PIL import Image
 
 import texture_diffusion as td
@@ -93,7 +93,7 @@ STOPS = [(place, signal.SIGINT, 130) for place in PLACES] + [("a later step", si
 UNBROKEN = []  # what a run without a signal leaves: its pictures and its checkpoint
 
 
-@pytest.mark.parametrize("place, number, code", STOPS)
+@pytest.mark.parametrize("place, number, code", slow_but(STOPS, STOPS[3], STOPS[5], STOPS[-1]))
 def test_a_signal_anywhere_ends_the_run_and_the_same_command_ends_as_if_there_had_been_none(
         signalled, tool, tmp_path, place, number, code):
     function, nth = PLACES[place]
@@ -152,6 +152,7 @@ def test_a_second_interrupt_does_not_wait_for_the_save(signalled, monkeypatch):
     assert result.code == 130 and saves == ["begun"]
 
 
+@pytest.mark.slow
 def test_a_long_drawing_stops_within_seconds(tmp_path):
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
     arguments = ["photo.png", *tiny(TIMESTEPS=1000, SAMPLER="ddpm", SAMPLE_STEPS=60, SCALE=20, PREVIEW_EVERY=100)]

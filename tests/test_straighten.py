@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import assert_refused, constants_of, draw_pixels, files_in, tiny
+from conftest import assert_refused, constants_of, draw_pixels, files_in, slow_but, tiny
 from PIL import Image
 
 import texture_diffusion as td
@@ -59,7 +59,7 @@ def view(name, aspect):
     return Camera(aspect, **VIEWS[name])
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", slow_but(VIEWS, "both", "straight on"))
 def test_every_place_of_a_rectangle_is_where_it_belongs(name):
     camera = view(name, 1.3)
     image, _ = straighten.straighten(camera.photo(dots), camera.corners(), 1.3)
@@ -72,7 +72,7 @@ def test_every_place_of_a_rectangle_is_where_it_belongs(name):
         assert np.abs(found - [(column + 0.5) / 8 * width, (row + 0.5) / 6 * height]).max() < 0.2  # px
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", slow_but(VIEWS, "both", "straight on"))
 def test_a_straightened_photo_has_the_values_of_what_it_shows(name):
     camera = view(name, 1)
     image, _ = straighten.straighten(camera.photo(waves), camera.corners(), 1)

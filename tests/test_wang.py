@@ -145,6 +145,7 @@ def test_a_cut_along_an_edge_shows_in_the_figures(made):
     assert (found > 1.5 * ratios.max()).sum() == 8  # it may lie beside 8 tiles
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_tiles_and_another_seed_others(made):
     photo, c = draw_photo(100, 110), constants_of(*tiny(WANG=2, TILE_SIZE=SIDE))
     assert np.array_equal(wang_tiles_of(photo)[0], made[0])
