@@ -91,6 +91,7 @@ try:
         png,
         processes,
         program,
+        seams,
         seeds,
         several,
         shading,
@@ -160,7 +161,7 @@ class Photo(NamedTuple):
         return colour.movedim(-3, -1).contiguous().numpy()
 
     def rendered(self, x):
-        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's. uint8 or uint16
+        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's. uint8 or uint32
         [H, W, channels], or [H, W] of one."""
         if self.maps is not None:
             return self.maps.rendered(self.values(x).numpy())
@@ -282,7 +283,7 @@ def blend_of(photo, c):
 
 
 def normalise(pixels, name, notes=()):
-    """uint8 or uint16 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
+    """uint8 or uint32 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
@@ -843,7 +844,8 @@ def trailing_timesteps(num_timesteps, steps):
     return [round(num_timesteps * k / steps) - 1 for k in range(steps, -1, -1)]
 
 
-def sample(estimate, shape, generators, alphas_cumprod, bounds, sampler="mixed", steps=30, sketch=None, strength=1.0):
+def sample(estimate, shape, generators, alphas_cumprod, bounds, sampler="mixed", steps=30, sketch=None, strength=1.0,
+           parts=None):
     """Draw pictures; a generator that yields (t, x_t, x0 estimate) after each step. The last x_t is the result.
 
     estimate(x_t, t): the estimate of x0, [B, C, h, w], such as predict_x0 among given neighbours.
@@ -855,6 +857,9 @@ def sample(estimate, shape, generators, alphas_cumprod, bounds, sampler="mixed",
     detail (EDM, arXiv 2206.00364, limits it to a range of noise levels for the same reason).
     sketch [B, C, h, w] or None: what to begin with, noised to the share `strength` of the chain; without one all
     of the chain is gone through, from pure noise.
+    parts [B, 1, h, w] or None: of each pixel the part of that strength down from which it is drawn; before, the sketch
+    is the estimate of it, so that x_t is the sketch with noise and the rest has to go with it (Differential Diffusion,
+    arXiv 2306.00950); all 1 without them. Where a part is 0 the result is the sketch.
     """
     device, count = alphas_cumprod.device, len(generators)
 
@@ -868,16 +873,23 @@ def sample(estimate, shape, generators, alphas_cumprod, bounds, sampler="mixed",
         x_t = q_sample(sketch, torch.full((count,), times[0], device=device), x_t, alphas_cumprod)
     for now, after in zip(times, times[1:]):
         t, t_prev = (torch.full((count,), k, dtype=torch.long, device=device) for k in (now, after))
+        held = None if parts is None else parts * strength * len(alphas_cumprod) <= now
         with torch.inference_mode():
-            x0 = estimate(x_t, t).clamp(*bounds)
+            x0 = held_to(estimate(x_t, t).clamp(*bounds), sketch, held)
             if sampler == "ddpm" or sampler == "mixed" and now >= len(alphas_cumprod) // 2:
                 x_t, earlier = ddpm_step(x_t, x0, t, t_prev, noise(), alphas_cumprod), None
             else:
                 ahead = x0
                 if sampler == "mixed" and earlier is not None and after >= 0:  # the end is infinitely far ahead
                     ahead = look_ahead(x0, t, *earlier, t_prev, alphas_cumprod).clamp(*bounds)
+                    ahead = held_to(ahead, sketch, held)
                 x_t, earlier = ddim_step(x_t, ahead, t, t_prev, alphas_cumprod), (x0, t)
         yield now, x_t, x0
+
+
+def held_to(x0, sketch, held):
+    """An estimate of x0, or the sketch where it is held to that; held: bool, or None for nowhere."""
+    return x0 if held is None else torch.where(held, sketch, x0)
 
 
 # =============================================================================================
@@ -1333,6 +1345,9 @@ class Layout(NamedTuple):
     claims: bool = True  # whether the borders continue the photo, so that gaps have claims
     spots: tuple = ()  # what is conspicuous in each orientation, lists of conspicuous.Spot
     calm: tuple = ()  # the photo with all that filled from elsewhere, [C, H, W] in each orientation
+    origins: tuple = ()  # of each pixel of extended, int32 [3, H + 2T, W + 2T]; see texture_tools/seams.py
+    calm_origins: tuple = ()  # and of calm
+    weights: torch.Tensor | None = None  # how much each channel counts, [C]; None: all alike
     guide: guides.Guide | None = None  # what the texture follows
 
     def real(self):
@@ -1362,20 +1377,26 @@ class Layout(NamedTuple):
 
     def cut(self, cell, by=(0, 0)):
         """What lies `by` pixels down and to the right of a real tile in the extended photo, [C, T, T]."""
+        return self.part_of(self.extended, cell, by)
+
+    def part_of(self, pictures, cell, by=(0, 0)):
+        """The same of pictures that lie where those of the extended photo do."""
         (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
-        return self.extended[self.orientation[cell]][:, y:y + tile, x:x + tile]
+        return pictures[self.orientation[cell]][:, y:y + tile, x:x + tile]
 
     def claim(self, cell, by):
         """What a real tile claims of what lies `by` pixels from it: what lies there in the photo, without what is
-        conspicuous, unless that begins in the tile or right beside it."""
-        x, number, side = self.cut(cell, by).clone(), self.orientation[cell], self.grid.tile
+        conspicuous, unless that begins in the tile or right beside it. And where it comes from."""
+        x, origins = self.cut(cell, by).clone(), self.part_of(self.origins, cell, by).clone()
+        number, side = self.orientation[cell], self.grid.tile
         (top, left), beside = self.source[cell], math.ceil(conspicuous.BESIDE * side)
         tile = conspicuous.Spot(top - beside, left - beside, side + 2 * beside)
         for spot in self.spots[number] if self.spots else ():
             if not spot.touches(tile):
                 there, here = conspicuous.overlap(spot, top + by[0], left + by[1], side)
                 x[(slice(None), *here)] = self.calm[number][(slice(None), *there)]
-        return x
+                origins[(slice(None), *here)] = self.calm_origins[number][(slice(None), *there)]
+        return x, origins
 
     def seen_at(self, corner, size):
         """What is seen at each pixel of a window (h, w) at a corner (y, x): which cell, counted in reading order, int
@@ -1399,14 +1420,17 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     black = wang.real_cells(grid) if kind == "wang" else black
     offsets = [grid_offsets(side, grid.tile) for side in photo.x.shape[1:]]
     weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
-    upright = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
+    upright, place = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
     extended = tuple(oriented(upright, *orientation, vector).contiguous() for orientation in AUGMENTS[augment])
+    origins = tuple(seams.turned_origins(place, photo.x.shape[1:], k, *way) for k, way in enumerate(AUGMENTS[augment]))
     hidden = photo.mask and [oriented(photo.mask.hidden(), *orientation) for orientation in AUGMENTS[augment]]
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
     turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
-    filled = without_spots(photo, spots, grid.tile)
+    filled, place = without_spots(photo, spots, grid.tile)
     calm = tuple(oriented(filled, *way, vector) for way in AUGMENTS[augment])
+    calm_origins = tuple(seams.turned_origins(place, photo.x.shape[1:], k, *way)
+                         for k, way in enumerate(AUGMENTS[augment]))
     if kind == "ordered":
         places = [(0, *(line[k % len(line)] for line, k in zip(offsets, grid.numbers(cell)))) for cell in black]
     elif grid.first is not None:
@@ -1424,19 +1448,20 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     colours = [white, black] if redraw else [white]
     passes = wang.passes_of(grid) if kind == "wang" else \
         [cells for colour in colours for cells in passes_of(colour, grid)]
-    return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide)
+    return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide,
+                  origins=origins, calm_origins=calm_origins, weights=weights)
 
 
 def without_spots(photo, spots, tile):
-    """A photo [C, H, W] whose spots are filled with what matches around them."""
+    """A photo [C, H, W] whose spots are filled with what matches around them, and where that is from, [2, H, W]."""
     x, hidden = photo.x.cpu(), torch.zeros(photo.x.shape[1:], dtype=torch.bool)
     if not spots:
-        return x
+        return x, seams.own_places(*x.shape[1:])
     for y, left, side, _ in spots:
         hidden[y:y + side, left:left + side] = True
     piece, weights = max(matching.CLAIM_SHRINK, tile // 4), photo.maps and photo.maps.weights()
-    y, left = holes.sources_of(x.numpy(), hidden, piece, weights)
-    return x[:, y, left]
+    y, left = place = holes.sources_of(x.numpy(), hidden, piece, weights)
+    return x[:, y, left], place
 
 
 def random_places(extended, tile, count, rng):
@@ -1490,19 +1515,54 @@ def needed(layout, corner, size):
 def draw_sketch(layout, cell):
     """The sketch of a cell, normalised [C, T, T]; that of a real tile, which is drawn anew, is the tile. Both follow
     the guide, if there is one."""
-    sketch = layout.cut(cell) if layout.real()[cell] else join_claims(layout, cell)
+    return guided(layout, cell, layout.cut(cell) if layout.real()[cell] else join_claims(layout, cell)[0])
+
+
+def guided(layout, cell, sketch):
+    """The sketch [C, T, T] of a cell as the guide wants it, if there is one."""
     if layout.guide is None:
         return sketch
     return layout.guide.follow(sketch, *(line[k] for line, k in zip(layout.grid.lines, cell)))
 
 
-def join_claims(layout, cell):
-    """What the real tiles around a gap claim of it, joined, [C, T, T]."""
+def claimants(layout, cell):
+    """The real tiles that claim what a gap shows, {direction: (tile, (pixels down, pixels to the right))}, from each of
+    them to the gap."""
     real = layout.real()
-    around = {name: there for name, there in layout.grid.around(cell).items()
-              if name in matching.SIDES and real[there[0]]}
-    claims = {name: layout.claim(tile, [-pixels for pixels in by]) for name, (tile, by) in around.items()}
-    return sketches.joined(claims)
+    return {name: (tile, [-pixels for pixels in by]) for name, (tile, by) in layout.grid.around(cell).items()
+            if name in matching.SIDES and real[tile]}
+
+
+def join_claims(layout, cell):
+    """What the real tiles around a gap claim of it, joined, [C, T, T], and where it comes from, int32 [3, T, T]."""
+    claims = {name: layout.claim(tile, by) for name, (tile, by) in claimants(layout, cell).items()}
+    pictures, origins = zip(*claims.values())
+    labels = sketches.joined(dict(zip(claims, pictures)))
+    return sketches.pick(torch.stack(pictures), labels, soft=True), sketches.pick(torch.stack(origins), labels)
+
+
+def judge_of(photo, augment):
+    """The seams.Judge of what is put together from a photo in the orientations of an augment."""
+    looked = matching.looked_at(photo.x.cpu(), photo.matching_weights())
+    return seams.Judge([oriented(looked, *way) for way in AUGMENTS[augment]])
+
+
+def draw_seams(layout, judge, cell):
+    """The sketch of a gap, [C, T, T], and which parts of it have to be drawn, [1, T, T]: where it is seen that pieces
+    of the photo meet, among each other or with the real tiles around."""
+    sketch, origins = join_claims(layout, cell)
+    around = claimants(layout, cell)
+
+    def bordered(x, pictures):
+        further = {name: [pixels + way * seams.MARGIN for pixels, way in zip(by, matching.SIDES[name])]
+                   for name, (_, by) in around.items()}
+        return seams.bordered(x, {name: layout.part_of(pictures, around[name][0], by) for name, by in further.items()})
+
+    known = bordered(torch.ones_like(sketch[:1]), [torch.ones_like(x[:1]) for x in layout.extended])[0] > 0
+    x = matching.looked_at(bordered(sketch, layout.extended), layout.weights)
+    parts = crop_middle(judge.parts_to_draw(x, bordered(origins, layout.origins), known), layout.grid.tile)
+    wanted = guided(layout, cell, sketch)
+    return wanted, torch.maximum(parts, seams.part_of_change(wanted - sketch))
 
 
 class Texture:
@@ -1512,14 +1572,30 @@ class Texture:
         self.layout, self.grid, self.channels, self.device = layout, layout.grid, channels, device
         self.real, self.order = layout.real(), layout.order()
         self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
+        self.parts = {}  # cell -> which of its pixels the network drew, drawings.packed(); not there: all
 
     def numbers(self, cell):
         """What the random numbers of a cell are keyed by."""
         return self.grid.numbers(cell)
 
-    def place(self, cells, tiles):
-        """Put drawn tiles [B, C, T, T] at cells."""
+    def place(self, cells, tiles, parts=None):
+        """Put drawn tiles [B, C, T, T] at cells; parts [B, 1, T, T]: above 0 where the network drew them, None: all."""
         self.drawn.update((cell, tile.clone()) for cell, tile in zip(cells, tiles.cpu()))
+        if parts is not None:
+            self.parts.update((cell, drawings.packed(part[0].numpy() > 0)) for cell, part in zip(cells, parts))
+
+    def made(self, corner, size):
+        """Which pixels of a window of a size (h, w) at a corner (y, x) are drawn, bool [h, w]; all others are the
+        photo's."""
+        seen, drawn = self.layout.seen_at(corner, size)
+        for cell, (y, x) in self.grid.touching(corner, size):
+            if cell in self.parts:
+                here = np.s_[max(0, y):y + self.grid.tile, max(0, x):x + self.grid.tile]
+                part = drawings.unpacked(self.parts[cell], self.grid.tile)[max(0, -y):, max(0, -x):]
+                part = part[:drawn[here].shape[0], :drawn[here].shape[1]]
+                own = seen[here] == np.ravel_multi_index(cell, self.grid.shape())
+                drawn[here] &= part | ~own
+        return drawn
 
     def drawn_before(self, cell, number):
         """Whether a cell was drawn in a pass before the one of a number."""
@@ -1554,44 +1630,52 @@ class Texture:
 
 
 def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
-    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, known=None) yields as sample()
-    does; known: bool [B, 1, T, T], where the middle of the ring is what the tile is held to, down to HELD."""
+    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, parts=None) yields as sample()
+    does."""
     bounds = [bound.to(alphas_cumprod.device) for bound in photo.bounds()]
 
-    def draw(net, rings, present, generators, sketch=None, known=None):
+    def draw(net, rings, present, generators, sketch=None, parts=None):
         def estimate(x_t, t):
-            x0 = predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
-            if known is None or t[0] < HELD * strength * len(alphas_cumprod):
-                return x0
-            return torch.where(known, crop_middle(rings, net.tile), x0)
+            return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
 
         shape = (rings.shape[1], net.tile, net.tile)
-        return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, strength)
+        return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, strength, parts)
 
     return draw
 
 
-def outpaint(net, texture, passes, batch_size, draw, seed, sketch=None, group=processes.ALONE):
+def outpaint(net, texture, passes, batch_size, draw, seed, begin=None, group=processes.ALONE):
     """Draw the cells of passes of a Texture, in place; a generator that yields the number of tiles after each step.
 
-    draw(net, rings, present, generators, sketch, ...) is sample() with its settings; sketch(cell): what a tile begins
-    with, [C, T, T], or None. A tile's noise depends on (seed, row, column) alone; batches are filled up with copies,
-    so that no tile depends on how many are drawn. Each process of a group draws a batch at a time.
+    draw(net, rings, present, generators, sketch, parts) is sample() with its settings; begin(cell): what a tile begins
+    with, [C, T, T], and which parts of it are drawn, [1, T, T] or None for all; or None: with pure noise. A tile's
+    noise depends on (seed, row, column) alone; batches are filled up with copies, so that no tile depends on how many
+    are drawn. Each process of a group draws a batch at a time.
     """
     for cells in passes:
-        batches = [cells[first:first + batch_size] for first in range(0, len(cells), batch_size)]
+        found = {cell: begin(cell) for cell in cells} if begin else dict.fromkeys(cells, (None, None))
+        ready = [cell for cell, (_, parts) in found.items() if parts is not None and not parts.any()]
+        if ready:
+            texture.place(ready, *stacked(found, ready))
+        rest = [cell for cell in cells if cell not in ready]
+        batches = [rest[first:first + batch_size] for first in range(0, len(rest), batch_size)]
         for first in range(0, len(batches), group.world_size):
             together = batches[first:first + group.world_size]
             own = together[group.rank % len(together)]  # a process for which none is left draws a copy
             full = (own * batch_size)[:batch_size]
-            rings, present, *known = texture.neighbours(full)
+            rings, present = texture.neighbours(full)
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *texture.numbers(cell)) for cell in full]
-            start = None if sketch is None else torch.stack([sketch(cell) for cell in full]).to(rings.device)
-            for _, x_t, _ in draw(net, rings, present, generators, start, *known):
+            for _, x_t, _ in draw(net, rings, present, generators, *stacked(found, full, rings.device)):
                 tiles = x_t
                 yield sum(map(len, together))
             for batch, drawn in zip(together, group.all_gather(tiles)):
-                texture.place(batch, drawn)
+                texture.place(batch, drawn, stacked(found, batch)[1])
+
+
+def stacked(found, cells, device="cpu"):
+    """Of {cell: (sketch, parts)} those of cells: [B, C, T, T] and [B, 1, T, T], or None for either."""
+    pairs = zip(*(found[cell] for cell in cells))
+    return [None if x[0] is None else torch.stack(x).to(device) for x in pairs]
 
 
 # Several textures in one picture. Each is laid out as if the whole picture were of it, on the same grid. Where the map
@@ -1604,13 +1688,14 @@ class BlendLayout(Layout):
     """The Layout of a Blend, whose real tiles are put together of those of layouts {label: Layout}; made by
     lay_out_blend."""
 
-    def plan(self, blend, seen, layouts):
+    def plan(self, blend, seen, layouts, augment):
         """Take over what tiles are put together of; seen: which textures {cell: (bool, ...)} in and around each."""
         self.blend, self.seen, self.layouts = blend, seen, layouts
         self.scales = [blending.scales_of(texture.x.cpu()) for texture in blend.textures]
         self.windows = {label: Texture(layout, layout.channels(), "cpu") for label, layout in layouts.items()}
         self.sketch_of = functools.lru_cache(256)(lambda label, cell: draw_sketch(layouts[label], cell))
         self.put_together = functools.lru_cache(128)(self.put_together)
+        self.judge_of = functools.cache(lambda label: judge_of(blend.textures[label], augment))
 
     def channels(self):
         return len(self.blend.x) + len(self.blend.textures)
@@ -1635,6 +1720,14 @@ class BlendLayout(Layout):
         shares = blending.bordered(shares, reliefs)
         both = torch.cat([sum(shares[label] * sketch for label, sketch in sketches.items()), shares])
         return crop_middle(both, self.grid.tile)
+
+    def begin(self, redraw, cell):
+        """The sketch of a cell and which parts of it are drawn, [1, T, T], or None for all."""
+        sketch = self.sketch(cell)
+        if redraw != "seams" or sum(self.seen[cell]) > 1:
+            return sketch, torch.ones_like(sketch[:1])
+        label = self.seen[cell].index(True)
+        return sketch, draw_seams(self.layouts[label], self.judge_of(label), cell)[1]
 
     def around(self, label, cell):
         """A cell's sketch and those around it by one texture's layout, [C, side, side]; zero where that shows nothing.
@@ -1671,9 +1764,9 @@ def lay_out_blend(blend, grid, c, seed):
     black, white = ([cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1))
     source = np.full((*grid.shape(), 2), -1)
     source[tuple(np.transpose(black))] = 0
-    colours = [white, black] if c.REDRAW_ORIGINALS else [white]
+    colours = [white, black] if c.REDRAW == "all" else [white]
     layout = BlendLayout(grid, source, [cells for colour in colours for cells in passes_of(colour, grid)])
-    layout.plan(blend, seen, layouts)
+    layout.plan(blend, seen, layouts, c.AUGMENT)
     return layout
 
 
@@ -1683,7 +1776,7 @@ def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
     nets = [net.of(label) for label in range(len(blend.textures))]
     bounds = torch.stack([torch.stack(texture.bounds()) for texture in blend.textures]).to(alphas_cumprod.device)
 
-    def draw(_, rings, present, generators, sketch):
+    def draw(_, rings, present, generators, sketch, parts):
         sketch, shares = sketch.split([rings.shape[1] - len(nets), len(nets)], 1)
         rings = rings[:, :sketch.shape[1]]
         seen = [label for label in range(len(nets)) if shares[:, label].any()]
@@ -1697,7 +1790,7 @@ def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
         limits = [mixed(lambda label, k=k: bounds[label, k]) for k in (0, 1)]
         begin = sketch if strength < 1 else None
         for t, x_t, x0 in sample(estimate, sketch.shape[1:], generators, alphas_cumprod, limits, sampler, steps, begin,
-                                 strength):
+                                 strength, parts):
             yield t, torch.cat([x_t, shares], 1), x0
 
     return draw
@@ -1710,7 +1803,7 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
     takes so many steps a tile; drawing: a drawings.Drawing. Returns the last window, normalised [C, h, w], and how many
     tiles there were left to draw.
     """
-    done, texture.drawn = drawing.resume((texture.channels, texture.grid.tile, texture.grid.tile))
+    done, texture.drawn, texture.parts = drawing.resume((texture.channels, texture.grid.tile, texture.grid.tile))
     group.barrier()  # before the first process changes what the others read
     needs = [needed(texture.layout, *window) for window in windows]
     last_use = {cell: k for k, passes in enumerate(needs) for cells in passes for cell in cells}
@@ -1721,11 +1814,11 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
             for count in paint(passes):
                 bar.update(count)
                 if group.any(stop.received):
-                    drawing.keep(k, texture.drawn)
+                    drawing.keep(k, texture.drawn, texture.parts)
                     raise Stopped("stopped while drawing and saved; the same command goes on from there", stop.received)
             x = texture.cut(*windows[k])
             texture.drawn = {cell: tile for cell, tile in texture.drawn.items() if last_use[cell] > k}
-            drawing.write(photo.rendered(x), k + 1, texture.drawn)
+            drawing.write(photo.rendered(x), k + 1, texture.drawn, texture.parts)
     return x, left
 
 
@@ -1760,16 +1853,18 @@ class Hole:
         """What a tile begins with, normalised [C, T, T]: what is known, and what was filled in from elsewhere."""
         return self.at(cell, self.x)
 
+    def begin(self, cell):
+        """The same, and which parts of it are drawn, [1, T, T]: what is known only at last."""
+        return self.sketch(cell), 1 - (1 - HELD) * self.at(cell, self.known).float()
+
     def neighbours(self, cells):
-        """Canvases [B, C, S, S] around cells, which neighbours are known as far as they are seen, bool [B, 8], and what
-        is known of the tiles, bool [B, 1, T, T]."""
+        """Canvases [B, C, S, S] around cells, and which neighbours are known as far as they are seen, bool [B, 8]."""
         corners = torch.tensor(cells).T
         rings, known = (cut_windows(F.pad(x, [HALO] * 4), *corners, self.tile + 2 * HALO) for x in (self.x, self.known))
         present = (known | ~self.regions).flatten(2).all(2)
-        found = rings, without_tile(present), crop_middle(known, self.tile)
-        return [x.to(self.device) for x in found]
+        return rings.to(self.device), without_tile(present).to(self.device)
 
-    def place(self, cells, tiles):
+    def place(self, cells, tiles, parts=None):
         """Put what was not known of drawn tiles [B, C, T, T] at cells, fitted to what was."""
         for cell, drawn in zip(cells, tiles.cpu()):
             x, known = self.at(cell, self.x), self.at(cell, self.known)
@@ -1785,7 +1880,9 @@ NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even 
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION", "AUGMENT")
 RISEN = 0.03  # share by which the validation loss has to rise to be spoken of
 ALPHAS = ("draw", "fill")
-CHOICES = {"ALPHA": ALPHAS, "SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE, "AUGMENT": tuple(AUGMENTS)}
+REDRAWS = ("seams", "gaps", "all")
+CHOICES = {"ALPHA": ALPHAS, "REDRAW": REDRAWS, "SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE,
+           "AUGMENT": tuple(AUGMENTS)}
 
 
 def main(argv=None):
@@ -1805,7 +1902,7 @@ def main(argv=None):
     TILE_SIZE         = 128                     # side of a tile, pixels, a multiple of 32; 3 x 3 or more fit the photo
     PRIOR             = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
     VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
-    EPOCHS            = 5                       # training length; 0: only draw, with the model as it is, or the prior
+    EPOCHS            = None                    # training length, 0: only draw; None: 1, or 5 if tiles are drawn whole
     EPOCH_TILES       = 176                     # tiles seen in one epoch
     BATCH_SIZE        = 8                       # tiles in one step of training or of drawing
     LEARNING_RATE     = 2e-3                    # peak, after the warm-up
@@ -1813,8 +1910,8 @@ def main(argv=None):
     WIDTHS            = (64, 128, 256)          # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS         = 1000                    # length of the diffusion chain
     SAMPLER           = "mixed"                 # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
-    SAMPLE_STEPS      = 30                      # network evaluations a tile; TIMESTEPS with "ddpm" is the full chain
-    STRENGTH          = 0.65                    # how noisy the sketch of a gap is made before drawing; 1: pure noise
+    SAMPLE_STEPS      = None                    # network evaluations a tile; None: 8, or 30 if tiles are drawn whole
+    STRENGTH          = None                    # how noisy sketches are made, 1: pure noise; None: 0.75, or 0.65 whole
     AUGMENT           = "none"                  # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
     SCALE             = 3                       # the texture is so many times as wide and high as the photo
     OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels, or "endless"; None: by SCALE
@@ -1823,7 +1920,7 @@ def main(argv=None):
     REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
     GUIDE             = None                    # a picture whose coarse brightness and colour the texture follows
     GUIDE_STRENGTH    = 0.5                     # how closely, 0 to 1
-    REDRAW_ORIGINALS  = False                   # True: at last the real tiles are drawn anew, so that none is a copy
+    REDRAW            = "seams"                 # "seams" | "gaps" | "all": where pieces meet, gaps, real tiles, too
     LAYOUT            = "matched"               # "matched" | "ordered" | "random" | "rows": where real tiles go
     SAMPLES           = 1                       # textures to draw, with SEED, SEED + 1, ...
     SEED              = 0                       # another seed, another texture (and, if it is trained, another model)
@@ -1943,7 +2040,7 @@ def grid_of(photo, c):
         return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
     if c.OUTPUT_SIZE == constants.ENDLESS:
         x, y, *size = c.REGION
-        return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW_ORIGINALS else 1)
+        return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW == "all" else 1)
     width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
     return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
 
@@ -2002,7 +2099,7 @@ def drawn_share(photo, c, grid):
         return wang.drawn(grid) / len(grid.cells())
     if c.LAYOUT == "rows":
         return 1 - photo.x[0].numel() / math.prod(grid.size)
-    return 1 if c.REDRAW_ORIGINALS else 0.5
+    return 1 if c.REDRAW == "all" else 0.5
 
 
 def tiles_of_hole(photo, c):
@@ -2061,10 +2158,14 @@ def plan(photo, c, seed):
     grid = grid_of(photo, c)
     if isinstance(photo, Blend):
         layout = lay_out_blend(photo, grid, c, seed)
-        return layout, layout.sketch
-    layout = lay_out(photo, "wang" if c.WANG else c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW_ORIGINALS,
+        return layout, functools.partial(layout.begin, c.REDRAW)
+    layout = lay_out(photo, "wang" if c.WANG else c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW == "all",
                      guide=load_guide(photo, c))
-    return layout, functools.partial(draw_sketch, layout) if c.STRENGTH < 1 and layout.claims else None
+    if c.STRENGTH == 1 or not layout.claims:
+        return layout, None
+    if c.REDRAW == "seams":
+        return layout, functools.partial(draw_seams, layout, judge_of(photo, c.AUGMENT))
+    return layout, lambda cell: (draw_sketch(layout, cell), None)
 
 
 def results_of(photo, results, name):
@@ -2107,7 +2208,7 @@ def repaint(net, hole, passes, draw, c, seed, group):
     """outpaint() of a Hole, with batches no larger than a pass: few tiles need not be filled up with copies."""
     for cells in passes:
         size = min(c.BATCH_SIZE, len(cells))
-        yield from outpaint(net, hole, [cells], size, draw, seed, hole.sketch if c.STRENGTH < 1 else None, group)
+        yield from outpaint(net, hole, [cells], size, draw, seed, hole.begin if c.STRENGTH < 1 else None, group)
 
 
 def text_of(c, seed):
@@ -2119,27 +2220,29 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
     net, group, (name, special) = trainer.ema, trainer.group, constants.names_of(c, seed)
     paths = group.broadcast(results_of(photo, results, f"output_texture_{name}") if group.rank == 0 else None)
-    layout, sketch = plan(photo, c, seed)
+    layout, begin = plan(photo, c, seed)
     corner, size = window_of(layout.grid, c.REGION)
     windows = drawings.bands_of(corner, size, c.TILE_SIZE)
     made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(layout.guide or ()),
                *net.state_dict().values()]
     drawing = drawings.Drawing(paths, photo.formats(), size, windows, text_of(c, seed), made_of, group)
     texture = Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
-    paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, sketch=sketch,
+    paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, begin=begin,
                               group=group)
     start = time.perf_counter()
     x, tiles = draw_texture(photo, texture, windows, paint, c.SAMPLE_STEPS, drawing, group)
     drawn = time.perf_counter() - start, tiles
     if group.rank:
         return
-    events.tell("tiles", name=name, **layout.described(corner, size))
+    events.tell("tiles", name=name, **layout.described(corner, size),
+                parts=drawings.described(texture.parts, layout.grid.tile))
     corner, pixels = windows[-1][0], photo.pixels(x)  # of the last band, all of the texture, if it is not large
-    pictures.draw_layout(results.path(f"layout{special}.png"), pixels, layout, corner)
+    made = texture.made(corner, pixels.shape[:2])
+    pictures.draw_layout(results.path(f"layout{special}.png"), pixels, made)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
         pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
     output = paths[0]
-    figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained)
+    figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained, made)
     if photo.maps is not None and photo.maps.folder:
         output = output.parent
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
@@ -2151,13 +2254,13 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
 def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     """Draw and save the Wang tiles of one seed, with their table and a picture laid of them, and print the figures."""
     group, start, name = trainer.group, time.perf_counter(), f"output_texture_{constants.names_of(c, seed)[0]}"
-    layout, sketch = plan(photo, c, seed)
+    layout, begin = plan(photo, c, seed)
     texture, size = Texture(layout, layout.channels(), trainer.alphas_cumprod.device), layout.grid.size
     paint = functools.partial(outpaint, trainer.ema, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed,
                               group=group)
     last = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, max(wang.AMONG_DRAWN, c.STRENGTH))
     count = wang.drawn(layout.grid)
-    steps = wang.paint(texture, paint, sketch, HALO, photo.matching_weights(), seed, last)
+    steps = wang.paint(texture, paint, begin, HALO, photo.matching_weights(), seed, last)
     draw_at_once(steps, c.SAMPLE_STEPS * count, "drawing tiles", group)
     if group.rank:
         return
@@ -2165,9 +2268,10 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     paths, pixels = results_of(photo, results, name), photo.pixels(x)
     for path, rendered, (*_, srgb) in zip(paths, photo.rendered(x), photo.formats()):
         png.save_png(path, rendered, text_of(c, seed), srgb)
-    pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, layout)
+    made = texture.made((0, 0), size)
+    pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, made)
     figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
-               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained),
+               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained, made),
                **wang.save(results, name, layout.grid, pixels, seed)}
     events.print_figures(figures)
 

@@ -147,7 +147,7 @@ def draw_gallery(bench, exemplars, progress):
 
 
 def draw_sizes(bench, exemplar, progress):
-    """A tileable texture four times, and parts of one with REDRAW_ORIGINALS and of one with AUGMENT=rotations."""
+    """A tileable texture four times, and parts of one with REDRAW=all and of one with AUGMENT=rotations."""
     model, work = model_of(bench, exemplar), bench.cache / commits.commit() / "sizes"
 
     def drawn(size, models, **changes):
@@ -156,7 +156,7 @@ def draw_sizes(bench, exemplar, progress):
         return Image.open(figures["output"]).convert("RGB")
 
     tile = drawn((1000, 700), model, EPOCHS=0, TILEABLE="xy")
-    parts = [drawn((1024, 1024), model, EPOCHS=0, REDRAW_ORIGINALS=True),
+    parts = [drawn((1024, 1024), model, EPOCHS=0, REDRAW="all"),
              drawn((1024, 1024), work, AUGMENT="rotations")]
     four = quality.sheet_of([[tile, tile], [tile, tile]], 0)
     row = [four.resize((SIDE * four.width // four.height, SIDE)), *(quality.middle(part, SIDE, SIDE) for part in parts)]

@@ -79,7 +79,7 @@ def read_texture(path, photo_path):
     tile, pixels = constants["TILE_SIZE"], np.asarray(image.convert("RGB"))
     grid = td.make_grid(*pixels.shape[:2], tile, constants.get("TILEABLE", "none"))
     layout = td.lay_out(photo, constants["LAYOUT"], grid, int(image.text["seed"]), constants.get("AUGMENT", "none"),
-                        constants.get("REDRAW_ORIGINALS", False))
+                        constants.get("REDRAW_ORIGINALS", False) or constants.get("REDRAW") == "all")
     return photo, pixels, layout, tile
 
 

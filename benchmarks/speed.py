@@ -180,8 +180,11 @@ def draw_square(context, c, side):
     photo, trainer = context["photo"], context["trainer"]
     layout = plan(photo, c, side)
     texture = td.Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
-    sketch = functools.partial(td.draw_sketch, layout)
-    for _ in td.outpaint(trainer.ema, texture, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED, sketch):
+
+    def begin(cell):
+        return td.draw_sketch(layout, cell), None
+
+    for _ in td.outpaint(trainer.ema, texture, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED, begin):
         pass
     photo.pixels(texture.cut((0, 0), layout.grid.size))
 

@@ -168,10 +168,10 @@ def wang_tiles(desk):
 
 
 def guided(desk):
-    """A sign, and textures under it at GUIDE_STRENGTH 0.5 and 1, and with REDRAW_ORIGINALS."""
+    """A sign, and textures under it at GUIDE_STRENGTH 0.5 and 1, and with REDRAW=all."""
     path, sign = desk.photo("earth"), desk.save(desk.work / "sign.png", Image.fromarray(guide.sign()))
     models = desk.trained("guide", path, MAX_SIDE=guide.MAX_SIDE)
-    ways = [{"GUIDE_STRENGTH": 0.5}, {"GUIDE_STRENGTH": 1.0}, {"GUIDE_STRENGTH": 1.0, "REDRAW_ORIGINALS": True}]
+    ways = [{"GUIDE_STRENGTH": 0.5}, {"GUIDE_STRENGTH": 1.0}, {"GUIDE_STRENGTH": 1.0, "REDRAW": "all"}]
     row = [Image.open(sign).convert("RGB")]
     row += [desk.texture("guide", models, IMAGE=path, MAX_SIDE=guide.MAX_SIDE, EPOCHS=0, GUIDE=sign,
                          OUTPUT_SIZE=(guide.SIDE, guide.SIDE), **way) for way in ways]

@@ -85,7 +85,7 @@ def draw(path, size, at, job, words):
         raise UserError("a mosaic is of one photo; draw maps and several textures with texture_diffusion.py by REGION")
     trainer = td.prepare_trainer(photo, c, Path(c.CHECKPOINT_DIR) / f"{photo.name}.pt")
     (_, _, draw_tiles, _), = td.textures_of(photo, trainer, c)
-    layout, sketch = td.plan(photo, c, c.SEED)
+    layout, begin = td.plan(photo, c, c.SEED)
     corner, rows = td.window_of(layout.grid, c.REGION)
     windows, (channels, depth, _) = drawings.bands_of(corner, rows, c.TILE_SIZE), photo.formats()[0]
     made_of = [photo.digest, size, at, job, sorted(vars(c).items()), layout.source, *trainer.ema.state_dict().values()]
@@ -95,7 +95,7 @@ def draw(path, size, at, job, words):
     drawing.writers = [TiffRows(x, first_row)]
     texture = td.Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
     paint = functools.partial(td.outpaint, trainer.ema, texture, batch_size=c.BATCH_SIZE, draw=draw_tiles, seed=c.SEED,
-                              sketch=sketch)
+                              begin=begin)
     td.draw_texture(photo, texture, windows, paint, c.SAMPLE_STEPS, drawing, processes.ALONE)
     print(f"rows {first_row} to {end - 1} of {path}: drawn")
 

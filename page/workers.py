@@ -9,8 +9,10 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 from nicegui import run
 
+from texture_tools.drawings import SHRINK
 from texture_tools.errors import RunError, UserError, first_line
 
 SHOWN = 1600  # longer side of photos as they are shown, px
@@ -128,23 +130,36 @@ def thumbnail(path, target):
 
 
 def overlay(tiles, target):
-    """Write which tiles are drawn: transparent where they are real, tinted where they are drawn. tiles: what the script
-    told of them, with lines, drawn, corner and size."""
-    from PIL import Image, ImageDraw
+    """Write which pixels are drawn: transparent where they are the photo's own, tinted where they are drawn. tiles:
+    what the script told of them, with lines, drawn, parts, corner and size."""
+    from PIL import Image
 
     (top, left), (height, width) = tiles["corner"], tiles["size"]
     shrunk = max(1, math.ceil(max(height, width) / OVERLAY))
-    image = Image.new("RGBA", (max(1, width // shrunk), max(1, height // shrunk)))
-    draw, (rows, columns) = ImageDraw.Draw(image), tiles["lines"]
-    for colour, wanted in (((255, 255, 255, 0), "0"), ((47, 128, 237, 110), "1")):  # drawn ones lie on top
-        for y, row in zip(rows, tiles["drawn"]):
-            for x, made in zip(columns, row):
-                if made == wanted:
-                    box = [(at - begin) / shrunk for at, begin in ((x, left), (y, top))]
-                    box += [at + tiles["tile"] / shrunk - 1 for at in box]
-                    if box[2] >= 0 and box[3] >= 0 and box[0] <= image.width and box[1] <= image.height:
-                        draw.rectangle(box, fill=colour)
+    made = Image.new("L", (max(1, width // shrunk), max(1, height // shrunk)))
+    for wanted in "01":  # drawn ones lie on top
+        for i, (y, row) in enumerate(zip(tiles["lines"][0], tiles["drawn"])):
+            for j, (x, kind) in enumerate(zip(tiles["lines"][1], row)):
+                if kind == wanted:
+                    begin, end = ([round((at - corner + more) / shrunk) for at, corner in ((x, left), (y, top))]
+                                  for more in (0, tiles["tile"]))
+                    if min(end) > 0 and begin[0] < made.width and begin[1] < made.height:
+                        part = part_of(tiles, kind, tiles["parts"].get(f"{i},{j}"))
+                        made.paste(part.resize([max(1, b - a) for a, b in zip(begin, end)]), tuple(begin))
+    image = Image.new("RGBA", made.size, (47, 128, 237, 0))
+    image.putalpha(made.point(lambda value: 110 * value // 255))
     image.save(target)
+
+
+def part_of(tiles, kind, bits):
+    """A picture of which part of a tile is drawn, white there: of a kind "0" nothing, else what bits say, or all."""
+    from PIL import Image
+
+    if kind == "0" or bits is None:
+        return Image.new("L", (1, 1), 255 * int(kind))
+    side = tiles["tile"] // SHRINK
+    made = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[:side * side].reshape(side, side)
+    return Image.fromarray(255 * made)
 
 
 def converted(path, kind, target):

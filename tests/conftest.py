@@ -29,8 +29,8 @@ from texture_tools import constants, devices, exit_codes, files, matching, pictu
 TILE = 16
 WIDTHS = (8, 16)
 TINY = {"TILE_SIZE": TILE, "PRIOR": None, "WIDTHS": "(8,16)", "EPOCHS": 2, "EPOCH_TILES": 8, "BATCH_SIZE": 4,
-        "TIMESTEPS": 20, "LEARNING_RATE": 0.002, "NEIGHBOUR_DROPOUT": 0.4, "SAMPLE_STEPS": 2, "PREVIEW_EVERY": 1,
-        "SAVE_EVERY": 1}
+        "TIMESTEPS": 20, "LEARNING_RATE": 0.002, "NEIGHBOUR_DROPOUT": 0.4, "SAMPLE_STEPS": 2, "STRENGTH": 0.65,
+        "REDRAW": "gaps", "PREVIEW_EVERY": 1, "SAVE_EVERY": 1}
 
 torch.set_num_threads(1)
 
@@ -275,15 +275,24 @@ def drawn_cells(layout):
 
 def extend(photo):
     """The photo [C, H, W] with a border of one tile, continued."""
-    return matching.extend_photo(photo.x, TILE, [td.grid_offsets(side, TILE) for side in photo.x.shape[1:]])
+    return matching.extend_photo(photo.x, TILE, [td.grid_offsets(side, TILE) for side in photo.x.shape[1:]])[0]
 
 
 STRIPE = 24  # rows of one dark and one bright stripe
 
 
-def striped_photo():
+def striped_pixels():
     y, noise = np.arange(128)[:, None, None], np.random.default_rng(0).integers(-20, 20, (128, 160, 3))
-    return td.normalise((128 + 80 * np.sin(2 * np.pi * y / STRIPE) + noise).astype(np.uint8), "stripes")
+    return (128 + 80 * np.sin(2 * np.pi * y / STRIPE) + noise).astype(np.uint8)
+
+
+def striped_photo():
+    return td.normalise(striped_pixels(), "stripes")
+
+
+def begin_whole(layout):
+    """What tiles begin with when all of them is drawn, as outpaint() wants it; None: with noise."""
+    return (lambda cell: (td.draw_sketch(layout, cell), None)) if layout.claims else None
 
 
 def sketches_of(layout):

@@ -119,10 +119,10 @@ def test_a_blend_is_as_its_map_and_a_part_of_it_is_that_part(blended, tmp_path):
 
 
 @pytest.mark.parametrize("changes", slow_but([
-    {"TILEABLE": "xy", "OUTPUT_SIZE": "(300,90)"}, {"REDRAW_ORIGINALS": True},
+    {"TILEABLE": "xy", "OUTPUT_SIZE": "(300,90)"}, {"REDRAW": "all"},
     {"AUGMENT": "rotations", "STRENGTH": 1.0}], {"TILEABLE": "xy", "OUTPUT_SIZE": "(300,90)"}))
 def test_a_layout_of_a_blend_draws_all_that_is_not_one_texture_s_own(changes):
-    c = SimpleNamespace(**{"LAYOUT": "matched", "AUGMENT": "none", "REDRAW_ORIGINALS": False, **changes})
+    c = SimpleNamespace(**{"LAYOUT": "matched", "AUGMENT": "none", "REDRAW": "seams", **changes})
     blend = blend_of(np.repeat([[0, 127.5, 127.5]], 3, 0), (60, 230))
     grid = td.make_grid(60, 230, TILE, changes.get("TILEABLE", "none"))
     found = td.lay_out_blend(blend, grid, c, 0)
@@ -130,7 +130,7 @@ def test_a_layout_of_a_blend_draws_all_that_is_not_one_texture_s_own(changes):
     assert len(drawn) == len(set(drawn)) and set(found.layouts) == {0, 1}
     for cell in grid.cells():
         assert found.real()[cell] == (sum(cell) % 2 == 0)
-        assert (cell in drawn) == (not found.real()[cell] or c.REDRAW_ORIGINALS)
+        assert (cell in drawn) == (not found.real()[cell] or c.REDRAW == "all")
         tile = found.sketch(cell)
         assert tile.shape == (6, TILE, TILE) and torch.allclose(tile[3:].sum(0), torch.ones(TILE, TILE), atol=1e-5)
         for label, layout in found.layouts.items():  # each pixel that is one texture's own is that one's
@@ -151,7 +151,7 @@ def test_what_is_drawn_where_one_texture_is_alone_is_what_its_network_draws():
         return [torch.Generator().manual_seed(k) for k in range(2)]
 
     draw = td.make_blender(blend, net, *settings)
-    *_, (_, found, _) = draw(net, torch.cat([rings, rings], 1), present, noise(), torch.cat([sketch, shares], 1))
+    *_, (_, found, _) = draw(net, torch.cat([rings, rings], 1), present, noise(), torch.cat([sketch, shares], 1), None)
     draw = td.make_sampler(TEXTURES[1], *settings)
     *_, (_, alone, _) = draw(net.of(1), rings, present, noise(), sketch)
     assert torch.equal(found, torch.cat([alone, shares], 1))

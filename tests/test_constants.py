@@ -8,7 +8,7 @@ from conftest import SCRIPT, assert_refused, constants_of, files_in, tiny
 from texture_tools import constants
 from texture_tools.errors import UserError
 
-REQUIRED = {"TILE_SIZE": 128, "EPOCHS": 5, "PRIOR": "checkpoints/prior.pt", "BATCH_SIZE": 8, "SCALE": 3,
+REQUIRED = {"TILE_SIZE": 128, "REDRAW": "seams", "PRIOR": "checkpoints/prior.pt", "BATCH_SIZE": 8, "SCALE": 3,
             "LAYOUT": "matched", "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}
 
 
@@ -40,6 +40,18 @@ def test_an_old_name_still_works():
     assert constants_of("START=0.5").STRENGTH == 0.5
     with pytest.raises(UserError, match="STRENGTH=much is not possible"):
         constants_of("START=much")
+    assert constants_of("REDRAW_ORIGINALS=True").REDRAW == "all"
+    assert constants_of("REDRAW_ORIGINALS=False").REDRAW == "gaps"
+
+
+@pytest.mark.parametrize("words, filled", [
+    ((), constants.SEAMS), (("REDRAW=gaps",), constants.WHOLE), (("REDRAW=all",), constants.WHOLE),
+    (("LAYOUT=rows",), constants.WHOLE), (("WANG=2",), constants.WHOLE), (("GUIDE=a.png",), constants.WHOLE),
+    (("IMAGE=('a.png','b.png')", "BLEND=m.png"), constants.WHOLE), (("MASK=red",), constants.WHOLE),
+    (("REDRAW=gaps", "EPOCHS=3", "STRENGTH=1"), {**constants.WHOLE, "EPOCHS": 3, "STRENGTH": 1.0})])
+def test_what_is_not_given_depends_on_what_is_drawn(words, filled):
+    c = constants_of(*words)
+    assert {name: getattr(c, name) for name in filled} == filled
 
 
 def test_a_first_argument_is_the_photo():
@@ -78,7 +90,8 @@ def test_help_prints_every_constant_with_its_comment_and_value(tool):
     source = SCRIPT.read_text(encoding="utf-8")
     for name, value in vars(constants_of()).items():
         line = next(line for line in result.out.splitlines() if re.match(rf"\s*{name}\b", line))
-        meaning = line.partition(repr(value))[2].strip()
+        given = None if name in constants.SEAMS else value
+        meaning = line.partition(repr(given))[2].strip()
         assert len(meaning) > 10
         assert re.search(rf"^ +{name} += .*# {re.escape(meaning)}$", source, re.M)
 
@@ -170,7 +183,7 @@ def test_a_tile_that_cannot_be_halved_is_refused_with_one_that_can(tile):
     ({"TILEABLE": "z"}, "TILEABLE"), ({"TILEABLE": "x", "OUTPUT_SIZE": "(30,30)"}, "smallest is 40"),
     ({"REGION": "(0,0,300,10)"}, "210 x 162"), ({"REGION": "(0,0,0,10)"}, "REGION"),
     ({"REGION": "(-1,0,10,10)"}, "REGION"), ({"AUGMENT": "all"}, "AUGMENT"),
-    ({"LAYOUT": "rows", "TILEABLE": "x"}, "LAYOUT"), ({"LAYOUT": "rows", "REDRAW_ORIGINALS": True}, "LAYOUT")])
+    ({"LAYOUT": "rows", "TILEABLE": "x"}, "LAYOUT"), ({"LAYOUT": "rows", "REDRAW": "all"}, "LAYOUT")])
 def test_bad_values_get_one_sentence_before_anything_is_drawn(drawing, changes, words):
     result = drawing(**changes)
     assert result.code == 2 and words in result.err and len(result.err.strip().splitlines()) == 1

@@ -10,8 +10,9 @@ from PIL import Image
 from texture_tools import drawings, photos, png
 
 
-@pytest.mark.parametrize("changes", slow_but([{}, {"TILEABLE": "xy"}, {"REDRAW_ORIGINALS": True, "TILEABLE": "x"}],
-                                             {"TILEABLE": "xy"}))
+@pytest.mark.parametrize("changes", slow_but([{}, {"TILEABLE": "xy"}, {"REDRAW": "all", "TILEABLE": "x"},
+                                              {"REDRAW": "seams"}, {"REDRAW": "seams", "TILEABLE": "xy"}],
+                                             {"TILEABLE": "xy"}, {"REDRAW": "seams", "TILEABLE": "xy"}))
 def test_bands_are_the_texture_in_one_piece(drawing, tmp_path, monkeypatch, changes):
     result = drawing(OUTPUT_SIZE="(130,140)", **changes)
     assert result.code == 0, result.err
@@ -57,13 +58,15 @@ def test_drawing_goes_on_only_from_what_is_whole_and_fits(tmp_path):
     """A file beside the texture, made by others, draws nothing."""
     made_of, shape = ["all", torch.ones(3)], (3, 16, 16)
     drawing = drawings.Drawing([tmp_path / "x.png"], [(3, 8, True)], (96, 96), [None], {}, made_of)
-    good = {"key": drawing.key, "done": 0, "writers": [{}], "drawn": {(0, 1): torch.zeros(3, 16, 16)}}
+    good = {"key": drawing.key, "done": 0, "writers": [{}], "parts": {},
+            "drawn": {(0, 1): torch.zeros(3, 16, 16)}}
     bad = [{"key": "other"}, {"drawn": {(0, 1): torch.zeros(3, 8, 8)}}, {"done": -1}, {"drawn": [1]},
-           {"writers": [{"rows": 1}]}, {"writers": []}, {"drawn": {(0, 1): torch.zeros(1).expand(3, 16, 16)}},
+           {"writers": [{"rows": 1}]}, {"writers": []}, {"parts": {(0, 1): torch.zeros(3)}},
+           {"drawn": {(0, 1): torch.zeros(1).expand(3, 16, 16)}},
            {"drawn": {(0, 1): torch.full((3, 16, 16), float("nan"))}}]
     for change in bad:
         torch.save({**good, **change}, drawing.path)
-        assert drawing.resume(shape) == (0, {}), change
+        assert drawing.resume(shape) == (0, {}, {}), change
     torch.save(good, drawing.path)
     assert drawing.resume(shape)[1].keys() == {(0, 1)}
 

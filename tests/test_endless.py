@@ -43,7 +43,7 @@ def region(drawing):
 
 
 @pytest.mark.parametrize("x, y, changes", slow_but([(*place, {}) for place in PLACES], (*PLACES[1], {})) +
-                         [(*PLACES[1], {"REDRAW_ORIGINALS": True})])
+                         [(*PLACES[1], {"REDRAW": "all"}), (*PLACES[1], {"REDRAW": "seams"})])
 def test_regions_agree_to_the_pixel_where_they_overlap(region, x, y, changes):
     one, other = region(x, y, 70, 50, **changes), region(x + 30, y - 20, 60, 61, **changes)
     assert one.shape == (50, 70, 3) and np.array_equal(one[:41, 30:], other[20:, :40])

@@ -40,12 +40,12 @@ from texture_tools import photo_facts
 
 def test_a_run_succeeds_and_ends_with_its_figures(finished):
     assert finished.result.returncode == 0, finished.result.stderr
-    last = figures("\n".join(finished.result.stdout.splitlines()[-11:]))
+    last = figures("\n".join(finished.result.stdout.splitlines()[-12:]))
     assert last["output"].endswith("output_texture_3x3.png")
     assert last["size"] == "210 x 162"
     numbers = [float(last[key]) for key in ("training_seconds", "sampling_seconds", "training_tiles_per_second",
-                                            "sampling_tiles_per_second", "peak_memory_gb", "seam_ratio_1st",
-                                            "seam_ratio_2nd", "colour_difference")]
+                                            "sampling_tiles_per_second", "peak_memory_gb", "photo_share",
+                                            "seam_ratio_1st", "seam_ratio_2nd", "colour_difference")]
     assert all(number >= 0 for number in numbers)
 
 

@@ -213,12 +213,13 @@ def test_what_is_known_is_held_until_the_fine_detail(tmp_path, monkeypatch):
     hole, alphas_cumprod = td.Hole(photo, TILE, "cpu"), td.cosine_schedule(20)
     monkeypatch.setattr(td, "predict_x0", lambda net, x_t, t, *args: seen.append((t, x_t)) or torch.zeros_like(x_t))
     cells = holes.plan(photo.mask.hidden(), TILE, td.HALO)[0]
-    rings, present, known = hole.neighbours(cells)
-    truth = torch.stack([hole.sketch(cell) for cell in cells])
+    rings, present = hole.neighbours(cells)
+    truth, parts = (torch.stack(x) for x in zip(*map(hole.begin, cells)))
+    known = parts < 1
     draw, net = td.make_sampler(photo, alphas_cumprod, "ddim", 10, 0.7), torch.nn.Module()
     net.tile = TILE
     generators = [torch.Generator().manual_seed(k) for k in range(len(cells))]
-    *_, (_, drawn, _) = draw(net, rings, present, generators, truth, known)
+    *_, (_, drawn, _) = draw(net, rings, present, generators, truth, parts)
     (t, first), (free, then) = seen[0], next((t, x_t) for t, x_t in seen if t[0] < td.HELD * 0.7 * steps)
     start, later = (td.per_sample(alphas_cumprod, at) for at in (t, free))
     eps = (first - start.sqrt() * truth) / (1 - start).sqrt()
@@ -250,7 +251,7 @@ def test_batches_do_not_matter(sketched, tmp_path):
     for batch_size in (1, 3, 8):
         hole = td.Hole(photo, TILE, "cpu")
         for _ in td.outpaint(net, hole, holes.plan(photo.mask.hidden(), TILE, td.HALO), batch_size, draw, 0,
-                             hole.sketch if sketched else None):
+                             hole.begin if sketched else None):
             pass
         found.append(hole.x)
     hidden = photo.mask.hidden()

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import (
     TILE,
+    begin_whole,
     draw_photo,
     draw_pixels,
     drawn_cells,
@@ -27,10 +28,10 @@ def draw_with(photo, sampler="ddim", steps=3):
     return td.make_sampler(photo, td.cosine_schedule(20), sampler, steps, 0.7)
 
 
-def outpaint(net, photo, layout, batch_size=16, seed=0, passes=None, sketch=None, **options):
+def outpaint(net, photo, layout, batch_size=16, seed=0, passes=None, begin=None, **options):
     """The finished texture, normalised [C, height, width]."""
     texture = td.Texture(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(net, texture, passes or layout.passes, batch_size, draw_with(photo, **options), seed, sketch):
+    for _ in td.outpaint(net, texture, passes or layout.passes, batch_size, draw_with(photo, **options), seed, begin):
         pass
     return texture.cut((0, 0), layout.grid.size)
 
@@ -117,7 +118,7 @@ def test_another_seed_draws_other_tiles(net, photo):
 def test_no_two_drawn_tiles_share_their_noise(photo):
     layout, starts = planned(photo, "random"), []
 
-    def draw(net, rings, present, generators, sketch):
+    def draw(net, rings, present, generators, sketch, parts):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -138,7 +139,7 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
         layout, shown = planned(photo, kind), {1: [], 5: []}
         for batch_size, masks in shown.items():
-            def draw(net, rings, present, generators, sketch, masks=masks):
+            def draw(net, rings, present, generators, sketch, parts, masks=masks):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -158,7 +159,8 @@ def border(x, name):
 
 @pytest.mark.parametrize("kind", ["matched", "ordered", "random"])
 def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
-    layout = planned(photo, kind, 3)
+    """But where a cut along the border costs least: where another claim agrees."""
+    layout, continued = planned(photo, kind, 3), []
     extended, middle = extend(photo), slice(4, -4)
     for i, j in layout.passes[0]:
         sketch = td.draw_sketch(layout, (i, j))
@@ -166,7 +168,8 @@ def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
             if 0 <= i + di < len(layout.source) and 0 <= j + dj < layout.source.shape[1]:
                 y, x = layout.source[i + di, j + dj] + TILE - np.array([di, dj]) * TILE
                 truth = border(extended[:, y:y + TILE, x:x + TILE], name)[:, middle]
-                assert torch.allclose(border(sketch, name)[:, middle], truth, atol=0.02), name
+                continued += ((border(sketch, name)[:, middle] - truth).abs().amax(0) < 0.02).tolist()
+    assert np.mean(continued) > 0.5  # of tiles that small, in a photo that has little in common with itself
 
 
 def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure_noise(net, photo, monkeypatch):
@@ -190,12 +193,12 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     layout, seen = planned(photo, "matched"), []
     sketches = sketches_of(layout)
 
-    def draw(net, rings, present, generators, sketch):
+    def draw(net, rings, present, generators, sketch, parts):
         seen.extend(sketch)
         yield 0, sketch, None
 
     texture = td.Texture(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(net, texture, layout.passes, 3, draw, 0, lambda cell: td.draw_sketch(layout, cell)):
+    for _ in td.outpaint(net, texture, layout.passes, 3, draw, 0, begin_whole(layout)):
         pass
     assert torch.equal(torch.stack(seen)[:len(sketches)], sketches)
     for (i, j), sketch in zip(layout.passes[0], sketches):
@@ -211,7 +214,7 @@ def whole(net, photo, layout, batch_size=4, window=None):
     corner, size = window or ((0, 0), layout.grid.size)
     texture = td.Texture(layout, len(photo.x), "cpu")
     for _ in td.outpaint(net, texture, td.needed(layout, corner, size), batch_size, draw, 0,
-                         layout.claims and (lambda cell: td.draw_sketch(layout, cell)) or None):
+                         begin_whole(layout)):
         pass
     return texture.cut(corner, size)
 

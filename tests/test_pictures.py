@@ -56,7 +56,7 @@ def test_without_held_out_tiles_the_curve_leaves_them_out(tmp_path):
 def test_the_layout_picture_marks_the_drawn_tiles_alone(tmp_path):
     layout = checkerboard()
     pixels = np.full((6 * TILE, 8 * TILE, 3), 120, np.uint8)
-    pictures.draw_layout(tmp_path / "layout.png", pixels, layout)
+    pictures.draw_layout(tmp_path / "layout.png", pixels, layout.seen_at((0, 0), pixels.shape[:2])[1])
     small = np.asarray(Image.open(tmp_path / "layout.png").convert("RGB").resize((8, 6), Image.BOX)).astype(int)
     unchanged = (np.abs(small - 120) <= 1).all(-1)
     assert np.array_equal(unchanged, layout.real())

@@ -50,12 +50,12 @@ def test_only_tiles_among_drawn_ones_are_drawn_from_more_noise(made):
     _, layout = made
     texture, seen = td.Texture(layout, layout.channels(), torch.device("cpu")), []
 
-    def outpaint(passes, sketch, draw="usual"):
+    def outpaint(passes, begin, draw="usual"):
         texture.drawn.update((cell, torch.zeros(layout.channels(), SIDE, SIDE)) for cell in passes[0])
         seen.append((set(passes[0]) <= set(layout.passes[-1]), draw))
         yield 1
 
-    list(wang.paint(texture, outpaint, lambda cell: None, td.HALO, None, 0, "noisier"))
+    list(wang.paint(texture, outpaint, lambda cell: (None, None), td.HALO, None, 0, "noisier"))
     assert seen == [(False, "usual")] * (len(layout.passes) - 1) + [(True, "noisier")]
     assert constants_of(*tiny(WANG=2)).STRENGTH < wang.AMONG_DRAWN < 1
 
@@ -194,7 +194,7 @@ def test_a_material_s_maps_fit_each_other_and_keep_their_bits(tool, tmp_path):
 
 
 @pytest.mark.parametrize("changes", ({"MASK": "red"}, {"OUTPUT_SIZE": "(300,300)"}, {"TILEABLE": "xy"},
-                                     {"REGION": "(0,0,9,9)"}, {"GUIDE": "a.png"}, {"REDRAW_ORIGINALS": True},
+                                     {"REGION": "(0,0,9,9)"}, {"GUIDE": "a.png"}, {"REDRAW": "all"},
                                      {"LAYOUT": "random"}, {"IMAGE": "('a.png','b.png')", "BLEND": "c.png"}))
 def test_what_does_not_go_together_with_wang_tiles_is_refused_in_a_sentence(changes, tool):
     assert_refused(tool(*tiny(WANG=2, TILE_SIZE=SIDE, **changes)), [*changes][-1], "WANG", "leave one of them out")

@@ -16,11 +16,14 @@ from .files import name_of
 
 ENDLESS = "endless"  # in place of a texture's size
 FARTHEST = 2**60  # pixels from the origin of an endless texture
-OLD_NAMES = {"START": "STRENGTH"}  # they still work
+OLD_NAMES = {"START": "STRENGTH", "REDRAW_ORIGINALS": "REDRAW"}  # they still work
+OLD_VALUES = {"REDRAW_ORIGINALS": {"True": "all", "False": "gaps"}}
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, str), "REGION": tuple,
-            "VALIDATION": int, "PRIOR": str, "DEPTH": int, "GUIDE": str, "WANG": int,
-            "MASK": (str, tuple), "TEXTURE": str, "BLEND": str}  # or None
-WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW_ORIGINALS", "LAYOUT")
+            "EPOCHS": int, "SAMPLE_STEPS": int, "STRENGTH": float, "VALIDATION": int, "PRIOR": str,
+            "DEPTH": int, "GUIDE": str, "WANG": int, "MASK": (str, tuple), "TEXTURE": str, "BLEND": str}  # or None
+WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW", "LAYOUT")
+SEAMS = {"EPOCHS": 1, "SAMPLE_STEPS": 8, "STRENGTH": 0.75}  # in place of None, where only seams are drawn
+WHOLE = {"EPOCHS": 5, "SAMPLE_STEPS": 30, "STRENGTH": 0.65}  # where whole tiles are
 LISTS = ("IMAGE",)  # strings that may be several
 
 
@@ -57,7 +60,8 @@ def override(constants, argv):
     constants = dict(constants)
     for place, word in enumerate(argv):
         name, equals, text = word.partition("=")
-        name = name if name in constants else OLD_NAMES.get(name, name)
+        if name not in constants:
+            name, text = OLD_NAMES.get(name, name), OLD_VALUES.get(name, {}).get(text, text)
         if place == 0 and (os.path.isfile(word) or not equals and not word.startswith("-")):
             name, text = next(iter(constants)), word
         elif not equals or name not in constants:
@@ -110,11 +114,22 @@ def kinds_of(name):
     return kinds if isinstance(kinds, tuple) else (kinds,)
 
 
+def fill_in(c):
+    """The same namespace with what is None and depends on what is drawn: seams need less of all."""
+    whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str or \
+        any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
+    for name, value in (WHOLE if whole else SEAMS).items():
+        if getattr(c, name) is None:
+            setattr(c, name, value)
+    return c
+
+
 def check_rules(c, choices, world_size=1):
-    """The same namespace, if its values keep all rules; else UserError.
+    """The same namespace, filled in, if its values keep all rules; else UserError.
 
     choices: {name: the values that a constant may have}; world_size: the number of processes.
     """
+    c = fill_in(c)
     chosen = [(name, values.__contains__, f"must be one of {', '.join(values)}") for name, values in choices.items()]
     for names, holds, rule in [*RULES, *chosen, *rules_among(c, world_size)]:
         for name in names.split():
@@ -175,13 +190,14 @@ def rules_among(c, world_size):
         ("LAYOUT", lambda value: not endless or value != "rows",
          "must be matched, ordered or random where OUTPUT_SIZE is endless: rows begin with a first one"),
         ("ASPECT", lambda value: value is None or c.CORNERS is not None, "needs CORNERS, whose sides' ratio it is"),
-        ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and not c.REDRAW_ORIGINALS and not c.BLEND,
-         "must be matched, ordered or random with TILEABLE, REDRAW_ORIGINALS and BLEND"),
+        ("LAYOUT", lambda value: value != "rows" or c.TILEABLE == "none" and c.REDRAW != "all" and not c.BLEND,
+         "must be matched, ordered or random with TILEABLE, REDRAW=all and BLEND"),
         ("GUIDE", lambda value: value is None or c.LAYOUT != "rows", "needs sketches, which LAYOUT = rows has none of"),
         ("GUIDE", lambda value: value is None or c.BLEND is None, "and BLEND both say what lies where; leave one of "
          "them out"),
-        *((name, lambda value: value in (None, False, "none", "matched") or c.WANG is None, "does not go together with "
-           "WANG, which draws tiles instead of a texture; leave one of them out") for name in WITHOUT_WANG),
+        *((name, lambda value: value in (None, "none", "matched", "seams", "gaps") or c.WANG is None,
+           "does not go together with WANG, which draws tiles instead of a texture; leave one of them out")
+          for name in WITHOUT_WANG),
         ("TEXTURE", lambda value: value is None or c.BLEND is None, "names one texture, and BLEND is of several; leave "
          "one of them out"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,
@@ -213,7 +229,7 @@ def names_of(c, seed):
     size = size if type(size) is str else "{}x{}".format(*size)
     parts = [c.TEXTURE, c.BLEND and f"blend_{name_of(c.BLEND)}", c.GUIDE and f"guided_by_{name_of(c.GUIDE)}",
              c.LAYOUT * (c.LAYOUT != "matched"), f"tileable_{c.TILEABLE}" * (c.TILEABLE != "none"),
-             "redrawn" * c.REDRAW_ORIGINALS, "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
+             "redrawn" * (c.REDRAW == "all"), "region_{}_{}_{}x{}".format(*c.REGION) if c.REGION else "",
              f"seed{seed}" * (seed > 0)]
     special = "".join(f"_{part}" for part in parts if part)
     return size + special, special

@@ -34,6 +34,30 @@ def digest_of_all(things):
     return digest.hexdigest()
 
 
+SHRINK = 4  # px a side of what described() says one bit of
+
+
+def packed(part):
+    """Which pixels of a tile are drawn, bool [T, T], as bits, uint8 [T * T / 8]."""
+    return torch.from_numpy(np.packbits(part))
+
+
+def unpacked(part, tile):
+    """The inverse of packed()."""
+    return np.unpackbits(part.numpy(), count=tile**2).reshape(tile, tile) > 0
+
+
+def described(parts, tile):
+    """Which parts {cell: packed()} of tiles of a side are drawn, for events: {"row,column": bits in reading order, one
+    for SHRINK x SHRINK pixels, hexadecimal}."""
+    found = {}
+    for (row, column), part in parts.items():
+        part, side = unpacked(part, tile), tile // SHRINK
+        bits = part[:side * SHRINK, :side * SHRINK].reshape(side, SHRINK, side, SHRINK).any((1, 3))
+        found[f"{row},{column}"] = np.packbits(bits).tobytes().hex()
+    return found
+
+
 class Drawing:
     """A picture of a size (h, w) that is drawn in bands to PNG files at paths with metadata {key: value}, one or a
     material's; and the file beside the first that says how far it has come.
@@ -49,33 +73,36 @@ class Drawing:
         self.path = paths[0].with_name(f".{paths[0].stem}.unfinished.pt")
 
     def resume(self, shape):
-        """What a stopped drawing of the same picture left: (number of finished bands, {cell: tile of a shape})."""
+        """What a stopped drawing of the same picture left: (number of finished bands, {cell: tile of a shape}, {cell:
+        which part of it the network drew, packed()})."""
         try:
             state = read_state(self.path)
-            tiles = dict(state["drawn"])
-            fits = all(tile.shape == shape for tile in tiles.values()) and is_count(state["done"])
+            tiles, parts = dict(state["drawn"]), dict(state["parts"])
+            fits = all(tile.shape == shape for tile in tiles.values()) and is_count(state["done"]) \
+                and all(part.dtype == torch.uint8 and 8 * part.numel() == shape[-1]**2 for part in parts.values())
             if state["key"] != self.key or not fits:
-                return 0, {}
+                return 0, {}, {}
             for writer, kept in zip(self.writers, state["writers"], strict=True):
                 writer.resume(**kept)
         except Exception:  # there is none, or it is damaged: it is drawn anew
-            return 0, {}
-        return state["done"], tiles
+            return 0, {}, {}
+        return state["done"], tiles, parts
 
-    def keep(self, done, tiles):
-        """Write down the number of finished bands and the tiles {cell: [C, T, T]} that are drawn and still needed."""
+    def keep(self, done, tiles, parts):
+        """Write down the number of finished bands, the tiles {cell: [C, T, T]} that are drawn and still needed, and
+        which parts {cell: packed()} of all tiles so far the network drew."""
         if self.group.rank == 0:
-            state = {"key": self.key, "done": done, "drawn": tiles,
+            state = {"key": self.key, "done": done, "drawn": tiles, "parts": parts,
                      "writers": [writer.state() for writer in self.writers]}
             files.write_atomically(self.path, lambda file: torch.save(state, file))
 
-    def write(self, pictures, done, tiles):
+    def write(self, pictures, done, tiles, parts):
         """Write the next band, the pixels [h, W, ...] of each file, and how far the drawing has come with it; nothing
         after the last."""
         if self.group.rank == 0:
             for writer, pixels in zip(self.writers, pictures, strict=True):
                 writer.write(pixels)
         if done < self.count:
-            self.keep(done, tiles)
+            self.keep(done, tiles, parts)
         elif self.group.rank == 0:
             self.path.unlink(missing_ok=True)

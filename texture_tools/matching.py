@@ -21,6 +21,7 @@ from . import conspicuous, guides
 
 SIDES = {"N": (-1, 0), "W": (0, -1), "E": (0, 1), "S": (1, 0)}  # of a tile: row, column
 OPPOSITE = {"N": "S", "W": "E", "E": "W", "S": "N"}
+NUDGE = 3  # pixels by which a place may be moved at last, to agree pixel by pixel
 CLAIM_SHRINK = 8  # claims are compared on a copy of the photo shrunk so much
 PLACE_STEP = 2  # pixels between the places of the photo that are tried for each real tile
 ATTEMPTS = 4  # layouts of which the best is taken
@@ -109,12 +110,15 @@ def comparison_planes(shrunk):
 
 def extend_photo(x, tile, offsets, weights=None):
     """The photo x [C, H, W] with a border of one tile, [C, H + 2T, W + 2T], continued piece by piece with those parts
-    of itself that look most alike around the piece (exemplar-based filling, Criminisi et al. 2004, without its order).
+    of itself that look most alike around the piece (exemplar-based filling, Criminisi et al. 2004, without its order);
+    and the rows and columns of the photo that all its pixels are from, int64 [2, H + 2T, W + 2T].
 
     offsets: where the pieces along the left and the upper edge begin, two lists; the corners come last. weights: how
     much each channel counts, [C], None: all alike.
     """
     out, known = F.pad(x, [tile] * 4), F.pad(torch.ones_like(x[:1]), [tile] * 4)
+    places_of_photo = torch.stack(torch.meshgrid(*map(torch.arange, x.shape[1:]), indexing="ij"))
+    found = F.pad(places_of_photo, [tile] * 4)
     places, margin = Places(looked_at(out, weights), known, tile), max(CLAIM_SHRINK, tile // 4)
     inside_y, inside_x = ([tile + at for at in line] for line in offsets)
     outside_y, outside_x = ([0, tile + side] for side in x.shape[1:])
@@ -127,9 +131,10 @@ def extend_photo(x, tile, offsets, weights=None):
         row, column = divmod(int(cost.argmin()), cost.shape[1])
         y, x0 = row * PLACE_STEP, column * PLACE_STEP
         here = (slice(None), slice(top, top + tile), slice(left, left + tile))
-        out[here] = torch.where(known[here] > 0, out[here], x[:, y:y + tile, x0:x0 + tile])
+        for filled, own in ((out, x), (found, places_of_photo)):
+            filled[here] = torch.where(known[here] > 0, filled[here], own[:, y:y + tile, x0:x0 + tile])
         known[here] = 1
-    return out
+    return out, found
 
 
 def match_tiles(extended, grid, cells, rng, weights=None, spots=None, hidden=None, guide=None, alike=None):
@@ -152,7 +157,16 @@ def best_of_attempts(start, cells, rng, alike=None):
         for cell, same in alike.items():
             chosen.update(dict.fromkeys(same, matcher.choose(cell, rng, same)))
         attempts.append((sum(cost**2 for cost in matcher.costs), [chosen[cell] for cell in cells]))
-    return min(attempts)[1]
+    best = dict(zip(cells, min(attempts)[1]))
+
+    # at last each is moved to where it agrees pixel by pixel with those before it
+    matcher = start()
+    for cell, same in alike.items():
+        place = matcher.moved(cell, best[cell])
+        for there in same:
+            best[there] = place
+            matcher.note(there, place, 1 / len(same))
+    return [best[cell] for cell in cells]
 
 
 def candidates_of(extended, tile, weights=None, spots=None, hidden=None, guide=None):
@@ -176,7 +190,7 @@ class Candidates:
 
     def __init__(self, places, extended, spots=(), hidden=None, coarse=None):
         self.places, self.coarse, tile = places, coarse, places.tile
-        self.spots = spots
+        self.x, self.spots = extended, spots
         self.shows = conspicuous.shares_shown(spots, places.count, PLACE_STEP, tile)
         self.used = torch.zeros([side - 2 * tile for side in extended.shape[1:]], dtype=torch.float64)  # by pixel
         self.taken = []  # (y, x) of the places that were taken
@@ -192,6 +206,24 @@ class Candidates:
         claims = sum(places.mean_colours((1 + down) * tile, (1 + right) * tile, shares[OPPOSITE[name]])
                      for name, (down, right) in SIDES.items())
         self.colours = torch.cat([own / 2, claims])  # what each would add, [2C, places]; sketches matter more
+
+    def part(self, corner, side):
+        """A square of the extended photo at a corner (y, x)."""
+        (y, x), (height, width) = corner, self.x.shape[1:]
+        ys, xs = (torch.arange(at, at + side).clamp(0, most - 1) for at, most in ((y, height), (x, width)))
+        return self.x[:, ys[:, None], xs]
+
+    def free(self, ys, xs):
+        """Which places may be taken, bool [len(ys), len(xs)]: those between places that may, of all that are tried."""
+        height, width = self.edge.shape
+        edge = F.pad(self.edge[None, None].float(), [1] * 4, value=1.0)[0, 0] > 0
+        good = torch.ones(len(ys), len(xs), dtype=torch.bool)
+        for up in (0, PLACE_STEP - 1):
+            for left in (0, PLACE_STEP - 1):
+                rows, columns = (((at + way) // PLACE_STEP).clamp(-1, count) + 1
+                                 for at, way, count in ((ys, up, height), (xs, left, width)))
+                good &= ~edge[rows[:, None], columns]
+        return good
 
     def fresh(self):
         """The same places, of which none was taken."""
@@ -227,6 +259,24 @@ class Matcher:
         row, column = divmod(int(cost.argmin()), cost.shape[1])
         self.costs.append(float(disagreement[row, column]))
         return orientation, row * PLACE_STEP, column * PLACE_STEP
+
+    def moved(self, cell, place):
+        """A place (orientation, y, x) moved by at most NUDGE pixels to where it agrees best, pixel by pixel, with what
+        is claimed of the gaps around a cell."""
+        (orientation, y, x), tile, costs = place, self.grid.tile, []
+        chosen = self.candidates[orientation]
+        for gap, by in self.gaps(cell).values():
+            window = chosen.part((y + tile + by[0] - NUDGE, x + tile + by[1] - NUDGE), tile + 2 * NUDGE)[None]
+            for other, *corner in (self.claims[gap, name] for name in SIDES if (gap, name) in self.claims):
+                claim = self.candidates[other].part(corner, tile)[None]
+                squares = F.conv2d(window.square(), torch.ones_like(claim))
+                costs.append(squares - 2 * F.conv2d(window, claim))  # but for what is the same wherever it is moved
+        if not costs:
+            return place
+
+        ys, xs = (torch.arange(-NUDGE, NUDGE + 1) + at for at in (y, x))
+        row, column = divmod(int(sum(costs)[0, 0].masked_fill(~chosen.free(ys, xs), math.inf).argmin()), len(xs))
+        return orientation, int(ys[row]), int(xs[column])
 
     def gaps(self, cell):
         """The gaps beside a real tile: {direction: (gap, (pixels down, pixels to the right))}."""

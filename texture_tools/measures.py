@@ -50,8 +50,9 @@ def colour_difference(pixels, layout, photo, corner=(0, 0)):
     return float(np.linalg.norm(to_lab(pixels[drawn]).mean(0) - to_lab(photo.pixels(photo.x)).mean((0, 1))))
 
 
-def run_figures(pixels, layout, photo, corner, drawn, trained):
-    """The figures of a run as texts {name: figure}; pixels: as in seam_ratios; drawn, trained: (seconds, tiles)."""
+def run_figures(pixels, layout, photo, corner, drawn, trained, made):
+    """The figures of a run as texts {name: figure}; pixels: as in seam_ratios; drawn, trained: (seconds, tiles);
+    made: which pixels the network drew, bool [H, W]."""
     seam_1st, seam_2nd = seam_ratios(pixels, layout, corner)
     memory = devices.peak_memory()
     return {
@@ -59,6 +60,7 @@ def run_figures(pixels, layout, photo, corner, drawn, trained):
         "training_tiles_per_second": f"{trained[1] / trained[0]:.2f}" if trained[1] else "none",
         "sampling_tiles_per_second": f"{drawn[1] / drawn[0]:.2f}",
         "peak_memory_gb": f"{memory / 1e9:.2f}" if memory else "unknown",
+        "photo_share": f"{1 - made.mean():.3f}",
         "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
         "colour_difference": "none" if photo.textures else f"{colour_difference(pixels, layout, photo, corner):.3f}",
     }

@@ -143,9 +143,9 @@ def draw_wrapped(path, pixels, tileable):
     png.save_png(path, np.asarray(image))
 
 
-def draw_layout(path, pixels, layout, corner=(0, 0)):
-    """A window of the texture at a quarter of its size with the drawn tiles in blue: which tiles are real."""
-    _, drawn = layout.seen_at(corner, pixels.shape[:2])
-    tinted = np.where(drawn[..., None], pixels // 3 + np.array([40, 60, 130]), pixels).astype(np.uint8)
+def draw_layout(path, pixels, made):
+    """A window of the texture at a quarter of its size with what the network drew in blue, bool [H, W]; all else is the
+    photo's own."""
+    tinted = np.where(made[..., None], pixels // 3 + np.array([40, 60, 130]), pixels).astype(np.uint8)
     small = [max(1, side // 4) for side in pixels.shape[1::-1]]
     png.save_png(path, np.asarray(Image.fromarray(tinted).resize(small, Image.BOX)))

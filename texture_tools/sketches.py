@@ -1,59 +1,142 @@
 """What a gap begins with: the claims of the real tiles around it, put together to one picture.
 
-Claims that are mixed where they differ show two things at once, and what is drawn over that is neither. So each place
-shows one claim, and the lines where claims meet run where they agree. A race decides that: each claim sets out from the
-border to its own tile, the more quickly the more the claims disagree, and a place shows the claim that is there first.
-All are slow where they agree, so that is where they meet.
+Claims that are mixed where they differ show two things at once. So each pixel shows one claim, and claims meet where
+they agree: along minimal cuts, as in image quilting (Efros and Freeman, SIGGRAPH 2001) and graphcut textures (Kwatra et
+al., SIGGRAPH 2003). The claims of two opposite sides are cut apart first; those of the other two are laid over them,
+each with a cut of its own:
+
+    +---------+
+    | .  N  . |     In each line a claim covers so many pixels, counted from its own side. From one line to the next
+    |: '-.-' :|     that number may change for what is cut apart by the step. So the best cut is found exactly, by
+    | W  |  E |     dynamic programming.
+    |: .-'-. :|
+    | '  S  ' |     Both orders are tried, and the one is taken whose cuts cost less.
+    +---------+
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import matching
-
-PLACES = 32  # a side, or somewhat more, on which the race is run
-HASTE = 8  # how much quicker it is where claims disagree by the photo's variance
-SHARPNESS = 2  # how much less a claim counts further away, as in matching.claim_shares, where it disagrees with others
-EDGE, INSIDE = 3 / 32, 1 / 4  # of a tile's side: nearer to its border haste has no part, from here on its full part
-BEGIN = {"N": (0, slice(None)), "W": (slice(None), 0), "E": (slice(None), -1), "S": (-1, slice(None))}
+STRAIGHT = 3  # times what it costs elsewhere a cut costs along a tile's border: the eye finds straight lines
+PAIRS = ("W", "E"), ("N", "S")
+BESIDE = {"N": "WES", "S": "WEN", "W": "NSE", "E": "NSW"}  # what lies left, right and opposite after turned()
 
 
 def joined(claims):
-    """The sketch of a gap, [C, T, T], of the claims of the tiles around it, {direction: normalised [C, T, T]}."""
-    x, side = torch.stack(list(claims.values())), next(iter(claims.values())).shape[-1]
-    if len(x) == 1:
-        return x[0]
-    shares = torch.stack(list(matching.claim_shares(side, tuple(claims), SHARPNESS).values()))
-    arrivals = race(slowness(x, shares), tuple(claims))
-    first = F.one_hot(arrivals.argmin(0), len(x)).permute(2, 0, 1).to(x.dtype)
-    soft = F.avg_pool2d(F.pad(first[None], [1] * 4, mode="replicate"), 3, stride=1)
-    return (F.interpolate(soft, size=(side, side), mode="bilinear")[0, :, None] * x).sum(0)
+    """Which claim each pixel of a gap shows, int64 [T, T], by its place among the claims of the tiles around the gap,
+    {direction: normalised [C, T, T]}."""
+    differ = disagreements(torch.stack(list(claims.values())))
+    found = [cut_apart(differ, "".join(claims), pair) for pair in PAIRS if set(pair) & set(claims)]
+    best = min(found, key=lambda labels: cost_of(differ, "".join(claims), labels))
+    return torch.from_numpy(np.ascontiguousarray(best))
 
 
-def slowness(x, shares):
-    """How long a step takes at each place, [h, h], 1 where claims x [K, C, T, T] agree; shares [K, T, T]: how much each
-    claim counts."""
-    shares = shares[:, None]
-    differ = (shares * (x - (shares * x).sum(0)) ** 2).sum(0).mean(0)
-    differ = F.avg_pool2d(differ[None, None], max(1, len(differ) // PLACES))[0, 0]
-    line = torch.arange(len(differ)) + 0.5
-    line = torch.minimum(line, line.flip(0)) / len(differ)
-    inside = ((torch.minimum(line[:, None], line) - EDGE) / INSIDE).clamp(0, 1)
-    return 1 / (1 + HASTE * inside * differ)
+def disagreements(x):
+    """How much claims x [K, C, T, T] differ from each other at each pixel, float32 [K, K, T, T]: the root of the mean
+    square."""
+    return (x[:, None] - x[None]).square().mean(2).sqrt().numpy()
 
 
-def race(slow, names):
-    """When what sets out from the borders in these directions arrives at each place, [K, h, h], going up, down, left
-    and right, if a step takes so long, slow [h, h]."""
-    times = torch.full((len(names), *slow.shape), torch.inf)
-    for own, name in zip(times, names):
-        own[BEGIN[name]] = slow[BEGIN[name]] / 2
-    down, right = (slow[1:] + slow[:-1]) / 2, (slow[:, 1:] + slow[:, :-1]) / 2
-    before = None
-    while before is None or not torch.equal(times, before):
-        before = times.clone()
-        times[:, 1:] = torch.minimum(times[:, 1:], times[:, :-1] + down)
-        times[:, :-1] = torch.minimum(times[:, :-1], times[:, 1:] + down)
-        times[..., 1:] = torch.minimum(times[..., 1:], times[..., :-1] + right)
-        times[..., :-1] = torch.minimum(times[..., :-1], times[..., 1:] + right)
-    return times
+def cut_apart(differ, names, pair):
+    """Labels [T, T] of claims with these names: those of a pair cut apart, then the others laid over them."""
+    first = [name for name in pair if name in names]
+    labels = np.full(differ.shape[2:], names.index(first[-1]))
+    for name in [*first[:-1], *(name for name in names if name not in first)]:
+        labels = laid_over(differ, names, labels, name)
+    return labels
+
+
+def laid_over(differ, names, labels, name):
+    """Labels [T, T] with the claim `name` laid over what they show, down to the cut that costs least."""
+    differ, labels = turned(differ, name), turned(labels, name)
+    own = names.index(name)
+    below = shown(differ[own], labels)  # the claim against what it would cover
+
+    def beside(other, place):
+        """What it costs more to have the claim beside another side's own tile than what is there now."""
+        if other not in names:
+            return np.zeros_like(below[place])
+        there = differ[names.index(other)]
+        return STRAIGHT * (there[own][place] - shown(there, labels)[place])
+
+    # where the claim ends in a column, and what it hides of the cuts that are there
+    left, right, far = BESIDE[name]
+    cost = np.concatenate([STRAIGHT * below[:1], (below[1:] + below[:-1]) / 2, beside(far, np.s_[-1:, :])])
+    cost -= sums_of(edges_of(differ, labels).sum(0))
+    cost[1:, 0] += beside(left, np.s_[:, 0]).cumsum()
+    cost[1:, -1] += beside(right, np.s_[:, -1]).cumsum()
+
+    # from one column to the next the cut runs between the two
+    steps = (below[:, 1:] + below[:, :-1]) / 2
+    depths = cheapest(cost, sums_of(np.pad(steps, ((0, 0), (1, 0)))))
+    covered = np.arange(len(labels))[:, None] < depths
+    return turned(np.where(covered, own, labels), name, back=True)
+
+
+def turned(x, name, back=False):
+    """x [..., T, T] turned so that it begins at the side `name` in its first row; or back again."""
+    if name == "S":
+        return x[..., ::-1, :]
+    if name == "E":
+        x = x[..., ::-1, :] if back else x[..., ::-1]
+    return x if name == "N" else x.swapaxes(-1, -2)
+
+
+def shown(values, labels):
+    """Of values [K, T, T] those of the labels [T, T]."""
+    return np.take_along_axis(values, labels[None], 0)[0]
+
+
+def sums_of(values):
+    """What lies above each line between the rows of values [T, T], [T + 1, T]."""
+    return np.pad(values.cumsum(0), ((1, 0), (0, 0)))
+
+
+def edges_of(differ, labels):
+    """What the cuts in labels [T, T] cost, of each pixel the one above it and the one to its left, [2, T, T]."""
+    rows, columns = np.indices(labels.shape)
+    above, left = np.pad(labels[:-1], ((1, 0), (0, 0)), "edge"), np.pad(labels[:, :-1], ((0, 0), (1, 0)), "edge")
+    return np.stack([(differ[labels, before, rows, columns] +
+                      differ[labels, before, np.maximum(rows - down, 0), np.maximum(columns - right, 0)]) / 2
+                     for before, down, right in ((above, 1, 0), (left, 0, 1))])
+
+
+def cheapest(cost, steps):
+    """The way through the columns of cost [N, T] that costs least, one row a column, int [T]; from one column to the
+    next it costs by how much steps [N, T] differ between the two rows, which grow downwards."""
+    total, rows, came = cost[:, 0], np.arange(len(cost)), []
+    for column in range(1, cost.shape[1]):
+        way = steps[:, column]
+        down, best_down = before_least(total - way, rows)
+        up, best_up = (values[::-1] for values in before_least((total + way)[::-1], rows))
+        down, up = down + way, up - way
+        came.append(np.where(down <= up, best_down, len(rows) - 1 - best_up))
+        total = np.minimum(down, up) + cost[:, column]
+    found = [int(total.argmin())]
+    for best in reversed(came):
+        found.append(int(best[found[-1]]))
+    return np.array(found[::-1])
+
+
+def before_least(values, rows):
+    """The least of the values [N] up to each row, and in which row it is."""
+    least = np.minimum.accumulate(values)
+    return least, np.maximum.accumulate(np.where(values == least, rows, 0))
+
+
+def cost_of(differ, names, labels):
+    """What all cuts in labels [T, T] cost, those beside the tiles of the four sides included."""
+    cost = edges_of(differ, labels).sum()
+    for k, name in enumerate(names):
+        cost += STRAIGHT * turned(shown(differ[k], labels), name)[0].sum()
+    return float(cost)
+
+
+def pick(claims, labels, soft=False):
+    """Of claims [K, C, T, T] those that labels [T, T] say, [C, T, T]; soft: the pixels beside a cut show both."""
+    if not soft:
+        return claims.gather(0, labels.expand(1, *claims.shape[1:]))[0]
+    shares = F.one_hot(labels, len(claims)).permute(2, 0, 1)[None].to(claims.dtype)
+    shares = F.avg_pool2d(F.pad(shares, [1] * 4, mode="replicate"), 3, stride=1)[0]
+    return (shares[:, None] * claims).sum(0)

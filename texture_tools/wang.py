@@ -118,21 +118,24 @@ def drawn(grid):
     return sum(len(alike(cells)) for cells in passes_of(grid))
 
 
-def paint(texture, outpaint, sketch, margin, weights, seed, among_drawn):
-    """Draw all that is drawn of a Texture of Wang tiles; a generator as outpaint(passes=, sketch=, draw=), which draws
+def paint(texture, outpaint, begin, margin, weights, seed, among_drawn):
+    """Draw all that is drawn of a Texture of Wang tiles; a generator as outpaint(passes=, begin=, draw=), which draws
     it.
 
-    sketch(cell): what tiles with real ones beside them begin with, or None, then all begin with noise; among_drawn:
+    begin(cell): what tiles with real ones beside them begin with, as outpaint() has it, or None; among_drawn:
     draw of the tiles that have only drawn ones beside them; the rest as in sketches(). What is the same in several
     tiles is drawn once.
     """
     for cells in texture.layout.passes:
-        kinds, begin = alike(cells), {"sketch": sketch}
-        if sketch is not None and cells is texture.layout.passes[-1]:
-            begin = {"sketch": sketches(kinds, texture, margin, weights, seed).get, "draw": among_drawn}
-        yield from outpaint(passes=[list(kinds)], **begin)
+        kinds, ways = alike(cells), {"begin": begin}
+        if begin is not None and cells is texture.layout.passes[-1]:
+            found = sketches(kinds, texture, margin, weights, seed)
+            ways = {"begin": lambda cell, found=found: (found[cell], None), "draw": among_drawn}
+        yield from outpaint(passes=[list(kinds)], **ways)
         for first, same in kinds.items():
-            texture.drawn.update(dict.fromkeys(same, texture.drawn[first]))
+            for kept in (texture.drawn, texture.parts):
+                if first in kept:
+                    kept.update(dict.fromkeys(same, kept[first]))
 
 
 def sketches(cells, texture, margin, weights, seed):

@@ -20,6 +20,7 @@ import torch
 import torch.nn as nn
 
 import texture_diffusion as td
+from texture_tools import constants as settings
 from texture_tools import seeds
 from texture_tools.errors import UserError
 
@@ -31,7 +32,8 @@ def constants(main=td.main):
     body = ast.parse(inspect.getsource(main)).body[0].body
     pairs = [(node.targets[0].id, node.value) for node in body
              if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").isupper()]
-    return SimpleNamespace(**{name: ast.literal_eval(value) for name, value in pairs})
+    found = SimpleNamespace(**{name: ast.literal_eval(value) for name, value in pairs})
+    return settings.fill_in(found) if hasattr(found, "REDRAW") else found
 
 
 def need(module, package):
