@@ -161,7 +161,7 @@ class Photo(NamedTuple):
         return colour.movedim(-3, -1).contiguous().numpy()
 
     def rendered(self, x):
-        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's. uint8 or uint32
+        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's. uint8 or uint16
         [H, W, channels], or [H, W] of one."""
         if self.maps is not None:
             return self.maps.rendered(self.values(x).numpy())
@@ -283,7 +283,7 @@ def blend_of(photo, c):
 
 
 def normalise(pixels, name, notes=()):
-    """uint8 or uint32 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
+    """uint8 or uint16 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
@@ -1538,7 +1538,7 @@ def join_claims(layout, cell):
     claims = {name: layout.claim(tile, by) for name, (tile, by) in claimants(layout, cell).items()}
     pictures, origins = zip(*claims.values())
     labels = sketches.joined(dict(zip(claims, pictures)))
-    return sketches.pick(torch.stack(pictures), labels, soft=True), sketches.pick(torch.stack(origins), labels)
+    return sketches.blend(torch.stack(pictures), labels, claims), sketches.pick(torch.stack(origins), labels)
 
 
 def judge_of(photo, augment):
@@ -1653,7 +1653,10 @@ def outpaint(net, texture, passes, batch_size, draw, seed, begin=None, group=pro
     are drawn. Each process of a group draws a batch at a time.
     """
     for cells in passes:
-        found = {cell: begin(cell) for cell in cells} if begin else dict.fromkeys(cells, (None, None))
+        found = dict.fromkeys(cells, (None, None))
+        for cell in cells if begin else ():
+            found[cell] = begin(cell)
+            yield 0  # a stop need not wait for all sketches
         ready = [cell for cell, (_, parts) in found.items() if parts is not None and not parts.any()]
         if ready:
             texture.place(ready, *stacked(found, ready))
@@ -1811,11 +1814,13 @@ def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes
     with StopSignals() as stop, group.bar(total=left * steps, unit="step", desc="drawing") as bar:
         for k in range(done, len(windows)):
             passes = [[cell for cell in cells if cell not in texture.drawn] for cells in needs[k]]
+            end = bar.n + steps * sum(map(len, passes))
             for count in paint(passes):
                 bar.update(count)
                 if group.any(stop.received):
                     drawing.keep(k, texture.drawn, texture.parts)
                     raise Stopped("stopped while drawing and saved; the same command goes on from there", stop.received)
+            bar.update(max(0, end - bar.n))  # tiles of which nothing had to be drawn
             x = texture.cut(*windows[k])
             texture.drawn = {cell: tile for cell, tile in texture.drawn.items() if last_use[cell] > k}
             drawing.write(photo.rendered(x), k + 1, texture.drawn, texture.parts)

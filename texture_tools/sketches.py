@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 STRAIGHT = 3  # times what it costs elsewhere a cut costs along a tile's border: the eye finds straight lines
 PAIRS = ("W", "E"), ("N", "S")
+BORDER = {"N": np.s_[0, 1:-1], "W": np.s_[1:-1, 0], "E": np.s_[1:-1, -1], "S": np.s_[-1, 1:-1]}
 BESIDE = {"N": "WES", "S": "WEN", "W": "NSE", "E": "NSW"}  # what lies left, right and opposite after turned()
 
 
@@ -133,10 +134,15 @@ def cost_of(differ, names, labels):
     return float(cost)
 
 
-def pick(claims, labels, soft=False):
-    """Of claims [K, C, T, T] those that labels [T, T] say, [C, T, T]; soft: the pixels beside a cut show both."""
-    if not soft:
-        return claims.gather(0, labels.expand(1, *claims.shape[1:]))[0]
-    shares = F.one_hot(labels, len(claims)).permute(2, 0, 1)[None].to(claims.dtype)
-    shares = F.avg_pool2d(F.pad(shares, [1] * 4, mode="replicate"), 3, stride=1)[0]
-    return (shares[:, None] * claims).sum(0)
+def pick(claims, labels):
+    """Of claims [K, C, T, T] those that labels [T, T] say, [C, T, T]."""
+    return claims.gather(0, labels.expand(1, *claims.shape[1:]))[0]
+
+
+def blend(claims, labels, names):
+    """The same, but that the pixels beside a cut show both claims; names: of the claims, whose tiles lie all around."""
+    around = F.pad(labels[None, None].float(), [1] * 4, mode="replicate")[0, 0].long()
+    for k, name in enumerate(names):
+        around[BORDER[name]] = k
+    shares = F.one_hot(around, len(claims)).permute(2, 0, 1)[None].to(claims.dtype)
+    return (F.avg_pool2d(shares, 3, stride=1)[0][:, None] * claims).sum(0)
