@@ -1883,6 +1883,7 @@ class Hole:
 
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION", "AUGMENT")
+DRAWN, JUDGED = 0.85, 1.5  # usual share of the gaps with seams to draw; times what joining takes to judge them, too
 RISEN = 0.03  # share by which the validation loss has to rise to be spoken of
 ALPHAS = ("draw", "fill")
 REDRAWS = ("seams", "gaps", "all")
@@ -2090,12 +2091,26 @@ def announce(photo, trainer, c):
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
     count = c.SAMPLES * (1 if c.TEXTURE or c.BLEND else len(textures))
     tiles = c.SAMPLES * tiles_of_hole(photo, c)
+    drawing *= c.SAMPLE_STEPS / c.BATCH_SIZE
+    spent = drawing * tiles
     if wants_texture(photo, c):
-        tiles += count * drawn_share(photo, c, grid) * math.prod(grid.shape()) * height * width / math.prod(grid.size)
-    drawing *= tiles / c.BATCH_SIZE * c.SAMPLE_STEPS
+        tiles = count * drawn_share(photo, c, grid) * math.prod(grid.shape()) * height * width / math.prod(grid.size)
+        seamed = c.REDRAW == "seams" and c.LAYOUT != "rows" and c.STRENGTH < 1
+        spent += tiles * (DRAWN * drawing + sketch_seconds(photo.x.cpu(), c.TILE_SIZE) if seamed else drawing)
     memory = devices.peak_memory()
-    say(f"expected: training {steps * training / 60:.1f} min, drawing {drawing / 60:.1f} min for {count} x "
+    say(f"expected: training {duration(steps * training)}, drawing {duration(spent)} for {count} x "
         f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
+
+
+def duration(seconds):
+    """Seconds as a person reads them."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def sketch_seconds(x, tile):
+    """About how long it takes to put one gap together from a photo x [C, H, W] and to see what is to be drawn of it."""
+    sides = dict(zip(matching.SIDES, split_tiles(x, tile).flatten(0, 1)))
+    return JUDGED * min(devices.timed(lambda: sketches.joined(sides)) for _ in range(2))
 
 
 def drawn_share(photo, c, grid):

@@ -51,7 +51,7 @@ def test_a_run_succeeds_and_ends_with_its_figures(finished):
 
 def test_the_expected_time_and_memory_are_said_before_the_work(finished):
     head = finished.result.stdout.partition("output: ")[0]
-    assert re.search(r"expected.*\d min.*\d GB", head)
+    assert re.search(r"expected: training \d+ s, drawing \d+ s.*\d GB", head)
 
 
 def test_a_run_leaves_two_generations_of_the_checkpoint_and_nothing_else(finished):

@@ -106,24 +106,18 @@ def edges_of(differ, labels):
 def cheapest(cost, steps):
     """The way through the columns of cost [N, T] that costs least, one row a column, int [T]; from one column to the
     next it costs by how much steps [N, T] differ between the two rows, which grow downwards."""
-    total, rows, came = cost[:, 0], np.arange(len(cost)), []
-    for column in range(1, cost.shape[1]):
-        way = steps[:, column]
-        down, best_down = before_least(total - way, rows)
-        up, best_up = (values[::-1] for values in before_least((total + way)[::-1], rows))
-        down, up = down + way, up - way
-        came.append(np.where(down <= up, best_down, len(rows) - 1 - best_up))
-        total = np.minimum(down, up) + cost[:, column]
-    found = [int(total.argmin())]
-    for best in reversed(came):
-        found.append(int(best[found[-1]]))
+    (first, *costs), (_, *ways) = np.ascontiguousarray(cost.T), np.ascontiguousarray(steps.T)
+    totals = [first]
+    for here, way in zip(costs, ways):
+        down = np.minimum.accumulate(totals[-1] - way) + way
+        up = np.minimum.accumulate((totals[-1] + way)[::-1])[::-1] - way
+        totals.append(np.minimum(down, up) + here)
+
+    # back from where the way ends, always to where it came from
+    found = [int(totals.pop().argmin())]
+    for total, way in zip(reversed(totals), reversed(ways)):
+        found.append(int((total + np.abs(way - way[found[-1]])).argmin()))
     return np.array(found[::-1])
-
-
-def before_least(values, rows):
-    """The least of the values [N] up to each row, and in which row it is."""
-    least = np.minimum.accumulate(values)
-    return least, np.maximum.accumulate(np.where(values == least, rows, 0))
 
 
 def cost_of(differ, names, labels):
