@@ -1006,10 +1006,6 @@ class Trainer:
         self.batch_size, self.learning_rate, self.dropout, self.seed = batch_size, learning_rate, dropout, seed
         self.border_weights = border_weights(dataset.tile if net.halo else 1).to(alphas_cumprod.device)
         self.ema = copy.deepcopy(net).eval().requires_grad_(False)
-        kernels = [weight for weight in net.parameters() if weight.ndim == 4]
-        others = [weight for weight in net.parameters() if weight.ndim != 4]
-        self.opts = [Muon(kernels, learning_rate, WEIGHT_DECAY, net.precision),
-                     torch.optim.AdamW(others, lr=learning_rate, weight_decay=WEIGHT_DECAY)]
         self.objective = group.wrap(Objective(self))
         self.step = self.start = self.end = 0  # done so far; first and last step of the current schedule
         self.curve = []  # [step, mean training loss, validation loss or None], one entry an epoch
@@ -1017,6 +1013,14 @@ class Trainer:
         self.skipped = self.in_a_row = 0  # steps whose loss was not finite: all, and those just now
         self.reported = 0  # the last step after which report() was called
         self.prior = ""  # SHA-256 of the file of weights that the training began from
+
+    @functools.cached_property
+    def opts(self):
+        """Muon for the kernels, AdamW for the rest; made when they are used first: that takes torch three seconds."""
+        kernels = [weight for weight in self.net.parameters() if weight.ndim == 4]
+        others = [weight for weight in self.net.parameters() if weight.ndim != 4]
+        return [Muon(kernels, self.learning_rate, WEIGHT_DECAY, self.net.precision),
+                torch.optim.AdamW(others, lr=self.learning_rate, weight_decay=WEIGHT_DECAY)]
 
     def loss(self, net, generator):
         """The weighted x0 loss of one random batch, a scalar tensor; each process takes its share of the batch."""
@@ -1167,8 +1171,9 @@ class Trainer:
         self.prior = digest
 
 
-def measure_speed(trainer):
-    """Seconds of one training step and of one network evaluation, measured on a copy of the network."""
+def measure_speed(trainer, training=True):
+    """Seconds of one training step, 0 without training, and of one network evaluation, measured on a copy of the
+    network."""
     twin = Trainer(copy.deepcopy(trainer.net), trainer.dataset, trainer.alphas_cumprod, trainer.batch_size,
                    trainer.learning_rate, trainer.dropout, trainer.seed, trainer.group)
     generator = seeds.torch_generator(trainer.seed, seeds.TRAINING, device=trainer.alphas_cumprod.device)
@@ -1177,7 +1182,8 @@ def measure_speed(trainer):
         with torch.inference_mode():
             twin.loss(twin.net, generator)
 
-    seconds = [min(devices.timed(work) for _ in range(2)) for work in (twin.train_step, draw)]
+    works = [twin.train_step if training else lambda: None, draw]
+    seconds = [min(devices.timed(work) for _ in range(2)) for work in works]
     twin.objective = None  # the two hold each other, and the copy of the network with them
     return seconds
 
@@ -2087,8 +2093,8 @@ def announce(photo, trainer, c):
     if photo.mask is not None:
         say(f"MASK: {photo.mask.hidden().float().mean():.1%} of the photo is drawn anew, in {tiles_of_hole(photo, c)} "
             "tiles; the model learns from the rest")
-    training, drawing = measure_speed(trainer)
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
+    training, drawing = measure_speed(trainer, steps > 0)
     count = c.SAMPLES * (1 if c.TEXTURE or c.BLEND else len(textures))
     tiles = c.SAMPLES * tiles_of_hole(photo, c)
     drawing *= c.SAMPLE_STEPS / c.BATCH_SIZE

@@ -53,6 +53,26 @@ def test_without_held_out_tiles_the_curve_leaves_them_out(tmp_path):
     Image.open(tmp_path / "loss.png").load()
 
 
+def test_the_curve_of_one_epoch_is_seen(tmp_path):
+    pictures.draw_loss(tmp_path / "loss.png", [[2, 1.5, None]], 4)
+    height, width, _ = (pixels := pixels_in(tmp_path / "loss.png")).shape
+    assert pixels[height // 4:-height // 4, width // 4:-width // 4].min() < 128
+
+
+def test_a_table_shows_each_picture_to_the_pixel_in_the_middle_of_its_cell(tmp_path):
+    photo = SimpleNamespace(pixels=lambda x: np.repeat(x.numpy().astype(np.uint8)[:, 0, :, :, None], 3, axis=3))
+    columns = {"wide": torch.full((2, 1, 200, 200), 100), "small": torch.tensor([130, 160]).repeat_interleave(64 * 64)
+               .reshape(2, 1, 64, 64)}
+    pictures.draw_table(tmp_path / "table.png", photo, "a title", columns, ["one", "two"])
+    pixels = pixels_in(tmp_path / "table.png")[..., 0]
+    rows, cells = [np.flatnonzero((pixels == value).sum(1) >= 64) for value in (130, 160)], pixels == 130
+    assert [len(found) for found in rows] == [64, 64] and cells.sum() == 64 * 64
+    left, right = np.flatnonzero(cells.any(0))[[0, -1]]
+    wide = np.flatnonzero((pixels == 100).sum(0) >= 400)
+    assert len(wide) == 200
+    assert left - wide[-1] - 1 == pixels.shape[1] - 1 - right == 68 + pictures.LINE
+
+
 def test_the_layout_picture_marks_the_drawn_tiles_alone(tmp_path):
     layout = checkerboard()
     pixels = np.full((6 * TILE, 8 * TILE, 3), 120, np.uint8)

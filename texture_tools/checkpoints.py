@@ -228,7 +228,7 @@ def find_state(checkpoint, photo, c, network, training, home, group):
             raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
                             f"{program.typed()} {shlex.quote(f'IMAGE={c.IMAGE}')} EPOCHS=50")
         group.say("note: there is no model of this photo yet, so it is drawn with the prior alone; "
-                  "a minute of training, such as EPOCHS=5, makes it better")
+                  "without EPOCHS=0 it is trained first, which makes it better")
         return {}
     state = load(checkpoint)
     goes_on = state["step"] < c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE

@@ -1,16 +1,18 @@
 """The pictures and the table that show how a texture came about."""
 
 import csv
+import functools
 import io
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from . import files, png, seeds
 from .errors import UserError, first_line
 
 LINE = 4  # width of a grid's lines, pixels
+CELL, MARGIN = 150, 100  # least side of a picture in a table, room for the labels beside it; pixels
 
 
 def new_figure(width, height):
@@ -32,7 +34,12 @@ def save_figure(path, figure):
 
 def picture_grid(photo, x, columns):
     """Normalised pictures [N, C, h, w] in a grid with white lines, uint8 [H, W, 3]."""
-    cells = np.pad(photo.pixels(x), ((0, 0), (LINE, 0), (LINE, 0), (0, 0)), constant_values=255)
+    return in_grid(photo.pixels(x), columns)
+
+
+def in_grid(cells, columns):
+    """Pictures, uint8 [N, h, w, 3], in a grid with white lines, uint8 [H, W, 3]."""
+    cells = np.pad(cells, ((0, 0), (LINE, 0), (LINE, 0), (0, 0)), constant_values=255)
     count, height, width, channels = cells.shape
     rows = cells.reshape(-1, columns, height, width, channels).swapaxes(1, 2)
     grid = rows.reshape(count // columns * height, columns * width, channels)
@@ -91,16 +98,25 @@ def draw_predictions(path, photo, trainer, draw, held_out):
 
 
 def draw_table(path, photo, title, columns, labels):
-    """A figure with normalised pictures {heading: [N, C, T, T]} in columns and N rows with labels."""
-    figure = new_figure(12, 2.1 * len(labels) + 0.6)
-    figure.suptitle(title)
-    for row, axes in enumerate(figure.subplots(len(labels), len(columns), squeeze=False)):
-        for axis, (heading, x) in zip(axes, columns.items()):
-            axis.imshow(photo.pixels(x[row]))
-            axis.set_title(heading if row == 0 else "", fontsize=9)
-            axis.set(xticks=[], yticks=[])
-        axes[0].set_ylabel(labels[row], fontsize=9)
-    save_figure(path, figure)
+    """A page with normalised pictures {heading: [N, C, T, T]}, of one size or smaller ones in the middle of white
+    cells, in columns and N rows with labels."""
+    cells = [photo.pixels(x) for x in columns.values()]
+    side = max(x.shape[1] for x in cells)
+    frames = [((0, 0), *2 * [2 * [(side - x.shape[1]) // 2]], (0, 0)) for x in cells]
+    framed = [np.pad(x, frame, constant_values=255) for x, frame in zip(cells, frames)]
+    enlarged = np.stack(framed, axis=1).repeat(-(-CELL // side), axis=2).repeat(-(-CELL // side), axis=3)
+    grid = Image.fromarray(in_grid(enlarged.reshape(-1, *enlarged.shape[2:]), len(columns)))
+    page = Image.new("RGB", (MARGIN + grid.width, MARGIN // 2 + grid.height), "white")
+    page.paste(grid, (MARGIN, MARGIN // 2))
+
+    # the title, a heading above each column and a label beside each row
+    write = functools.partial(ImageDraw.Draw(page).text, fill="black", font=ImageFont.load_default(13))
+    write((page.width / 2, 2), title, anchor="ma")
+    for column, heading in enumerate(columns):
+        write((MARGIN + (column + 0.5) * grid.width / len(columns), MARGIN // 2), heading, anchor="md")
+    for row, label in enumerate(labels):
+        write((LINE, MARGIN // 2 + (row + 0.5) * grid.height / len(labels)), label, anchor="lm")
+    png.save_png(path, np.asarray(page))
 
 
 def draw_steps(path, photo, trainer, draw):
@@ -124,10 +140,11 @@ def draw_loss(path, curve, batch_size):
     """Training and validation loss over the tiles seen."""
     figure = new_figure(7, 4)
     axis = figure.subplots()
-    axis.plot([step * batch_size for step, _, _ in curve], [loss for _, loss, _ in curve], label="training")
+    axis.plot([step * batch_size for step, _, _ in curve], [loss for _, loss, _ in curve], marker=".",
+              label="training")
     held = [(step * batch_size, value) for step, _, value in curve if value is not None]
     if held:
-        axis.plot(*zip(*held), label="held-out tiles (EMA)")
+        axis.plot(*zip(*held), marker=".", label="held-out tiles (EMA)")
     axis.set(xlabel="tiles seen", ylabel="weighted error of x0", yscale="log")
     axis.yaxis.set_major_formatter("{x:.3g}")
     axis.yaxis.set_minor_formatter("{x:.3g}")
