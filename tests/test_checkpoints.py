@@ -141,6 +141,7 @@ print("survived {rounds}, steps saved:", checkpoints.load(path)["step"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_25_kills_while_saving_leave_25_whole_checkpoints(tmp_path):
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), rounds=25)
@@ -276,6 +277,7 @@ print(outcomes)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("fiu-run") and ctypes.util.find_library("fiu")), reason="needs libfiu")
 def test_writes_that_fail_at_random_never_cost_the_checkpoint(tmp_path):
     code = FAILING.format(root=str(ROOT), tests=str(ROOT / "tests"))

@@ -730,6 +730,7 @@ def wait_for(what, seconds=60):
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_person_types_a_prompt_and_saves_the_picture(tmp_path, screen):
     for k, colour in enumerate([(200, 30, 30), (30, 30, 200)] * 4):
         save(tmp_path / "data" / f"{('red', 'blue')[k % 2]} wall {k}.png", np.full((64, 64, 3), colour, np.uint8))

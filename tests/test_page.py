@@ -499,6 +499,7 @@ def test_unfriendly_files_and_addresses(window, served, tmp_path):
     assert served.get(address, Origin="http://evil.example", **upgrade)[0] == 403
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("served", [[word for word in CONSTANTS if "EPOCH_TILES" not in word] + ["EPOCH_TILES=2000"]],
                          indirect=True)
 def test_a_killed_page_finds_its_run_again_and_two_windows_start_one(window, served, stone):

@@ -53,7 +53,7 @@ def cells(pixels, where, tile=TILE):
     return np.stack([pixels[i * tile:(i + 1) * tile, j * tile:(j + 1) * tile] for i, j in np.argwhere(where)])
 
 
-@pytest.mark.parametrize("name", slow_but(MODULES, "quilting", "lucidrains"))
+@pytest.mark.parametrize("name", slow_but(MODULES, "quilting"))
 def test_a_peer_fills_the_whole_grid_and_repeats_itself_by_seed_alone(name, photo):
     layout = layout_of(photo)
     first = make(name, photo, layout)
