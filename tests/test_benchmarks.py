@@ -10,8 +10,8 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
-from benchmarks import commits, minute, quality, scores, structure, wrap
-from texture_tools.errors import UserError
+from benchmarks import commits, golden, minute, quality, scores, structure, wrap
+from texture_tools.errors import RunError, UserError
 
 TILE = 32
 SIDE, CELLS = 160, 12  # of the photo in px, of the texture in tiles
@@ -384,3 +384,20 @@ def test_a_prompt_asks_for_what_is_drawn_for_it_and_the_judge_tells_what_was_ask
     judge, colours = prompts.Judge(), torch.stack([torch.zeros(10).long(), torch.arange(10), -torch.ones(10).long()], 1)
     judge.learn(plain.repeat(20, 1, 1, 1), colours.repeat(20, 1))
     assert judge.right(plain, colours)[:, :2].float().mean() > 0.9
+
+
+# What commands write before and after a change
+
+
+def test_what_a_command_writes_otherwise_is_named(tmp_path):
+    script = "import sys; from PIL import Image; Image.new('L', (2, 2), {}).save('a.png'); print('seconds: {}\\nx: {}')"
+    paths = [tmp_path / name for name in ("same.py", "again.py", "other.py")]
+    for path, values in zip(paths, [(1, 5, 1), (1, 6, 1), (2, 7, 2)]):
+        path.write_text(script.format(*values))
+    assert golden.differences(paths[:2], ["photo.png"]) == []
+    assert golden.differences(paths[1:], ["photo.png"]) == ["a.png differs", "run 0 differs"]
+    paths[0].write_text("")
+    assert golden.differences(paths[:2], ["photo.png"]) == ["a.png is new", "run 0 differs"]
+    paths[0].write_text("raise SystemExit('the disk is full')")
+    with pytest.raises(RunError, match="photo.png ended with 1: the disk is full"):
+        golden.differences(paths[:2], ["photo.png"])
