@@ -46,7 +46,6 @@ if RUN := __name__ == "__main__" or os.path.basename(sys.argv[0]) in ("texture-d
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop_signal, lambda number, frame: os._exit(128 + number))
 
-import bisect
 import contextlib
 import copy
 import functools
@@ -99,8 +98,11 @@ try:
         wang,
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
+    from texture_tools.grids import Grid, endless_grid, make_grid
     from texture_tools.muon import Muon
+    from texture_tools.orientations import AUGMENTS, oriented
     from texture_tools.photo_facts import rotated, split_bands
+    from texture_tools.rings import HALO, NEIGHBOURS, crop_middle, cut_windows, region_map, with_tile, without_tile
     from texture_tools.signals import StopAtOnce, StopSignals
 except (ImportError, OSError) as problem:  # OSError: a library of torch's
     if "texture_tools" in (getattr(problem, "name", None) or ""):
@@ -351,8 +353,6 @@ def join_tiles(tiles, height, width):
 # A window is a canvas cut from the photo. Where the tile is to be drawn the canvas is called a ring: its middle is
 # looked at by nobody.
 
-HALO = 16  # pixels of each neighbour that the network sees
-NEIGHBOURS = ("NW", "N", "NE", "W", "E", "SW", "S", "SE")
 CHECKERBOARD = "N W E S"
 
 # Neighbour dropout. Each pattern is named by the neighbours that it keeps; beside it, who shows
@@ -377,27 +377,10 @@ PATTERNS = {
 }
 
 
-def region_map(tile, halo):
-    """Region number 0..8 of each canvas pixel, [S, S] int64, 4 for the tile."""
-    line = torch.ones(tile + 2 * halo, dtype=torch.long)
-    line[:halo], line[halo + tile:] = 0, 2
-    return line[:, None] * 3 + line
-
-
 def keep_mask(pattern):
     """Which neighbours a pattern such as "N W E S" keeps: bool [8] in the order of NEIGHBOURS."""
     kept = pattern.split()
     return torch.tensor([name in kept for name in NEIGHBOURS])
-
-
-def with_tile(present):
-    """bool [B, 8] of neighbours to bool [B, 9] of regions: the tile itself always exists."""
-    return torch.cat([present[:, :4], torch.ones_like(present[:, :1]), present[:, 4:]], 1)
-
-
-def without_tile(present):
-    """bool [B, 9] of regions to bool [B, 8] of neighbours."""
-    return torch.cat([present[:, :4], present[:, 5:]], 1)
 
 
 def dropout_masks(count, share, generator):
@@ -413,41 +396,6 @@ def dropout_masks(count, share, generator):
     which, kind = torch.rand(2, count, 1, generator=generator, device=device)
     other = torch.where(kind < 0.5, named, subset)
     return torch.where(which < share, other, table[0])
-
-
-# For textures without a direction the photo is turned and mirrored, too. An orientation: (quarter turns, mirrored).
-AUGMENTS = {"none": ((0, False),), "flip_x": ((0, False), (0, True)),
-            "flips": ((0, False), (0, True), (2, False), (2, True)),
-            "rotations": tuple((turns, mirrored) for turns in range(4) for mirrored in (False, True))}
-
-
-def oriented(x, turns, mirrored, vector=None):
-    """x [..., H, W] after quarter turns, then mirrored left to right.
-
-    vector: the first of two channels, of [..., C, H, W], that point to the right and down, and turn with the picture.
-    """
-    x = torch.rot90(x, turns, (-2, -1))
-    x = x.flip(-1) if mirrored else x
-    if vector is not None:
-        x = x.clone()
-        right, down = x[..., vector, :, :].clone(), x[..., vector + 1, :, :].clone()
-        for _ in range(turns):  # what points to the right points up after a quarter turn, what points down to the right
-            right, down = down, -right
-        x[..., vector, :, :], x[..., vector + 1, :, :] = -right if mirrored else right, down
-    return x
-
-
-def cut_windows(x, ys, xs, side):
-    """Windows [B, C, side, side] of x [C, H, W] with their upper left corners at ys, xs [B]."""
-    span = torch.arange(side, device=x.device)
-    rows, columns = ys[:, None] + span, xs[:, None] + span
-    return x[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
-
-
-def crop_middle(x, side):
-    """The middle [..., side, side] of x [..., h, h], a view."""
-    cut = (x.shape[-1] - side) // 2
-    return x[..., cut:cut + side, cut:cut + side]
 
 
 class NeighbourDataset:
@@ -1245,101 +1193,6 @@ def report_epoch(trainer, epoch_steps, report):
 
 LAYOUTS = ("matched", "ordered", "random", "rows")
 TILEABLE = ("none", "x", "y", "xy")
-AROUND = dict(zip(NEIGHBOURS, ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))))  # row, column
-
-# A direction that wraps around has an even number of tiles: its ends must not be of one colour of the checkerboard.
-# Where these are too long together, the two of each pair overlap:
-#
-#     | real|   gap   | real|   gap   |      Gaps lie above real tiles, so that only these are trimmed; gaps of odd
-#     |   gap   | real|   gap   | real|      rows lie above those of even rows, and are drawn after them.
-
-
-class Grid(NamedTuple):
-    """Where the tiles of the output lie, in pixels."""
-
-    tile: int
-    size: tuple  # height and width of the output
-    lines: tuple  # where rows of tiles begin, where columns begin
-    wraps: tuple = (False, False)  # whether what leaves at the bottom comes in at the top; at the right, at the left
-    first: tuple | None = None  # of a window of the endless plane: the row and column that its first cell has there
-
-    def numbers(self, cell):
-        """The row and column by which a cell is known, whatever window it is in."""
-        return cell if self.first is None else tuple(k + first for k, first in zip(cell, self.first))
-
-    def shape(self):
-        """Rows and columns."""
-        return tuple(len(line) for line in self.lines)
-
-    def cells(self):
-        """All cells (row, column) in reading order."""
-        return list(np.ndindex(self.shape()))
-
-    def overlaps(self):
-        """Whether some tiles overlap."""
-        return any(b - a != self.tile for line in self.lines for a, b in zip(line, line[1:]))
-
-    def step(self, axis, index, way):
-        """The line that lies `way` lines after one, and how many pixels after it; None beyond the edge."""
-        line = self.lines[axis]
-        if not (self.wraps[axis] or 0 <= index + way < len(line)):
-            return None
-        rounds, there = divmod(index + way, len(line))
-        return there, line[there] - line[index] + rounds * self.size[axis]
-
-    def around(self, cell):
-        """The neighbours of a cell: {direction: (cell, (pixels down, pixels to the right))}."""
-        found = {}
-        for name, ways in AROUND.items():
-            down, right = (self.step(axis, cell[axis], way) for axis, way in enumerate(ways))
-            if down and right:
-                found[name] = (down[0], right[0]), (down[1], right[1])
-        return found
-
-    def window(self, cell):
-        """The window of a tile with a halo of each neighbour: its corner (y, x) and its size (h, w)."""
-        return [line[k] - HALO for line, k in zip(self.lines, cell)], (self.tile + 2 * HALO,) * 2
-
-    def touching(self, corner, size):
-        """Cells whose tiles reach into a window, and where they begin in it: [(cell, (y, x))]."""
-        found = []
-        for line, side, wraps, at, length in zip(self.lines, self.size, self.wraps, corner, size):
-            found.append([])
-            for start in [at - rounds * side for rounds in ((-1, 0, 1) if wraps else (0,))]:
-                first, last = bisect.bisect_right(line, start - self.tile), bisect.bisect_left(line, start + length)
-                found[-1] += [(k, line[k] - start) for k in range(first, last)]
-        return [((i, j), (y, x)) for i, y in found[0] for j, x in found[1]]
-
-
-def make_grid(height, width, tile, tileable="none"):
-    """The Grid of a texture of height x width pixels; UserError if it is too small to be tileable."""
-    wraps, least = ("y" in tileable, "x" in tileable), math.ceil(2.5 * tile)
-    for side, wrap, name in zip((height, width), wraps, ("high", "wide")):
-        if wrap and side < least:
-            raise UserError(f"a texture {side} pixels {name} is too small to be tileable with TILE_SIZE = {tile}; "
-                            f"the smallest is {least}: a ring has 4 tiles or more, of which each second one is "
-                            "trimmed to a quarter at most")
-    return Grid(tile, (height, width), tuple(map(tile_lines, (height, width), (tile, tile), wraps)), wraps)
-
-
-def endless_grid(corner, size, tile, around):
-    """The Grid of a window of a size (h, w) at a corner (y, x) of the endless plane, and so many cells around it; its
-    first cell is real. Lines count from the plane's origin."""
-    first, last = zip(*((at // tile - around, -(-(at + side) // tile) + around) for at, side in zip(corner, size)))
-    first = first[0], first[1] - sum(first) % 2
-    lines = tuple(tuple(range(begin * tile, end * tile, tile)) for begin, end in zip(first, last))
-    return Grid(tile, tuple(len(line) * tile for line in lines), lines, first=first)
-
-
-def tile_lines(side, tile, wraps):
-    """Where the tiles that cover side pixels begin: a tile apart, or in pairs that fill a ring exactly."""
-    if not wraps:
-        return tuple(range(0, side, tile))
-    pairs = max(2, math.ceil(side / (2 * tile)))
-    ends = [side * k // pairs for k in range(pairs + 1)]
-    return tuple(at for begin, end in zip(ends, ends[1:]) for at in (begin, end - tile))
-
-
 class Layout(NamedTuple):
     """Where the real tiles of the output come from, and in which order the others are drawn."""
 

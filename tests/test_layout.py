@@ -8,6 +8,7 @@ import torch
 from conftest import TILE, draw_photo, drawn_cells, plan, plan_sized, slow_but
 
 import texture_diffusion as td
+from texture_tools import grids
 from texture_tools.errors import UserError
 
 SIDES = [math.ceil(2.5 * TILE), 3 * TILE - 1, 4 * TILE - 3, 4 * TILE, 4 * TILE + 1, 5 * TILE + 5, 6 * TILE,
@@ -16,7 +17,7 @@ SIDES = [math.ceil(2.5 * TILE), 3 * TILE - 1, 4 * TILE - 3, 4 * TILE, 4 * TILE +
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_ring_of_tiles_is_even_and_fills_the_side_exactly(side):
-    lines = td.tile_lines(side, TILE, True)
+    lines = grids.tile_lines(side, TILE, True)
     steps = np.diff([*lines, lines[0] + side])
     assert len(lines) % 2 == 0 and len(lines) >= 4 and lines[0] == 0 and lines[-1] + TILE == side
     assert (steps <= TILE).all() and (steps >= TILE // 4).all()
