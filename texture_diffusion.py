@@ -90,6 +90,7 @@ try:
         png,
         processes,
         program,
+        repair,
         seams,
         seeds,
         several,
@@ -1424,18 +1425,27 @@ def draw_seams(layout, judge, cell):
     return wanted, torch.maximum(parts, seams.part_of_change(wanted - sketch))
 
 
-class Texture:
-    """The growing output: the real tiles of a layout, and above them those that were drawn, last ones on top."""
+class Canvas:
+    """The growing output: the real tiles of a layout, and above them those that were drawn, last ones on top.
 
-    def __init__(self, layout, channels, device):
+    begin(cell): what a tile begins with, [C, T, T], and which parts of it are drawn, [1, T, T] or None for all; or
+    None: all tiles begin with pure noise.
+    """
+
+    def __init__(self, layout, channels, device, begin=None):
         self.layout, self.grid, self.channels, self.device = layout, layout.grid, channels, device
-        self.real, self.order = layout.real(), layout.order()
+        self.passes, self.real, self.order = layout.passes, layout.real(), layout.order()
+        self.sketch = begin or (lambda cell: (None, None))
         self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
         self.parts = {}  # cell -> which of its pixels the network drew, drawings.packed(); not there: all
 
-    def numbers(self, cell):
+    def noise_key(self, cell):
         """What the random numbers of a cell are keyed by."""
         return self.grid.numbers(cell)
+
+    def strength(self, cell):
+        """How noisy its sketch is made at least, 0 to 1."""
+        return 0.0
 
     def place(self, cells, tiles, parts=None):
         """Put drawn tiles [B, C, T, T] at cells; parts [B, 1, T, T]: above 0 where the network drew them, None: all."""
@@ -1489,49 +1499,63 @@ class Texture:
 
 
 def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
-    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, parts=None) yields as sample()
-    does."""
+    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, parts=None, least=0) yields as
+    sample() does; least: what the strength is at least."""
     bounds = [bound.to(alphas_cumprod.device) for bound in photo.bounds()]
 
-    def draw(net, rings, present, generators, sketch=None, parts=None):
+    def draw(net, rings, present, generators, sketch=None, parts=None, least=0.0):
         def estimate(x_t, t):
             return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
 
         shape = (rings.shape[1], net.tile, net.tile)
-        return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, strength, parts)
+        return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, max(strength, least),
+                      parts)
 
     return draw
 
 
-def outpaint(net, texture, passes, batch_size, draw, seed, begin=None, group=processes.ALONE):
-    """Draw the cells of passes of a Texture, in place; a generator that yields the number of tiles after each step.
+# What is drawn on is a canvas: the Canvas above, or one of repair.py and wang.py. It says
+#
+#     passes                      which cells are drawn, in lists, one list after another
+#     noise_key(cell)             by which numbers a cell's noise is keyed
+#     sketch(cell)                what it begins with, [C, T, T] or None, and which parts are drawn, [1, T, T] or None
+#     strength(cell)              how noisy that is made at least, 0 to 1, the same for all of a list
+#     neighbours(cells)           what is seen around them: rings [B, C, S, S], and which of the 8 exist, bool [B, 8]
+#     place(cells, tiles, parts)  and takes the tiles that were drawn, [B, C, T, T]
 
-    draw(net, rings, present, generators, sketch, parts) is sample() with its settings; begin(cell): what a tile begins
-    with, [C, T, T], and which parts of it are drawn, [1, T, T] or None for all; or None: with pure noise. A tile's
-    noise depends on (seed, row, column) alone; batches are filled up with copies, so that no tile depends on how many
-    are drawn. Each process of a group draws a batch at a time.
+
+def outpaint(net, canvas, passes, batch_size, draw, seed, group=processes.ALONE):
+    """Draw the cells of passes on a canvas, in place; a generator that yields the number of tiles after each step.
+
+    draw(net, rings, present, generators, sketch, parts, least) is sample() with its settings. A tile's noise depends on
+    (seed, row, column) alone; batches are filled up with copies, so that no tile depends on how many are drawn. Each
+    process of a group draws a batch at a time.
     """
     for cells in passes:
-        found = dict.fromkeys(cells, (None, None))
-        for cell in cells if begin else ():
-            found[cell] = begin(cell)
+        found = {}
+        for cell in cells:
+            found[cell] = canvas.sketch(cell)
             yield 0  # a stop need not wait for all sketches
+
+        # where nothing is to be drawn the sketch is the tile
         ready = [cell for cell, (_, parts) in found.items() if parts is not None and not parts.any()]
         if ready:
-            texture.place(ready, *stacked(found, ready))
+            canvas.place(ready, *stacked(found, ready))
+
         rest = [cell for cell in cells if cell not in ready]
         batches = [rest[first:first + batch_size] for first in range(0, len(rest), batch_size)]
         for first in range(0, len(batches), group.world_size):
             together = batches[first:first + group.world_size]
             own = together[group.rank % len(together)]  # a process for which none is left draws a copy
             full = (own * batch_size)[:batch_size]
-            rings, present = texture.neighbours(full)
-            generators = [seeds.torch_generator(seed, seeds.DRAWING, *texture.numbers(cell)) for cell in full]
-            for _, x_t, _ in draw(net, rings, present, generators, *stacked(found, full, rings.device)):
+            rings, present = canvas.neighbours(full)
+            generators = [seeds.torch_generator(seed, seeds.DRAWING, *canvas.noise_key(cell)) for cell in full]
+            for _, x_t, _ in draw(net, rings, present, generators, *stacked(found, full, rings.device),
+                                  canvas.strength(cells[0])):
                 tiles = x_t
                 yield sum(map(len, together))
             for batch, drawn in zip(together, group.all_gather(tiles)):
-                texture.place(batch, drawn, stacked(found, batch)[1])
+                canvas.place(batch, drawn, stacked(found, batch)[1])
 
 
 def stacked(found, cells, device="cpu"):
@@ -1554,7 +1578,7 @@ class BlendLayout(Layout):
         """Take over what tiles are put together of; seen: which textures {cell: (bool, ...)} in and around each."""
         self.blend, self.seen, self.layouts = blend, seen, layouts
         self.scales = [blending.scales_of(texture.x.cpu()) for texture in blend.textures]
-        self.windows = {label: Texture(layout, layout.channels(), "cpu") for label, layout in layouts.items()}
+        self.windows = {label: Canvas(layout, layout.channels(), "cpu") for label, layout in layouts.items()}
         self.sketch_of = functools.lru_cache(256)(lambda label, cell: draw_sketch(layouts[label], cell))
         self.put_together = functools.lru_cache(128)(self.put_together)
         self.judge_of = functools.cache(lambda label: judge_of(blend.textures[label], augment))
@@ -1638,7 +1662,7 @@ def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
     nets = [net.of(label) for label in range(len(blend.textures))]
     bounds = torch.stack([torch.stack(texture.bounds()) for texture in blend.textures]).to(alphas_cumprod.device)
 
-    def draw(_, rings, present, generators, sketch, parts):
+    def draw(_, rings, present, generators, sketch, parts, least=0.0):
         sketch, shares = sketch.split([rings.shape[1] - len(nets), len(nets)], 1)
         rings = rings[:, :sketch.shape[1]]
         seen = [label for label in range(len(nets)) if shares[:, label].any()]
@@ -1658,82 +1682,32 @@ def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
     return draw
 
 
-def draw_texture(photo, texture, windows, paint, steps, drawing, group=processes.ALONE):
+def draw_texture(photo, canvas, windows, paint, steps, drawing, group=processes.ALONE):
     """Draw a texture window by window, with a progress bar, and have them written; goes on where it was stopped.
 
-    windows: [(corner (y, x), size (h, w))], see drawings.bands_of; paint(passes): outpaint() of the texture, which
+    windows: [(corner (y, x), size (h, w))], see drawings.bands_of; paint(passes): outpaint() of the Canvas, which
     takes so many steps a tile; drawing: a drawings.Drawing. Returns the last window, normalised [C, h, w], and how many
     tiles there were left to draw.
     """
-    done, texture.drawn, texture.parts = drawing.resume((texture.channels, texture.grid.tile, texture.grid.tile))
+    done, canvas.drawn, canvas.parts = drawing.resume((canvas.channels, canvas.grid.tile, canvas.grid.tile))
     group.barrier()  # before the first process changes what the others read
-    needs = [needed(texture.layout, *window) for window in windows]
+    needs = [needed(canvas.layout, *window) for window in windows]
     last_use = {cell: k for k, passes in enumerate(needs) for cells in passes for cell in cells}
-    left = sum(k >= done and cell not in texture.drawn for cell, k in last_use.items())
+    left = sum(k >= done and cell not in canvas.drawn for cell, k in last_use.items())
     with StopSignals() as stop, group.bar(total=left * steps, unit="step", desc="drawing") as bar:
         for k in range(done, len(windows)):
-            passes = [[cell for cell in cells if cell not in texture.drawn] for cells in needs[k]]
+            passes = [[cell for cell in cells if cell not in canvas.drawn] for cells in needs[k]]
             end = bar.n + steps * sum(map(len, passes))
             for count in paint(passes):
                 bar.update(count)
                 if group.any(stop.received):
-                    drawing.keep(k, texture.drawn, texture.parts)
+                    drawing.keep(k, canvas.drawn, canvas.parts)
                     raise Stopped("stopped while drawing and saved; the same command goes on from there", stop.received)
             bar.update(max(0, end - bar.n))  # tiles of which nothing had to be drawn
-            x = texture.cut(*windows[k])
-            texture.drawn = {cell: tile for cell, tile in texture.drawn.items() if last_use[cell] > k}
-            drawing.write(photo.rendered(x), k + 1, texture.drawn, texture.parts)
+            x = canvas.cut(*windows[k])
+            canvas.drawn = {cell: tile for cell, tile in canvas.drawn.items() if last_use[cell] > k}
+            drawing.write(photo.rendered(x), k + 1, canvas.drawn, canvas.parts)
     return x, left
-
-
-# A photo is repaired in the same way, by tiles that lie over what its mask hides, from outside in. Of what is known the
-# network sees what lies around a tile; in the tile it takes the place of the estimate, so that x_t there is the truth
-# with noise, and the rest has to go with it. The fine detail is drawn without that, known pixels and unknown ones as a
-# whole: held to the end, each would have a grain of its own. By what the known ones are off then, the rest is moved.
-
-FILLED = 0.75  # STRENGTH at least: what a hole is filled with fits less well than the sketch of a gap
-HELD = 0.8  # of the noise that drawing begins with: down to here the estimate is held to what is known
-
-
-class Hole:
-    """A photo with a mask while it is repaired; for outpaint() what a Texture is, with places (y, x) of tiles as cells.
-    """
-
-    def __init__(self, photo, tile, device):
-        self.tile, self.device = tile, device
-        self.x, self.known = photo.x.cpu().clone(), ~photo.mask.hidden()[None]  # [C, H, W], bool [1, H, W]
-        self.regions = torch.stack([region_map(tile, HALO) == k for k in range(9)])
-
-    def numbers(self, cell):
-        """What the random numbers of a cell are keyed by."""
-        return cell
-
-    def at(self, cell, x):
-        """The part of x [C, H, W] at a cell, a view."""
-        y, x0 = cell
-        return x[:, y:y + self.tile, x0:x0 + self.tile]
-
-    def sketch(self, cell):
-        """What a tile begins with, normalised [C, T, T]: what is known, and what was filled in from elsewhere."""
-        return self.at(cell, self.x)
-
-    def begin(self, cell):
-        """The same, and which parts of it are drawn, [1, T, T]: what is known only at last."""
-        return self.sketch(cell), 1 - (1 - HELD) * self.at(cell, self.known).float()
-
-    def neighbours(self, cells):
-        """Canvases [B, C, S, S] around cells, and which neighbours are known as far as they are seen, bool [B, 8]."""
-        corners = torch.tensor(cells).T
-        rings, known = (cut_windows(F.pad(x, [HALO] * 4), *corners, self.tile + 2 * HALO) for x in (self.x, self.known))
-        present = (known | ~self.regions).flatten(2).all(2)
-        return rings.to(self.device), without_tile(present).to(self.device)
-
-    def place(self, cells, tiles, parts=None):
-        """Put what was not known of drawn tiles [B, C, T, T] at cells, fitted to what was."""
-        for cell, drawn in zip(cells, tiles.cpu()):
-            x, known = self.at(cell, self.x), self.at(cell, self.known)
-            x[:] = holes.cloned(drawn, x, known)
-            known[:] = True
 
 
 # =============================================================================================
@@ -1833,7 +1807,7 @@ def draw_samples(photo, trainer, draw, c, results, trained):
         show_learned(photo, trainer, draw, c, results)
     for seed in range(c.SEED, c.SEED + c.SAMPLES):
         if photo.mask is not None:
-            repair(photo, trainer, c, seed, results)
+            repair_photo(photo, trainer, draw, c, seed, results)
         if wants_texture(photo, c):
             (make_wang_tiles if c.WANG else make_texture)(photo, trainer, draw, c, seed, results, trained)
 
@@ -2054,19 +2028,18 @@ def results_of(photo, results, name):
     return [results.path(f"{name}/{file.name}.png") for file in photo.maps.files]
 
 
-def repair(photo, trainer, c, seed, results):
+def repair_photo(photo, trainer, draw, c, seed, results):
     """Draw anew what the mask of a photo hides, save the photo, and print how visible the mask's edge is."""
-    group, hole = trainer.group, Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device)
-    draw = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, max(FILLED, c.STRENGTH))
-    passes, start = holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO), time.perf_counter()
-    paint = repaint(trainer.ema, hole, passes, draw, c, seed, group)
-    draw_at_once(paint, c.SAMPLE_STEPS * sum(map(len, passes)), "repairing", group)
-    if group.rank:
+    start, hole = time.perf_counter(), repair.Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device, c.STRENGTH < 1)
+    draw_at_once(trainer, hole, draw, c, seed, "repairing")
+    if trainer.group.rank:
         return
+
     paths = results_of(photo, results, "repaired" + f"_seed{seed}" * (seed > 0))
     repaired = photo.repaired(hole.x)
     for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
         png.save_png(path, pixels, text_of(c, seed), srgb)
+
     first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
     figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,
                "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
@@ -2074,20 +2047,17 @@ def repair(photo, trainer, c, seed, results):
     events.print_figures(figures)
 
 
-def draw_at_once(paint, steps, doing, group):
-    """Go through the steps of a drawing that is not kept when it is stopped, with a progress bar."""
-    with StopSignals() as stop, group.bar(total=steps, unit="step", desc=doing) as bar:
-        for count in paint:
-            bar.update(count)
-            if group.any(stop.received):
-                raise Stopped(f"stopped while {doing}; the same command does it from its start", stop.received)
-
-
-def repaint(net, hole, passes, draw, c, seed, group):
-    """outpaint() of a Hole, with batches no larger than a pass: few tiles need not be filled up with copies."""
-    for cells in passes:
-        size = min(c.BATCH_SIZE, len(cells))
-        yield from outpaint(net, hole, [cells], size, draw, seed, hole.begin if c.STRENGTH < 1 else None, group)
+def draw_at_once(trainer, canvas, draw, c, seed, doing):
+    """Draw on a canvas all that there is to draw, with a progress bar; what is stopped is not kept. Batches are no
+    larger than a pass: few tiles need not be filled up with copies."""
+    group = trainer.group
+    with StopSignals() as stop, group.bar(total=c.SAMPLE_STEPS * sum(map(len, canvas.passes)), unit="step",
+                                          desc=doing) as bar:
+        for cells in canvas.passes:
+            for count in outpaint(trainer.ema, canvas, [cells], min(c.BATCH_SIZE, len(cells)), draw, seed, group):
+                bar.update(count)
+                if group.any(stop.received):
+                    raise Stopped(f"stopped while {doing}; the same command does it from its start", stop.received)
 
 
 def text_of(c, seed):
@@ -2105,18 +2075,17 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(layout.guide or ()),
                *net.state_dict().values()]
     drawing = drawings.Drawing(paths, photo.formats(), size, windows, text_of(c, seed), made_of, group)
-    texture = Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
-    paint = functools.partial(outpaint, net, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, begin=begin,
-                              group=group)
+    canvas = Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin)
+    paint = functools.partial(outpaint, net, canvas, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, group=group)
     start = time.perf_counter()
-    x, tiles = draw_texture(photo, texture, windows, paint, c.SAMPLE_STEPS, drawing, group)
+    x, tiles = draw_texture(photo, canvas, windows, paint, c.SAMPLE_STEPS, drawing, group)
     drawn = time.perf_counter() - start, tiles
     if group.rank:
         return
     events.tell("tiles", name=name, **layout.described(corner, size),
-                parts=drawings.described(texture.parts, layout.grid.tile))
+                parts=drawings.described(canvas.parts, layout.grid.tile))
     corner, pixels = windows[-1][0], photo.pixels(x)  # of the last band, all of the texture, if it is not large
-    made = texture.made(corner, pixels.shape[:2])
+    made = canvas.made(corner, pixels.shape[:2])
     pictures.draw_layout(results.path(f"layout{special}.png"), pixels, made)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
         pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
@@ -2134,20 +2103,16 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     """Draw and save the Wang tiles of one seed, with their table and a picture laid of them, and print the figures."""
     group, start, name = trainer.group, time.perf_counter(), f"output_texture_{constants.names_of(c, seed)[0]}"
     layout, begin = plan(photo, c, seed)
-    texture, size = Texture(layout, layout.channels(), trainer.alphas_cumprod.device), layout.grid.size
-    paint = functools.partial(outpaint, trainer.ema, texture, batch_size=c.BATCH_SIZE, draw=draw, seed=seed,
-                              group=group)
-    last = make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, max(wang.AMONG_DRAWN, c.STRENGTH))
-    count = wang.drawn(layout.grid)
-    steps = wang.paint(texture, paint, begin, HALO, photo.matching_weights(), seed, last)
-    draw_at_once(steps, c.SAMPLE_STEPS * count, "drawing tiles", group)
+    canvas, size = Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin), layout.grid.size
+    sheet = wang.Sheet(canvas, HALO, photo.matching_weights(), seed, c.STRENGTH < 1)
+    draw_at_once(trainer, sheet, draw, c, seed, "drawing tiles")
     if group.rank:
         return
-    drawn, x = (time.perf_counter() - start, count), texture.cut((0, 0), size)
+    drawn, x = (time.perf_counter() - start, wang.drawn(layout.grid)), canvas.cut((0, 0), size)
     paths, pixels = results_of(photo, results, name), photo.pixels(x)
     for path, rendered, (*_, srgb) in zip(paths, photo.rendered(x), photo.formats()):
         png.save_png(path, rendered, text_of(c, seed), srgb)
-    made = texture.made((0, 0), size)
+    made = canvas.made((0, 0), size)
     pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, made)
     figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
                "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained, made),

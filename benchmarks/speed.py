@@ -179,12 +179,12 @@ def draw_square(context, c, side):
     """Draw a texture of side x side tiles with the tool."""
     photo, trainer = context["photo"], context["trainer"]
     layout = plan(photo, c, side)
-    texture = td.Texture(layout, len(photo.x), trainer.alphas_cumprod.device)
 
     def begin(cell):
         return td.draw_sketch(layout, cell), None
 
-    for _ in td.outpaint(trainer.ema, texture, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED, begin):
+    texture = td.Canvas(layout, len(photo.x), trainer.alphas_cumprod.device, begin)
+    for _ in td.outpaint(trainer.ema, texture, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED):
         pass
     photo.pixels(texture.cut((0, 0), layout.grid.size))
 

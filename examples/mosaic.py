@@ -93,10 +93,9 @@ def draw(path, size, at, job, words):
     drawing = drawings.Drawing([own], photo.formats(), rows, windows, {}, made_of)
     x = open_picture(path, (size[1], size[0], channels), td.np.dtype(f"uint{depth}"))
     drawing.writers = [TiffRows(x, first_row)]
-    texture = td.Texture(layout, layout.channels(), trainer.alphas_cumprod.device)
-    paint = functools.partial(td.outpaint, trainer.ema, texture, batch_size=c.BATCH_SIZE, draw=draw_tiles, seed=c.SEED,
-                              begin=begin)
-    td.draw_texture(photo, texture, windows, paint, c.SAMPLE_STEPS, drawing, processes.ALONE)
+    canvas = td.Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin)
+    paint = functools.partial(td.outpaint, trainer.ema, canvas, batch_size=c.BATCH_SIZE, draw=draw_tiles, seed=c.SEED)
+    td.draw_texture(photo, canvas, windows, paint, c.SAMPLE_STEPS, drawing, processes.ALONE)
     print(f"rows {first_row} to {end - 1} of {path}: drawn")
 
 

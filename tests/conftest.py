@@ -301,7 +301,7 @@ def sketches_of(layout):
 
 def stop_after(monkeypatch, number):
     """SIGINT once so many batches of tiles have been drawn; the list that grows by one with each of them."""
-    place, count = td.Texture.place, []
+    place, count = td.Canvas.place, []
 
     def stopped(self, *args):
         count.append(1)
@@ -309,7 +309,7 @@ def stop_after(monkeypatch, number):
         if len(count) == number:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(td.Texture, "place", stopped)
+    monkeypatch.setattr(td.Canvas, "place", stopped)
     return count
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 import texture_diffusion as td
 from texture_tools import holes, masks, photos
 from texture_tools.errors import UserError
+from texture_tools.repair import HELD, Hole
 
 HEIGHT, WIDTH = 80, 96
 
@@ -86,9 +87,9 @@ def test_every_kind_of_photo_keeps_its_bits(dtype, shape, tmp_path, monkeypatch)
 
 
 def test_a_stopped_repair_is_done_by_the_same_command_and_another_seed_gives_another(repair, tmp_path, monkeypatch):
-    place = td.Hole.place
+    place = Hole.place
     with monkeypatch.context() as patch:
-        patch.setattr(td.Hole, "place", lambda *args: (place(*args), signal.raise_signal(signal.SIGINT)))
+        patch.setattr(Hole, "place", lambda *args: (place(*args), signal.raise_signal(signal.SIGINT)))
         stopped = repair(EPOCHS=1)
     assert stopped.code == 130 and "while repairing" in stopped.err
     assert repair(EPOCHS=1, SAMPLES=2).code == 0
@@ -210,17 +211,17 @@ def test_a_small_hole_lies_in_the_middle_of_a_tile():
 def test_what_is_known_is_held_until_the_fine_detail(tmp_path, monkeypatch):
     """With a network that sees nothing but the mean: known pixels go to the truth, others to the mean, at last all."""
     photo, steps, seen = photo_with(tmp_path), 20, []
-    hole, alphas_cumprod = td.Hole(photo, TILE, "cpu"), td.cosine_schedule(20)
+    hole, alphas_cumprod = Hole(photo, TILE, "cpu"), td.cosine_schedule(20)
     monkeypatch.setattr(td, "predict_x0", lambda net, x_t, t, *args: seen.append((t, x_t)) or torch.zeros_like(x_t))
-    cells = holes.plan(photo.mask.hidden(), TILE, td.HALO)[0]
+    cells = hole.passes[0]
     rings, present = hole.neighbours(cells)
-    truth, parts = (torch.stack(x) for x in zip(*map(hole.begin, cells)))
+    truth, parts = (torch.stack(x) for x in zip(*map(hole.sketch, cells)))
     known = parts < 1
     draw, net = td.make_sampler(photo, alphas_cumprod, "ddim", 10, 0.7), torch.nn.Module()
     net.tile = TILE
     generators = [torch.Generator().manual_seed(k) for k in range(len(cells))]
     *_, (_, drawn, _) = draw(net, rings, present, generators, truth, parts)
-    (t, first), (free, then) = seen[0], next((t, x_t) for t, x_t in seen if t[0] < td.HELD * 0.7 * steps)
+    (t, first), (free, then) = seen[0], next((t, x_t) for t, x_t in seen if t[0] < HELD * 0.7 * steps)
     start, later = (td.per_sample(alphas_cumprod, at) for at in (t, free))
     eps = (first - start.sqrt() * truth) / (1 - start).sqrt()
     low, high = photo.bounds()
@@ -249,9 +250,8 @@ def test_batches_do_not_matter(sketched, tmp_path):
     photo, net, found = photo_with(tmp_path), random_net(), []
     draw = td.make_sampler(photo, td.cosine_schedule(20), "mixed", 4, 0.7 if sketched else 1)
     for batch_size in (1, 3, 8):
-        hole = td.Hole(photo, TILE, "cpu")
-        for _ in td.outpaint(net, hole, holes.plan(photo.mask.hidden(), TILE, td.HALO), batch_size, draw, 0,
-                             hole.begin if sketched else None):
+        hole = Hole(photo, TILE, "cpu", sketched)
+        for _ in td.outpaint(net, hole, hole.passes, batch_size, draw, 0):
             pass
         found.append(hole.x)
     hidden = photo.mask.hidden()

@@ -30,8 +30,8 @@ def draw_with(photo, sampler="ddim", steps=3):
 
 def outpaint(net, photo, layout, batch_size=16, seed=0, passes=None, begin=None, **options):
     """The finished texture, normalised [C, height, width]."""
-    texture = td.Texture(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(net, texture, passes or layout.passes, batch_size, draw_with(photo, **options), seed, begin):
+    texture = td.Canvas(layout, len(photo.x), "cpu", begin)
+    for _ in td.outpaint(net, texture, passes or layout.passes, batch_size, draw_with(photo, **options), seed):
         pass
     return texture.cut((0, 0), layout.grid.size)
 
@@ -60,7 +60,7 @@ def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width)
 
 def test_rows_begin_with_the_photo():
     photo = draw_photo(48, 64)
-    texture = td.Texture(planned(photo, "rows"), 3, "cpu")
+    texture = td.Canvas(planned(photo, "rows"), 3, "cpu")
     assert torch.equal(texture.cut((0, 0), (48, 64)), photo.x)
 
 
@@ -118,11 +118,11 @@ def test_another_seed_draws_other_tiles(net, photo):
 def test_no_two_drawn_tiles_share_their_noise(photo):
     layout, starts = planned(photo, "random"), []
 
-    def draw(net, rings, present, generators, sketch, parts):
+    def draw(net, rings, present, generators, sketch, parts, least):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-    for _ in td.outpaint(None, td.Texture(layout, len(photo.x), "cpu"), layout.passes, 4, draw, 0):
+    for _ in td.outpaint(None, td.Canvas(layout, len(photo.x), "cpu"), layout.passes, 4, draw, 0):
         pass
     assert len({tuple(start) for start in starts}) == len(drawn_cells(layout))
 
@@ -139,11 +139,11 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
         layout, shown = planned(photo, kind), {1: [], 5: []}
         for batch_size, masks in shown.items():
-            def draw(net, rings, present, generators, sketch, parts, masks=masks):
+            def draw(net, rings, present, generators, sketch, parts, least, masks=masks):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-            texture, count = td.Texture(layout, len(photo.x), "cpu"), 0
+            texture, count = td.Canvas(layout, len(photo.x), "cpu"), 0
             for cells in layout.passes:
                 for _ in td.outpaint(None, texture, [cells], batch_size, draw, 0):
                     pass
@@ -174,7 +174,7 @@ def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
 
 def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure_noise(net, photo, monkeypatch):
     layout, alphas_cumprod = planned(photo, "matched"), td.cosine_schedule(100)
-    rings, present = td.Texture(layout, len(photo.x), "cpu").neighbours(layout.passes[0][:2])
+    rings, present = td.Canvas(layout, len(photo.x), "cpu").neighbours(layout.passes[0][:2])
     sketch = sketches_of(layout)[:2]
 
     def draw(sketch, strength):
@@ -193,12 +193,12 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     layout, seen = planned(photo, "matched"), []
     sketches = sketches_of(layout)
 
-    def draw(net, rings, present, generators, sketch, parts):
+    def draw(net, rings, present, generators, sketch, parts, least):
         seen.extend(sketch)
         yield 0, sketch, None
 
-    texture = td.Texture(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(net, texture, layout.passes, 3, draw, 0, begin_whole(layout)):
+    texture = td.Canvas(layout, len(photo.x), "cpu", begin_whole(layout))
+    for _ in td.outpaint(net, texture, layout.passes, 3, draw, 0):
         pass
     assert torch.equal(torch.stack(seen)[:len(sketches)], sketches)
     for (i, j), sketch in zip(layout.passes[0], sketches):
@@ -212,9 +212,8 @@ def whole(net, photo, layout, batch_size=4, window=None):
     """A window of the texture, or all of it, normalised."""
     draw = td.make_sampler(photo, td.cosine_schedule(20), "ddim", 2, 0.7)
     corner, size = window or ((0, 0), layout.grid.size)
-    texture = td.Texture(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(net, texture, td.needed(layout, corner, size), batch_size, draw, 0,
-                         begin_whole(layout)):
+    texture = td.Canvas(layout, len(photo.x), "cpu", begin_whole(layout))
+    for _ in td.outpaint(net, texture, td.needed(layout, corner, size), batch_size, draw, 0):
         pass
     return texture.cut(corner, size)
 
@@ -225,7 +224,7 @@ def whole(net, photo, layout, batch_size=4, window=None):
 def test_every_drawn_tile_sees_what_will_lie_beside_it_also_across_the_edge(photo, height, width, tileable, redraw):
     """At each border the tile that was drawn later has seen the other one as it is in the end."""
     layout, seen = planned_sized(photo, height, width, tileable, redraw=redraw), {}
-    texture = td.Texture(layout, 3, "cpu")
+    texture = td.Canvas(layout, 3, "cpu")
     rng = np.random.default_rng(0)
     for cells in layout.passes:
         for cell in cells:
@@ -251,7 +250,7 @@ def test_every_drawn_tile_sees_what_will_lie_beside_it_also_across_the_edge(phot
 @pytest.mark.parametrize("tileable, axes", [("x", (1,)), ("y", (0,)), ("xy", (0, 1))])
 def test_a_tileable_texture_shows_its_far_side_to_its_tiles(photo, tileable, axes):
     layout = planned_sized(photo, 70, 75, tileable)
-    texture = td.Texture(layout, 3, "cpu")
+    texture = td.Canvas(layout, 3, "cpu")
     for axis in (0, 1):
         last = [k - 1 for k in layout.grid.shape()]
         first = [0 if k == axis else last[k] - (sum(last) - last[axis] + 1) % 2 for k in (0, 1)]

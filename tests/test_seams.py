@@ -96,9 +96,9 @@ def test_what_a_guide_changes_is_drawn():
 
 
 def drawn(photo, layout, begin, batch_size=4, passes=None):
-    """The Texture of a layout as a network with random weights draws it."""
-    draw, texture = td.make_sampler(photo, td.cosine_schedule(20), "mixed", 3, 0.75), td.Texture(layout, 3, "cpu")
-    for _ in td.outpaint(random_net(tile=T), texture, passes or layout.passes, batch_size, draw, 0, begin):
+    """The Canvas of a layout as a network with random weights draws it."""
+    draw, texture = td.make_sampler(photo, td.cosine_schedule(20), "mixed", 3, 0.75), td.Canvas(layout, 3, "cpu", begin)
+    for _ in td.outpaint(random_net(tile=T), texture, passes or layout.passes, batch_size, draw, 0):
         pass
     return texture
 
@@ -127,7 +127,7 @@ def test_what_is_not_drawn_stays_the_sketch_to_the_last_bit_and_the_rest_does_no
 def test_the_picture_of_what_is_drawn_says_it_pixel_by_pixel(sketched):
     photo, layout, begin = sketched
     texture = drawn(photo, layout, begin.get)
-    made, sketches = texture.made((0, 0), layout.grid.size), td.Texture(layout, 3, "cpu")
+    made, sketches = texture.made((0, 0), layout.grid.size), td.Canvas(layout, 3, "cpu")
     sketches.place(list(begin), torch.stack([sketch for sketch, _ in begin.values()]))
     changed = (texture.cut((0, 0), layout.grid.size) != sketches.cut((0, 0), layout.grid.size)).any(0).numpy()
     assert not (changed & ~made).any() and (changed & made).sum() > 0.9 * made.sum()
@@ -142,8 +142,8 @@ def test_tiles_of_which_nothing_is_drawn_cost_no_network(sketched):
     def draw(*args):
         raise AssertionError("drawn")
 
-    texture = td.Texture(layout, 3, "cpu")
-    assert not any(td.outpaint(None, texture, layout.passes, 4, draw, 0, idle.get))
+    texture = td.Canvas(layout, 3, "cpu", idle.get)
+    assert not any(td.outpaint(None, texture, layout.passes, 4, draw, 0))
     assert not texture.made((0, 0), layout.grid.size).any()
 
 

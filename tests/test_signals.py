@@ -129,10 +129,10 @@ def test_a_stop_between_steps_saves_them(signalled, tmp_path):
 
 
 def test_the_tiles_that_were_drawn_before_a_stop_are_not_drawn_again(signalled, tool, tmp_path, monkeypatch):
-    drawn, place = [], td.Texture.place
-    monkeypatch.setattr(td.Texture, "place", lambda self, cells, *x: drawn.extend(cells) or place(self, cells, *x))
+    drawn, place = [], td.Canvas.place
+    monkeypatch.setattr(td.Canvas, "place", lambda self, cells, *x: drawn.extend(cells) or place(self, cells, *x))
     arguments = tiny(BATCH_SIZE=2, EPOCH_TILES=4)
-    assert signalled((td.Texture, "place"), signal.SIGTERM, *arguments, nth=5).code == 143
+    assert signalled((td.Canvas, "place"), signal.SIGTERM, *arguments, nth=5).code == 143
     assert 8 <= len(drawn) <= 12
     assert tool("photo.png", *arguments).code == 0
     assert len(drawn) - len(set(drawn)) <= 2  # a batch was under way

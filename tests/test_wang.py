@@ -1,8 +1,8 @@
 """Wang tiles: what fits what, to the pixel, what an engine is told of them, and what does not go together with them."""
 
-import functools
 import json
 from itertools import product
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -25,11 +25,11 @@ def wang_tiles_of(photo, seed=0):
     schedule = td.cosine_schedule(c.TIMESTEPS)
     with mock.patch.object(matching, "ATTEMPTS", 1):
         layout, sketch = td.plan(photo, c, seed)
-    texture = td.Texture(layout, layout.channels(), torch.device("cpu"))
+    canvas = td.Canvas(layout, layout.channels(), torch.device("cpu"), sketch)
     draw = td.make_sampler(photo, schedule, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
-    paint = functools.partial(td.outpaint, random_net(tile=SIDE), texture, batch_size=4, draw=draw, seed=seed)
-    assert sum(wang.paint(texture, paint, sketch, td.HALO, None, seed, draw)) == wang.drawn(layout.grid)
-    return photo.pixels(texture.cut((0, 0), layout.grid.size)), layout
+    sheet = wang.Sheet(canvas, td.HALO, None, seed)
+    assert sum(td.outpaint(random_net(tile=SIDE), sheet, sheet.passes, 4, draw, seed)) == wang.drawn(layout.grid)
+    return photo.pixels(canvas.cut((0, 0), layout.grid.size)), layout
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +48,15 @@ def tiles(made):
 
 def test_only_tiles_among_drawn_ones_are_drawn_from_more_noise(made):
     _, layout = made
-    texture, seen = td.Texture(layout, layout.channels(), torch.device("cpu")), []
+    sheet, seen = wang.Sheet(td.Canvas(layout, layout.channels(), torch.device("cpu")), td.HALO, None, 0), []
 
-    def outpaint(passes, begin, draw="usual"):
-        texture.drawn.update((cell, torch.zeros(layout.channels(), SIDE, SIDE)) for cell in passes[0])
-        seen.append((set(passes[0]) <= set(layout.passes[-1]), draw))
-        yield 1
+    def draw(net, rings, present, generators, sketch, parts, least):
+        seen.append((sketch is not None, least))
+        yield 0, torch.zeros(len(rings), layout.channels(), SIDE, SIDE), None
 
-    list(wang.paint(texture, outpaint, lambda cell: (None, None), td.HALO, None, 0, "noisier"))
-    assert seen == [(False, "usual")] * (len(layout.passes) - 1) + [(True, "noisier")]
+    for cells in sheet.passes:
+        assert sum(td.outpaint(None, sheet, [cells], len(cells), draw, 0)) == len(cells)
+    assert seen == [(False, 0)] * (len(layout.passes) - 1) + [(True, wang.AMONG_DRAWN)]
     assert constants_of(*tiny(WANG=2)).STRENGTH < wang.AMONG_DRAWN < 1
 
 
@@ -83,7 +83,7 @@ def test_tiles_are_the_same_along_an_edge_as_far_as_the_network_sees_it_and_diff
     (0, {"W E", "N S"}), (1, {"NW N NE S", "N SW S SE", "NW W E SW", "NE W E SE"}), (2, {"NW N NE W E SW S SE"})))
 def test_tiles_are_drawn_between_those_that_are_known_and_those_of_a_pass_do_not_see_each_other(made, number, seen):
     layout = made[1]
-    texture = td.Texture(layout, 3, torch.device("cpu"))
+    texture = td.Canvas(layout, 3, torch.device("cpu"))
     for cells in layout.passes[:number + 1]:
         texture.place(cells, torch.zeros(len(cells), 3, SIDE, SIDE))
     _, present = texture.neighbours(layout.passes[number])
@@ -209,5 +209,7 @@ def test_other_numbers_of_colours_and_tiles_that_are_too_small_are_refused(tool)
 def test_a_stop_while_tiles_are_drawn_is_one_sentence():
     group = processes.ProcessGroup()
     group.any = lambda value: True
+    sheet = SimpleNamespace(passes=[[(0, 1)]], sketch=lambda cell: (None, None))
     with pytest.raises(Stopped, match="stopped while drawing tiles; the same command"):
-        td.draw_at_once(iter([1]), 1, "drawing tiles", group)
+        td.draw_at_once(SimpleNamespace(group=group, ema=None), sheet, None,
+                        SimpleNamespace(SAMPLE_STEPS=1, BATCH_SIZE=1), 0, "drawing tiles")

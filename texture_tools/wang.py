@@ -16,6 +16,7 @@ What is drawn inside a Wang tile lies over all of its edges but the outermost pi
 neighbour or a few more, so that corners and edges, which come back most often, take little room.
 """
 
+import functools
 import json
 from itertools import product
 
@@ -118,40 +119,54 @@ def drawn(grid):
     return sum(len(alike(cells)) for cells in passes_of(grid))
 
 
-def paint(texture, outpaint, begin, margin, weights, seed, among_drawn):
-    """Draw all that is drawn of a Texture of Wang tiles; a generator as outpaint(passes=, begin=, draw=), which draws
-    it.
+class Sheet:
+    """A Canvas (see outpaint() in the script) of all Wang tiles, on another one with their layout: what is the same in
+    several tiles is drawn once.
 
-    begin(cell): what tiles with real ones beside them begin with, as outpaint() has it, or None; among_drawn:
-    draw of the tiles that have only drawn ones beside them; the rest as in sketches(). What is the same in several
-    tiles is drawn once.
+    margin, weights, seed: as in sketches(), of tiles that have only drawn ones beside them; sketched: whether these
+    begin with a sketch at all, or with pure noise.
     """
-    for cells in texture.layout.passes:
-        kinds, ways = alike(cells), {"begin": begin}
-        if begin is not None and cells is texture.layout.passes[-1]:
-            found = sketches(kinds, texture, margin, weights, seed)
-            ways = {"begin": lambda cell, found=found: (found[cell], None), "draw": among_drawn}
-        yield from outpaint(passes=[list(kinds)], **ways)
-        for first, same in kinds.items():
-            for kept in (texture.drawn, texture.parts):
-                if first in kept:
-                    kept.update(dict.fromkeys(same, kept[first]))
+
+    def __init__(self, canvas, margin, weights, seed, sketched=True):
+        self.canvas, self.noise_key, self.neighbours = canvas, canvas.noise_key, canvas.neighbours
+        self.same = alike(cell for cells in canvas.passes for cell in cells)
+        self.passes = [list(alike(cells)) for cells in canvas.passes]
+        self.find = functools.cache(lambda: sketches(self.passes[-1], canvas, margin, weights, seed))
+        self.sketched = sketched
+
+    def sketch(self, cell):
+        """What a tile begins with, and which parts of it are drawn."""
+        if not self.sketched or cell not in self.passes[-1]:
+            return self.canvas.sketch(cell)
+        return self.find()[cell], None
+
+    def strength(self, cell):
+        """How noisy that is made at least."""
+        return AMONG_DRAWN if cell in self.passes[-1] else 0.0
+
+    def place(self, cells, tiles, parts=None):
+        """Put drawn tiles at cells, and wherever the same is shown."""
+        self.canvas.place(cells, tiles, parts)
+        for cell in cells:
+            for kept in (self.canvas.drawn, self.canvas.parts):
+                if cell in kept:
+                    kept.update(dict.fromkeys(self.same[cell], kept[cell]))
 
 
-def sketches(cells, texture, margin, weights, seed):
+def sketches(cells, canvas, margin, weights, seed):
     """What tiles at cells begin with that have no real ones beside them, {cell: [C, T, T]}: the place of the photo that
     agrees best with what is drawn around, `margin` pixels of it.
 
-    texture: what is drawn so far, with its layout; weights: as in matching.extend_photo.
+    canvas: what is drawn so far, with its layout; weights: as in matching.extend_photo.
     """
-    layout, grid, found = texture.layout, texture.grid, {}
+    layout, grid, found = canvas.layout, canvas.grid, {}
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 1))
     candidates = matching.candidates_of(layout.extended, grid.tile, weights, layout.spots)
     matcher, size = matching.Matcher(grid, candidates), grid.tile + 2 * margin
     known = F.pad(torch.zeros(1, grid.tile, grid.tile), [margin] * 4, value=1.0)
     for cell in cells:
         corner = [line[k] - margin for line, k in zip(grid.lines, cell)]
-        window = matching.looked_at(texture.cut(corner, (size, size)), weights) * known
+        window = matching.looked_at(canvas.cut(corner, (size, size)), weights) * known
         around = matching.comparison_planes(F.avg_pool2d(torch.cat([window, known]), matching.CLAIM_SHRINK))
         place = matcher.find(cell, [(grid.tile - margin, grid.tile - margin, around)], rng)
         matcher.note(cell, place)

@@ -65,7 +65,7 @@ def make(photo, layout, tile, seconds, seed, steps=None):
     photo, device = peers.plain(photo), devices.pick_device()
     precision = devices.pick_precision(device)
     diffusion = fit(photo, tile + 2 * td.HALO, seconds, seed, steps, device, precision)
-    texture = td.Texture(layout, len(photo.x), device)
+    texture = td.Canvas(layout, len(photo.x), device)
     region = td.region_map(tile, td.HALO).to(device)
     for cells in layout.passes:
         rings, present = texture.neighbours(cells)
