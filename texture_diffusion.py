@@ -68,6 +68,7 @@ try:
     import torch.nn.functional as F
 
     from texture_tools import (
+        blend_layouts,
         blending,
         checkpoints,
         conspicuous,
@@ -100,6 +101,7 @@ try:
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
     from texture_tools.grids import Grid, endless_grid, make_grid
+    from texture_tools.layouts import Layout, judge_of
     from texture_tools.muon import Muon
     from texture_tools.orientations import AUGMENTS, oriented
     from texture_tools.photo_facts import rotated, split_bands
@@ -1194,81 +1196,6 @@ def report_epoch(trainer, epoch_steps, report):
 
 LAYOUTS = ("matched", "ordered", "random", "rows")
 TILEABLE = ("none", "x", "y", "xy")
-class Layout(NamedTuple):
-    """Where the real tiles of the output come from, and in which order the others are drawn."""
-
-    grid: Grid
-    source: np.ndarray  # [rows, columns, 2] offsets y, x in the photo; -1 in gaps
-    passes: list  # lists of grid cells (row, column)
-    extended: tuple = ()  # the photo with a border of one tile, [C, H + 2T, W + 2T], in all orientations wanted
-    orientation: np.ndarray | None = None  # which of them, [rows, columns]
-    claims: bool = True  # whether the borders continue the photo, so that gaps have claims
-    spots: tuple = ()  # what is conspicuous in each orientation, lists of conspicuous.Spot
-    calm: tuple = ()  # the photo with all that filled from elsewhere, [C, H, W] in each orientation
-    origins: tuple = ()  # of each pixel of extended, int32 [3, H + 2T, W + 2T]; see texture_tools/seams.py
-    calm_origins: tuple = ()  # and of calm
-    weights: torch.Tensor | None = None  # how much each channel counts, [C]; None: all alike
-    guide: guides.Guide | None = None  # what the texture follows
-
-    def real(self):
-        """bool [rows, columns], True where a tile is cut from the photo."""
-        return self.source[..., 0] >= 0
-
-    def order(self):
-        """int [rows, columns], the number of the pass that draws a cell; -1: none does."""
-        numbers = np.full(self.grid.shape(), -1)
-        for number, cells in enumerate(self.passes):
-            for cell in cells:
-                numbers[cell] = number
-        return numbers
-
-    def made(self):
-        """bool [rows, columns], True where a tile is drawn in the end."""
-        return ~self.real() | (self.order() >= 0)
-
-    def described(self, corner, size):
-        """For events: where tiles lie, which are drawn in the end, and the window of the texture that is written."""
-        return {"tile": self.grid.tile, "lines": self.grid.lines, "corner": corner, "size": size,
-                "drawn": ["".join("01"[made] for made in row) for row in self.made().astype(int)]}
-
-    def channels(self):
-        """How many channels its tiles have."""
-        return len(self.extended[0])
-
-    def cut(self, cell, by=(0, 0)):
-        """What lies `by` pixels down and to the right of a real tile in the extended photo, [C, T, T]."""
-        return self.part_of(self.extended, cell, by)
-
-    def part_of(self, pictures, cell, by=(0, 0)):
-        """The same of pictures that lie where those of the extended photo do."""
-        (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
-        return pictures[self.orientation[cell]][:, y:y + tile, x:x + tile]
-
-    def claim(self, cell, by):
-        """What a real tile claims of what lies `by` pixels from it: what lies there in the photo, without what is
-        conspicuous, unless that begins in the tile or right beside it. And where it comes from."""
-        x, origins = self.cut(cell, by).clone(), self.part_of(self.origins, cell, by).clone()
-        number, side = self.orientation[cell], self.grid.tile
-        (top, left), beside = self.source[cell], math.ceil(conspicuous.BESIDE * side)
-        tile = conspicuous.Spot(top - beside, left - beside, side + 2 * beside)
-        for spot in self.spots[number] if self.spots else ():
-            if not spot.touches(tile):
-                there, here = conspicuous.overlap(spot, top + by[0], left + by[1], side)
-                x[(slice(None), *here)] = self.calm[number][(slice(None), *there)]
-                origins[(slice(None), *here)] = self.calm_origins[number][(slice(None), *there)]
-        return x, origins
-
-    def seen_at(self, corner, size):
-        """What is seen at each pixel of a window (h, w) at a corner (y, x): which cell, counted in reading order, int
-        [h, w], -1 where none is; and whether it is drawn, bool [h, w]."""
-        seen = np.full(size, -1)
-        order, columns = self.order(), self.grid.shape()[1]
-        places = self.grid.touching(corner, size)
-        for (i, j), (y, x) in sorted(places, key=lambda place: order[place[0]]):
-            seen[max(0, y):y + self.grid.tile, max(0, x):x + self.grid.tile] = i * columns + j
-        return seen, (seen >= 0) & self.made().ravel()[seen]
-
-
 def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, guide=None):
     """The Layout of a kind in LAYOUTS, or of Wang tiles, "wang", on a grid; augment: in AUGMENTS; redraw: real tiles
     are drawn anew at the end; wanted: cells without which others get no real tile, None: all; guide: a guides.Guide,
@@ -1307,7 +1234,7 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
         source[cell], orientation[cell] = offset, number
     colours = [white, black] if redraw else [white]
     passes = wang.passes_of(grid) if kind == "wang" else \
-        [cells for colour in colours for cells in passes_of(colour, grid)]
+        [cells for colour in colours for cells in grid.passes(colour)]
     return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide,
                   origins=origins, calm_origins=calm_origins, weights=weights)
 
@@ -1330,14 +1257,6 @@ def random_places(extended, tile, count, rng):
     return [(k, *rng.integers([side - 3 * tile + 1 for side in extended[k].shape[1:]])) for k in orientations]
 
 
-def passes_of(cells, grid):
-    """The passes for cells of one colour of the checkerboard: one, or where tiles overlap those of even rows first."""
-    if not grid.overlaps():
-        return [cells]
-    rows = [[cell for cell in cells if cell[0] % 2 == odd] for odd in (0, 1)]
-    return [row for row in rows if row]
-
-
 def rows_layout(photo, grid):
     """The photo's own tiles in the upper left corner, the rest in diagonal waves of the reading order."""
     source, waves = np.full((*grid.shape(), 2), -1), {}
@@ -1352,17 +1271,6 @@ def rows_layout(photo, grid):
     return Layout(grid, source, [waves[key] for key in sorted(waves)], extended, np.zeros(grid.shape(), int), False)
 
 
-def needed(layout, corner, size):
-    """The passes with only those cells on which a window of a size (h, w) at a corner (y, x) depends."""
-    order = layout.order()
-    wanted = {cell for cell, _ in layout.grid.touching(corner, size)}
-    for number in range(len(layout.passes) - 1, 0, -1):
-        for cell in [cell for cell in wanted if order[cell] == number]:
-            around = layout.grid.touching(*layout.grid.window(cell))
-            wanted.update(there for there, _ in around if order[there] < number)
-    return [[cell for cell in cells if cell in wanted] for cells in layout.passes]
-
-
 # =============================================================================================
 # 7. Outpainting
 # =============================================================================================
@@ -1370,59 +1278,6 @@ def needed(layout, corner, size):
 # (see texture_tools/matching.py). These claims, joined where they agree (see texture_tools/sketches.py), are a sketch
 # of the gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew
 # (SDEdit, arXiv 2108.01073).
-
-
-def draw_sketch(layout, cell):
-    """The sketch of a cell, normalised [C, T, T]; that of a real tile, which is drawn anew, is the tile. Both follow
-    the guide, if there is one."""
-    return guided(layout, cell, layout.cut(cell) if layout.real()[cell] else join_claims(layout, cell)[0])
-
-
-def guided(layout, cell, sketch):
-    """The sketch [C, T, T] of a cell as the guide wants it, if there is one."""
-    if layout.guide is None:
-        return sketch
-    return layout.guide.follow(sketch, *(line[k] for line, k in zip(layout.grid.lines, cell)))
-
-
-def claimants(layout, cell):
-    """The real tiles that claim what a gap shows, {direction: (tile, (pixels down, pixels to the right))}, from each of
-    them to the gap."""
-    real = layout.real()
-    return {name: (tile, [-pixels for pixels in by]) for name, (tile, by) in layout.grid.around(cell).items()
-            if name in matching.SIDES and real[tile]}
-
-
-def join_claims(layout, cell):
-    """What the real tiles around a gap claim of it, joined, [C, T, T], and where it comes from, int32 [3, T, T]."""
-    claims = {name: layout.claim(tile, by) for name, (tile, by) in claimants(layout, cell).items()}
-    pictures, origins = zip(*claims.values())
-    labels = sketches.joined(dict(zip(claims, pictures)))
-    return sketches.blend(torch.stack(pictures), labels, claims), sketches.pick(torch.stack(origins), labels)
-
-
-def judge_of(photo, augment):
-    """The seams.Judge of what is put together from a photo in the orientations of an augment."""
-    looked = matching.looked_at(photo.x.cpu(), photo.matching_weights())
-    return seams.Judge([oriented(looked, *way) for way in AUGMENTS[augment]])
-
-
-def draw_seams(layout, judge, cell):
-    """The sketch of a gap, [C, T, T], and which parts of it have to be drawn, [1, T, T]: where it is seen that pieces
-    of the photo meet, among each other or with the real tiles around."""
-    sketch, origins = join_claims(layout, cell)
-    around = claimants(layout, cell)
-
-    def bordered(x, pictures):
-        further = {name: [pixels + way * seams.MARGIN for pixels, way in zip(by, matching.SIDES[name])]
-                   for name, (_, by) in around.items()}
-        return seams.bordered(x, {name: layout.part_of(pictures, around[name][0], by) for name, by in further.items()})
-
-    known = bordered(torch.ones_like(sketch[:1]), [torch.ones_like(x[:1]) for x in layout.extended])[0] > 0
-    x = matching.looked_at(bordered(sketch, layout.extended), layout.weights)
-    parts = crop_middle(judge.parts_to_draw(x, bordered(origins, layout.origins), known), layout.grid.tile)
-    wanted = guided(layout, cell, sketch)
-    return wanted, torch.maximum(parts, seams.part_of_change(wanted - sketch))
 
 
 class Canvas:
@@ -1564,96 +1419,15 @@ def stacked(found, cells, device="cpu"):
     return [None if x[0] is None else torch.stack(x).to(device) for x in pairs]
 
 
-# Several textures in one picture. Each is laid out as if the whole picture were of it, on the same grid. Where the map
-# says several, a real tile is put together of those that the layouts have there, each where it lies on top, and so is
-# the sketch of a gap. In each step of drawing the network draws a gap once as a part of each texture, and every pixel
-# takes the estimate of its own (MultiDiffusion, arXiv 2302.08113). Tiles have the textures' shares as further channels.
-
-
-class BlendLayout(Layout):
-    """The Layout of a Blend, whose real tiles are put together of those of layouts {label: Layout}; made by
-    lay_out_blend."""
-
-    def plan(self, blend, seen, layouts, augment):
-        """Take over what tiles are put together of; seen: which textures {cell: (bool, ...)} in and around each."""
-        self.blend, self.seen, self.layouts = blend, seen, layouts
-        self.scales = [blending.scales_of(texture.x.cpu()) for texture in blend.textures]
-        self.windows = {label: Canvas(layout, layout.channels(), "cpu") for label, layout in layouts.items()}
-        self.sketch_of = functools.lru_cache(256)(lambda label, cell: draw_sketch(layouts[label], cell))
-        self.put_together = functools.lru_cache(128)(self.put_together)
-        self.judge_of = functools.cache(lambda label: judge_of(blend.textures[label], augment))
-
-    def channels(self):
-        return len(self.blend.x) + len(self.blend.textures)
-
-    def cut(self, cell, by=(0, 0)):
-        return self.sketch(cell)
-
-    def sketch(self, cell):
-        """A real tile, or the sketch of a gap, with the textures' shares in it, [C + K, T, T]."""
-        if sum(self.seen[cell]) > 1:
-            return self.put_together(cell)
-        label, tile = self.seen[cell].index(True), self.grid.tile
-        return torch.cat([draw_sketch(self.layouts[label], cell), one_hot(self.blend, label).expand(-1, tile, tile)])
-
-    def put_together(self, cell):
-        """The same where there are several textures."""
-        shares = self.blend.map.at(*window_around(self.grid, cell))
-        sketches = {label: self.around(label, cell) for label in self.layouts if self.seen[cell][label]}
-        reliefs = torch.zeros_like(shares)
-        for label, sketch in sketches.items():
-            reliefs[label] = blending.relief(sketch, self.scales[label])
-        shares = blending.bordered(shares, reliefs)
-        both = torch.cat([sum(shares[label] * sketch for label, sketch in sketches.items()), shares])
-        return crop_middle(both, self.grid.tile)
-
-    def begin(self, redraw, cell):
-        """The sketch of a cell and which parts of it are drawn, [1, T, T], or None for all."""
-        sketch = self.sketch(cell)
-        if redraw != "seams" or sum(self.seen[cell]) > 1:
-            return sketch, torch.ones_like(sketch[:1])
-        label = self.seen[cell].index(True)
-        return sketch, draw_seams(self.layouts[label], self.judge_of(label), cell)[1]
-
-    def around(self, label, cell):
-        """A cell's sketch and those around it by one texture's layout, [C, side, side]; zero where that shows nothing.
-        """
-        (corner, side), window = window_around(self.grid, cell), self.windows[label]
-        window.drawn = {there: self.sketch_of(label, there) for there, _ in self.grid.touching(corner, [side] * 2)
-                        if self.seen[there][label] and not window.real[there]}
-        canvas = window.cut(corner, [side] * 2)
-        crop_middle(canvas, self.grid.tile)[:] = self.sketch_of(label, cell)
-        return canvas
-
-
-def one_hot(blend, label):
-    """The shares where there is only the texture of a label, [K, 1, 1]."""
-    return F.one_hot(torch.tensor(label), len(blend.textures)).float()[:, None, None]
-
-
-def window_around(grid, cell):
-    """The corner (y, x) and the side of what is looked at of a cell and around it."""
-    return [line[k] - blending.REACH for line, k in zip(grid.lines, cell)], grid.tile + 2 * blending.REACH
-
-
 def lay_out_blend(blend, grid, c, seed):
-    """The BlendLayout of a Blend on a grid; a texture is laid out where it is seen, and around that."""
-    shares = ((cell, blend.map.at(*window_around(grid, cell))) for cell in grid.cells())
-    seen = {cell: tuple((share.flatten(1).amax(1) > 0).tolist()) for cell, share in shares}
-    layouts = {}
+    """The BlendLayout of a Blend on a grid."""
+    seen, canvases = blend_layouts.seen_in(blend, grid), {}
     for label, texture in enumerate(blend.textures):
-        wanted = {cell for cell in grid.cells() if seen[cell][label]}
-        wanted |= {there for cell in wanted for there, _ in grid.around(cell).values()}
+        wanted = blend_layouts.wanted(grid, seen, label)
         if wanted:
-            layouts[label] = lay_out(texture, c.LAYOUT, grid, seed, c.AUGMENT, wanted=wanted)
-    cells = sorted(grid.cells(), key=lambda cell: (seen[cell], cell))  # batches are of the same textures
-    black, white = ([cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1))
-    source = np.full((*grid.shape(), 2), -1)
-    source[tuple(np.transpose(black))] = 0
-    colours = [white, black] if c.REDRAW == "all" else [white]
-    layout = BlendLayout(grid, source, [cells for colour in colours for cells in passes_of(colour, grid)])
-    layout.plan(blend, seen, layouts, c.AUGMENT)
-    return layout
+            layout = lay_out(texture, c.LAYOUT, grid, seed, c.AUGMENT, wanted=wanted)
+            canvases[label] = Canvas(layout, layout.channels(), "cpu")
+    return blend_layouts.BlendLayout(blend, grid, seen, canvases, c.AUGMENT, c.REDRAW == "all")
 
 
 def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
@@ -1691,7 +1465,7 @@ def draw_texture(photo, canvas, windows, paint, steps, drawing, group=processes.
     """
     done, canvas.drawn, canvas.parts = drawing.resume((canvas.channels, canvas.grid.tile, canvas.grid.tile))
     group.barrier()  # before the first process changes what the others read
-    needs = [needed(canvas.layout, *window) for window in windows]
+    needs = [canvas.layout.needed(*window) for window in windows]
     last_use = {cell: k for k, passes in enumerate(needs) for cells in passes for cell in cells}
     left = sum(k >= done and cell not in canvas.drawn for cell, k in last_use.items())
     with StopSignals() as stop, group.bar(total=left * steps, unit="step", desc="drawing") as bar:
@@ -2017,8 +1791,8 @@ def plan(photo, c, seed):
     if c.STRENGTH == 1 or not layout.claims:
         return layout, None
     if c.REDRAW == "seams":
-        return layout, functools.partial(draw_seams, layout, judge_of(photo, c.AUGMENT))
-    return layout, lambda cell: (draw_sketch(layout, cell), None)
+        return layout, functools.partial(layout.seamed, judge_of(photo, c.AUGMENT))
+    return layout, lambda cell: (layout.sketch(cell), None)
 
 
 def results_of(photo, results, name):

@@ -181,7 +181,7 @@ def draw_square(context, c, side):
     layout = plan(photo, c, side)
 
     def begin(cell):
-        return td.draw_sketch(layout, cell), None
+        return layout.sketch(cell), None
 
     texture = td.Canvas(layout, len(photo.x), trainer.alphas_cumprod.device, begin)
     for _ in td.outpaint(trainer.ema, texture, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED):

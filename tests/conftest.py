@@ -292,11 +292,11 @@ def striped_photo():
 
 def begin_whole(layout):
     """What tiles begin with when all of them is drawn, as outpaint() wants it; None: with noise."""
-    return (lambda cell: (td.draw_sketch(layout, cell), None)) if layout.claims else None
+    return (lambda cell: (layout.sketch(cell), None)) if layout.claims else None
 
 
 def sketches_of(layout):
-    return torch.stack([td.draw_sketch(layout, cell) for cell in layout.passes[0]])
+    return torch.stack([layout.sketch(cell) for cell in layout.passes[0]])
 
 
 def stop_after(monkeypatch, number):

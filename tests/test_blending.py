@@ -134,7 +134,7 @@ def test_a_layout_of_a_blend_draws_all_that_is_not_one_texture_s_own(changes):
         tile = found.sketch(cell)
         assert tile.shape == (6, TILE, TILE) and torch.allclose(tile[3:].sum(0), torch.ones(TILE, TILE), atol=1e-5)
         for label, layout in found.layouts.items():  # each pixel that is one texture's own is that one's
-            own, there = tile[3 + label] == 1, td.draw_sketch(layout, cell) if found.seen[cell][label] else None
+            own, there = tile[3 + label] == 1, layout.sketch(cell) if found.seen[cell][label] else None
             assert not own.any() or torch.allclose(tile[:3, own], there[:, own], atol=1e-4)
     assert {sum(found.seen[cell]) for cell in grid.cells()} == {1, 2}
 

@@ -36,7 +36,7 @@ def sketched(layout):
     """The texture with its sketches in place of what is drawn, [C, H, W]."""
     texture = td.Canvas(layout, 3, torch.device("cpu"))
     for cells in layout.passes:
-        texture.place(cells, torch.stack([td.draw_sketch(layout, cell) for cell in cells]))
+        texture.place(cells, torch.stack([layout.sketch(cell) for cell in cells]))
     return texture.cut((0, 0), layout.grid.size)
 
 

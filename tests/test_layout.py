@@ -51,7 +51,7 @@ def test_only_real_tiles_are_trimmed_and_every_pixel_has_an_owner(photo, height,
 
 def test_a_region_needs_only_what_it_depends_on(photo):
     layout = plan_sized(photo, 20 * TILE, 20 * TILE, kind="random")
-    cells = [cell for cells in td.needed(layout, (5 * TILE, 5 * TILE), (2 * TILE, 2 * TILE)) for cell in cells]
+    cells = [cell for cells in layout.needed((5 * TILE, 5 * TILE), (2 * TILE, 2 * TILE)) for cell in cells]
     assert sorted(cells) == [(5, 6), (6, 5)]
 
 

@@ -163,7 +163,7 @@ def test_a_sketch_continues_every_real_tile_around_it(photo, kind):
     layout, continued = planned(photo, kind, 3), []
     extended, middle = extend(photo), slice(4, -4)
     for i, j in layout.passes[0]:
-        sketch = td.draw_sketch(layout, (i, j))
+        sketch = layout.sketch((i, j))
         for name, (di, dj) in matching.SIDES.items():
             if 0 <= i + di < len(layout.source) and 0 <= j + dj < layout.source.shape[1]:
                 y, x = layout.source[i + di, j + dj] + TILE - np.array([di, dj]) * TILE
@@ -213,7 +213,7 @@ def whole(net, photo, layout, batch_size=4, window=None):
     draw = td.make_sampler(photo, td.cosine_schedule(20), "ddim", 2, 0.7)
     corner, size = window or ((0, 0), layout.grid.size)
     texture = td.Canvas(layout, len(photo.x), "cpu", begin_whole(layout))
-    for _ in td.outpaint(net, texture, td.needed(layout, corner, size), batch_size, draw, 0):
+    for _ in td.outpaint(net, texture, layout.needed(corner, size), batch_size, draw, 0):
         pass
     return texture.cut(corner, size)
 

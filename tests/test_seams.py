@@ -69,7 +69,7 @@ def test_every_pixel_of_a_sketch_is_the_photos_at_its_origin(augment):
     layout = td.lay_out(photo, "matched", td.make_grid(96, 112, TILE), 0, augment)
     turned = [td.oriented(photo.x, *way) for way in td.AUGMENTS[augment]]
     for cell in layout.passes[0]:
-        sketch, origins = td.join_claims(layout, cell)
+        sketch, origins = layout.join_claims(cell)
         shown = torch.stack([turned[k][:, y, x] for k, y, x in origins.flatten(1).T.tolist()], 1).view_as(sketch)
         joints = seams.joints_of(origins, torch.ones(TILE, TILE, dtype=torch.bool))
         beside = torch.nn.functional.max_pool2d(joints[None].float(), 3, 1, 1)[0] > 0
@@ -109,7 +109,7 @@ def sketched():
     photo = striped_photo()
     layout = td.lay_out(photo, "random", td.make_grid(5 * T, 6 * T, T), 0)
     judge = td.judge_of(photo, "none")
-    return photo, layout, {cell: td.draw_seams(layout, judge, cell) for cell in layout.passes[0]}
+    return photo, layout, {cell: layout.seamed(judge, cell) for cell in layout.passes[0]}
 
 
 def test_what_is_not_drawn_stays_the_sketch_to_the_last_bit_and_the_rest_does_not(sketched):

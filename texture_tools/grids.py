@@ -74,6 +74,14 @@ class Grid(NamedTuple):
                 found[-1] += [(k, line[k] - start) for k in range(first, last)]
         return [((i, j), (y, x)) for i, y in found[0] for j, x in found[1]]
 
+    def passes(self, cells):
+        """The passes for cells of one colour of the checkerboard: one, or where tiles overlap those of even rows first.
+        """
+        if not self.overlaps():
+            return [cells]
+        rows = [[cell for cell in cells if cell[0] % 2 == odd] for odd in (0, 1)]
+        return [row for row in rows if row]
+
 
 def make_grid(height, width, tile, tileable="none"):
     """The Grid of a texture of height x width pixels; UserError if it is too small to be tileable."""

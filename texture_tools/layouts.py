@@ -1,0 +1,149 @@
+"""A layout: where the real tiles of a texture come from, in which order the others are drawn, and what each of these
+begins with: what the real tiles around it claim.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from . import conspicuous, guides, matching, seams, sketches
+from .grids import Grid
+from .orientations import AUGMENTS, oriented
+from .rings import crop_middle
+
+
+class Layout(NamedTuple):
+    """Where the real tiles of the output come from, and in which order the others are drawn."""
+
+    grid: Grid
+    source: np.ndarray  # [rows, columns, 2] offsets y, x in the photo; -1 in gaps
+    passes: list  # lists of grid cells (row, column)
+    extended: tuple = ()  # the photo with a border of one tile, [C, H + 2T, W + 2T], in all orientations wanted
+    orientation: np.ndarray | None = None  # which of them, [rows, columns]
+    claims: bool = True  # whether the borders continue the photo, so that gaps have claims
+    spots: tuple = ()  # what is conspicuous in each orientation, lists of conspicuous.Spot
+    calm: tuple = ()  # the photo with all that filled from elsewhere, [C, H, W] in each orientation
+    origins: tuple = ()  # of each pixel of extended, int32 [3, H + 2T, W + 2T]; see texture_tools/seams.py
+    calm_origins: tuple = ()  # and of calm
+    weights: torch.Tensor | None = None  # how much each channel counts, [C]; None: all alike
+    guide: guides.Guide | None = None  # what the texture follows
+
+    def real(self):
+        """bool [rows, columns], True where a tile is cut from the photo."""
+        return self.source[..., 0] >= 0
+
+    def order(self):
+        """int [rows, columns], the number of the pass that draws a cell; -1: none does."""
+        numbers = np.full(self.grid.shape(), -1)
+        for number, cells in enumerate(self.passes):
+            for cell in cells:
+                numbers[cell] = number
+        return numbers
+
+    def made(self):
+        """bool [rows, columns], True where a tile is drawn in the end."""
+        return ~self.real() | (self.order() >= 0)
+
+    def described(self, corner, size):
+        """For events: where tiles lie, which are drawn in the end, and the window of the texture that is written."""
+        return {"tile": self.grid.tile, "lines": self.grid.lines, "corner": corner, "size": size,
+                "drawn": ["".join("01"[made] for made in row) for row in self.made().astype(int)]}
+
+    def channels(self):
+        """How many channels its tiles have."""
+        return len(self.extended[0])
+
+    def cut(self, cell, by=(0, 0)):
+        """What lies `by` pixels down and to the right of a real tile in the extended photo, [C, T, T]."""
+        return self.part_of(self.extended, cell, by)
+
+    def part_of(self, pictures, cell, by=(0, 0)):
+        """The same of pictures that lie where those of the extended photo do."""
+        (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
+        return pictures[self.orientation[cell]][:, y:y + tile, x:x + tile]
+
+    def claim(self, cell, by):
+        """What a real tile claims of what lies `by` pixels from it: what lies there in the photo, without what is
+        conspicuous, unless that begins in the tile or right beside it. And where it comes from."""
+        x, origins = self.cut(cell, by).clone(), self.part_of(self.origins, cell, by).clone()
+        number, side = self.orientation[cell], self.grid.tile
+        (top, left), beside = self.source[cell], math.ceil(conspicuous.BESIDE * side)
+        tile = conspicuous.Spot(top - beside, left - beside, side + 2 * beside)
+        for spot in self.spots[number] if self.spots else ():
+            if not spot.touches(tile):
+                there, here = conspicuous.overlap(spot, top + by[0], left + by[1], side)
+                x[(slice(None), *here)] = self.calm[number][(slice(None), *there)]
+                origins[(slice(None), *here)] = self.calm_origins[number][(slice(None), *there)]
+        return x, origins
+
+    def seen_at(self, corner, size):
+        """What is seen at each pixel of a window (h, w) at a corner (y, x): which cell, counted in reading order, int
+        [h, w], -1 where none is; and whether it is drawn, bool [h, w]."""
+        seen = np.full(size, -1)
+        order, columns = self.order(), self.grid.shape()[1]
+        places = self.grid.touching(corner, size)
+        for (i, j), (y, x) in sorted(places, key=lambda place: order[place[0]]):
+            seen[max(0, y):y + self.grid.tile, max(0, x):x + self.grid.tile] = i * columns + j
+        return seen, (seen >= 0) & self.made().ravel()[seen]
+
+    def needed(self, corner, size):
+        """The passes with only those cells on which a window of a size (h, w) at a corner (y, x) depends."""
+        order = self.order()
+        wanted = {cell for cell, _ in self.grid.touching(corner, size)}
+        for number in range(len(self.passes) - 1, 0, -1):
+            for cell in [cell for cell in wanted if order[cell] == number]:
+                around = self.grid.touching(*self.grid.window(cell))
+                wanted.update(there for there, _ in around if order[there] < number)
+        return [[cell for cell in cells if cell in wanted] for cells in self.passes]
+
+    def claimants(self, cell):
+        """The real tiles that claim what a gap shows, {direction: (tile, (pixels down, pixels to the right))}, from
+        each of them to the gap."""
+        real = self.real()
+        return {name: (tile, [-pixels for pixels in by]) for name, (tile, by) in self.grid.around(cell).items()
+                if name in matching.SIDES and real[tile]}
+
+    def join_claims(self, cell):
+        """What the real tiles around a gap claim of it, joined, [C, T, T], and where it comes from, int32 [3, T, T]."""
+        claims = {name: self.claim(tile, by) for name, (tile, by) in self.claimants(cell).items()}
+        pictures, origins = zip(*claims.values())
+        labels = sketches.joined(dict(zip(claims, pictures)))
+        return sketches.blend(torch.stack(pictures), labels, claims), sketches.pick(torch.stack(origins), labels)
+
+    def guided(self, cell, sketch):
+        """The sketch [C, T, T] of a cell as the guide wants it, if there is one."""
+        if self.guide is None:
+            return sketch
+        return self.guide.follow(sketch, *(line[k] for line, k in zip(self.grid.lines, cell)))
+
+    def sketch(self, cell):
+        """The sketch of a cell, normalised [C, T, T]; that of a real tile, which is drawn anew, is the tile. Both
+        follow the guide, if there is one."""
+        return self.guided(cell, self.cut(cell) if self.real()[cell] else self.join_claims(cell)[0])
+
+    def seamed(self, judge, cell):
+        """The sketch of a gap, [C, T, T], and which parts of it have to be drawn, [1, T, T]: where a seams.Judge sees
+        that pieces of the photo meet, among each other or with the real tiles around."""
+        sketch, origins = self.join_claims(cell)
+        around = self.claimants(cell)
+
+        def bordered(x, pictures):
+            further = {name: [pixels + way * seams.MARGIN for pixels, way in zip(by, matching.SIDES[name])]
+                       for name, (_, by) in around.items()}
+            beside = {name: self.part_of(pictures, around[name][0], by) for name, by in further.items()}
+            return seams.bordered(x, beside)
+
+        known = bordered(torch.ones_like(sketch[:1]), [torch.ones_like(x[:1]) for x in self.extended])[0] > 0
+        x = matching.looked_at(bordered(sketch, self.extended), self.weights)
+        found = judge.parts_to_draw(x, bordered(origins, self.origins), known)
+
+        wanted = self.guided(cell, sketch)
+        return wanted, torch.maximum(crop_middle(found, self.grid.tile), seams.part_of_change(wanted - sketch))
+
+
+def judge_of(photo, augment):
+    """The seams.Judge of what is put together from a photo in the orientations of an augment."""
+    looked = matching.looked_at(photo.x.cpu(), photo.matching_weights())
+    return seams.Judge([oriented(looked, *way) for way in AUGMENTS[augment]])
