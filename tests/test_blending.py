@@ -127,14 +127,14 @@ def test_a_layout_of_a_blend_draws_all_that_is_not_one_texture_s_own(changes):
     grid = td.make_grid(60, 230, TILE, changes.get("TILEABLE", "none"))
     found = td.lay_out_blend(blend, grid, c, 0)
     drawn = [cell for cells in found.passes for cell in cells]
-    assert len(drawn) == len(set(drawn)) and set(found.layouts) == {0, 1}
+    assert len(drawn) == len(set(drawn)) and set(found.canvases) == {0, 1}
     for cell in grid.cells():
         assert found.real()[cell] == (sum(cell) % 2 == 0)
         assert (cell in drawn) == (not found.real()[cell] or c.REDRAW == "all")
         tile = found.sketch(cell)
         assert tile.shape == (6, TILE, TILE) and torch.allclose(tile[3:].sum(0), torch.ones(TILE, TILE), atol=1e-5)
-        for label, layout in found.layouts.items():  # each pixel that is one texture's own is that one's
-            own, there = tile[3 + label] == 1, layout.sketch(cell) if found.seen[cell][label] else None
+        for label, canvas in found.canvases.items():  # each pixel that is one texture's own is that one's
+            own, there = tile[3 + label] == 1, canvas.layout.sketch(cell) if found.seen[cell][label] else None
             assert not own.any() or torch.allclose(tile[:3, own], there[:, own], atol=1e-4)
     assert {sum(found.seen[cell]) for cell in grid.cells()} == {1, 2}
 
