@@ -71,11 +71,9 @@ try:
         blend_layouts,
         blending,
         checkpoints,
-        conspicuous,
         constants,
         devices,
         drawings,
-        endless,
         events,
         files,
         guides,
@@ -91,8 +89,8 @@ try:
         png,
         processes,
         program,
+        real_tiles,
         repair,
-        seams,
         seeds,
         several,
         shading,
@@ -100,7 +98,7 @@ try:
         wang,
     )
     from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
-    from texture_tools.grids import Grid, endless_grid, make_grid
+    from texture_tools.grids import Grid, endless_grid, grid_offsets, make_grid
     from texture_tools.layouts import Layout, judge_of
     from texture_tools.muon import Muon
     from texture_tools.orientations import AUGMENTS, oriented
@@ -312,12 +310,6 @@ def normalise_maps(values, maps, notes, name):
     for part in maps.slices.values():
         std[part] = (x[part] - mean[part]).std()
     return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes), maps)
-
-
-def grid_offsets(side, tile):
-    """Offsets of the fewest tiles that cover side pixels; the last one is moved inside."""
-    count = math.ceil(side / tile)
-    return [min(k * tile, side - tile) for k in range(count)]
 
 
 def split_tiles(x, tile):
@@ -1202,59 +1194,21 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     which matched tiles and all sketches follow."""
     if kind == "rows":
         return rows_layout(photo, grid)
+
+    # which cells are real, and which are drawn when
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
     black = [cell for cell in black if wanted is None or cell in wanted]
-    black = wang.real_cells(grid) if kind == "wang" else black
-    offsets = [grid_offsets(side, grid.tile) for side in photo.x.shape[1:]]
-    weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
-    upright, place = matching.extend_photo(photo.x.cpu(), grid.tile, offsets, weights)
-    extended = tuple(oriented(upright, *orientation, vector).contiguous() for orientation in AUGMENTS[augment])
-    origins = tuple(seams.turned_origins(place, photo.x.shape[1:], k, *way) for k, way in enumerate(AUGMENTS[augment]))
-    hidden = photo.mask and [oriented(photo.mask.hidden(), *orientation) for orientation in AUGMENTS[augment]]
-    rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
-    spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), grid.tile)
-    turned = [[spot.turned(*photo.x.shape[1:], *way) for spot in spots] for way in AUGMENTS[augment]]
-    filled, place = without_spots(photo, spots, grid.tile)
-    calm = tuple(oriented(filled, *way, vector) for way in AUGMENTS[augment])
-    calm_origins = tuple(seams.turned_origins(place, photo.x.shape[1:], k, *way)
-                         for k, way in enumerate(AUGMENTS[augment]))
-    if kind == "ordered":
-        places = [(0, *(line[k % len(line)] for line, k in zip(offsets, grid.numbers(cell)))) for cell in black]
-    elif grid.first is not None:
-        places = endless.LAYOUTS[kind](extended, grid, black, seed, weights, turned, hidden)
-    elif kind in ("matched", "wang"):
-        places = matching.match_tiles(extended, grid, black, rng, weights, turned, hidden, guide,
-                                      wang.alike(black) if kind == "wang" else None)
-    else:
-        places = random_places(extended, grid.tile, len(black), rng)
-    if hidden and kind in ("ordered", "random"):
-        places = [(k, *masks.nearest_free(hidden[k], grid.tile, y, x)) for k, y, x in places]
+    passes = [part for cells in ([white, black] if redraw else [white]) for part in grid.passes(cells)]
+    if kind == "wang":
+        black, passes = wang.real_cells(grid), wang.passes_of(grid)
+
+    # which place of the photo each real tile shows
+    turned = real_tiles.turned(photo, grid.tile, augment)
     source, orientation = np.full((*grid.shape(), 2), -1), np.zeros(grid.shape(), int)
-    for cell, (number, *offset) in zip(black, places):
+    for cell, (number, *offset) in zip(black, real_tiles.choose_places(kind, turned, grid, black, seed, guide)):
         source[cell], orientation[cell] = offset, number
-    colours = [white, black] if redraw else [white]
-    passes = wang.passes_of(grid) if kind == "wang" else \
-        [cells for colour in colours for cells in grid.passes(colour)]
-    return Layout(grid, source, passes, extended, orientation, spots=turned, calm=calm, guide=guide,
-                  origins=origins, calm_origins=calm_origins, weights=weights)
-
-
-def without_spots(photo, spots, tile):
-    """A photo [C, H, W] whose spots are filled with what matches around them, and where that is from, [2, H, W]."""
-    x, hidden = photo.x.cpu(), torch.zeros(photo.x.shape[1:], dtype=torch.bool)
-    if not spots:
-        return x, seams.own_places(*x.shape[1:])
-    for y, left, side, _ in spots:
-        hidden[y:y + side, left:left + side] = True
-    piece, weights = max(matching.CLAIM_SHRINK, tile // 4), photo.maps and photo.maps.weights()
-    y, left = place = holes.sources_of(x.numpy(), hidden, piece, weights)
-    return x[:, y, left], place
-
-
-def random_places(extended, tile, count, rng):
-    """Places (orientation, y, x) of so many tiles anywhere in the photo."""
-    orientations = [int(rng.integers(len(extended))) for _ in range(count)]
-    return [(k, *rng.integers([side - 3 * tile + 1 for side in extended[k].shape[1:]])) for k in orientations]
+    return Layout(grid, source, passes, turned.extended, orientation, spots=turned.spots, calm=turned.calm, guide=guide,
+                  origins=turned.origins, calm_origins=turned.calm_origins, weights=turned.weights)
 
 
 def rows_layout(photo, grid):

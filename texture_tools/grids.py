@@ -83,6 +83,12 @@ class Grid(NamedTuple):
         return [row for row in rows if row]
 
 
+def grid_offsets(side, tile):
+    """Offsets of the fewest tiles that cover side pixels; the last one is moved inside."""
+    count = math.ceil(side / tile)
+    return [min(k * tile, side - tile) for k in range(count)]
+
+
 def make_grid(height, width, tile, tileable="none"):
     """The Grid of a texture of height x width pixels; UserError if it is too small to be tileable."""
     wraps, least = ("y" in tileable, "x" in tileable), math.ceil(2.5 * tile)

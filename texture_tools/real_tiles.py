@@ -1,0 +1,83 @@
+"""Real tiles: what of the photo they can be, in each of the ways in which it may be turned, and which places of it
+they show.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from . import conspicuous, endless, holes, masks, matching, seams, seeds, wang
+from .grids import grid_offsets
+from .orientations import AUGMENTS, oriented
+
+
+class Turned(NamedTuple):
+    """What of a photo is laid out, once for each orientation; as the fields of a Layout are that have these names."""
+
+    extended: tuple
+    origins: tuple
+    spots: list
+    calm: tuple
+    calm_origins: tuple
+    weights: torch.Tensor | None
+    hidden: list | None  # what its mask hides, bool [H, W] in each orientation
+
+
+def turned(photo, tile, augment):
+    """A photo in all orientations of an augment, continued by a tile beyond its border, with and without what strikes
+    the eye in it."""
+    ways, size = AUGMENTS[augment], photo.x.shape[1:]
+    weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
+
+    # continued beyond its border
+    upright, place = matching.extend_photo(photo.x.cpu(), tile, [grid_offsets(side, tile) for side in size], weights)
+    extended = tuple(oriented(upright, *way, vector).contiguous() for way in ways)
+    origins = tuple(seams.turned_origins(place, size, k, *way) for k, way in enumerate(ways))
+
+    # without what strikes the eye
+    spots = conspicuous.find_spots(matching.looked_at(photo.x.cpu(), weights), tile)
+    filled, place = without_spots(photo, spots, tile)
+    calm = tuple(oriented(filled, *way, vector) for way in ways)
+    calm_origins = tuple(seams.turned_origins(place, size, k, *way) for k, way in enumerate(ways))
+
+    spots = [[spot.turned(*size, *way) for spot in spots] for way in ways]
+    hidden = photo.mask and [oriented(photo.mask.hidden(), *way) for way in ways]
+    return Turned(extended, origins, spots, calm, calm_origins, weights, hidden)
+
+
+def without_spots(photo, spots, tile):
+    """A photo's x [C, H, W] whose spots are filled with what matches around them, and where that is from, [2, H, W]."""
+    x, hidden = photo.x.cpu(), torch.zeros(photo.x.shape[1:], dtype=torch.bool)
+    if not spots:
+        return x, seams.own_places(*x.shape[1:])
+    for y, left, side, _ in spots:
+        hidden[y:y + side, left:left + side] = True
+    piece, weights = max(matching.CLAIM_SHRINK, tile // 4), photo.maps and photo.maps.weights()
+    y, left = place = holes.sources_of(x.numpy(), hidden, piece, weights)
+    return x[:, y, left], place
+
+
+def choose_places(kind, photo, grid, cells, seed, guide=None):
+    """The place (orientation, y, x) that each of the cells shows, of a Turned photo, by a kind of layout."""
+    rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
+    if kind == "ordered":
+        lines = [grid_offsets(side - 2 * grid.tile, grid.tile) for side in photo.extended[0].shape[1:]]
+        places = [(0, *(line[k % len(line)] for line, k in zip(lines, grid.numbers(cell)))) for cell in cells]
+    elif grid.first is not None:
+        places = endless.LAYOUTS[kind](photo.extended, grid, cells, seed, photo.weights, photo.spots, photo.hidden)
+    elif kind in ("matched", "wang"):
+        places = matching.match_tiles(photo.extended, grid, cells, rng, photo.weights, photo.spots, photo.hidden, guide,
+                                      wang.alike(cells) if kind == "wang" else None)
+    else:
+        places = random_places(photo.extended, grid.tile, len(cells), rng)
+
+    if photo.hidden and kind in ("ordered", "random"):
+        places = [(k, *masks.nearest_free(photo.hidden[k], grid.tile, y, x)) for k, y, x in places]
+    return places
+
+
+def random_places(extended, tile, count, rng):
+    """Places (orientation, y, x) of so many tiles anywhere in the photo."""
+    orientations = [int(rng.integers(len(extended))) for _ in range(count)]
+    return [(k, *rng.integers([side - 3 * tile + 1 for side in extended[k].shape[1:]])) for k in orientations]
