@@ -105,6 +105,7 @@ try:
     from texture_tools.photo_facts import rotated, split_bands
     from texture_tools.rings import HALO, NEIGHBOURS, crop_middle, cut_windows, region_map, with_tile, without_tile
     from texture_tools.signals import StopAtOnce, StopSignals
+    from texture_tools.weights import as_beginning, channels_seen, with_facts
 except (ImportError, OSError) as problem:  # OSError: a library of torch's
     if "texture_tools" in (getattr(problem, "name", None) or ""):
         advice = f"the folder texture_tools, which belongs beside this script, is missing or not whole ({problem}): " \
@@ -890,44 +891,12 @@ def facts_of(photo, channels):
     return photo_facts.facts_of(photo.x.cpu(), channels, colours)
 
 
-def channels_seen(weights):
-    """How many channels a network with such weights {name: tensor} sees; ValueError if they are of none."""
-    try:
-        return weights["stem.weight"].shape[1] // UNSHUFFLE**2
-    except (KeyError, IndexError) as error:
-        raise ValueError(f"its weights are of another network ({first_line(error)})") from error
-
-
 def channels_of(weights, photo):
-    """The same; ValueError if it cannot see the photo's."""
-    channels = channels_seen(weights)
+    """How many channels a network with such weights {name: tensor} sees; ValueError if it cannot see the photo's."""
+    channels = channels_seen(weights, UNSHUFFLE)
     if channels not in (len(photo.x), COLOURS):
         raise ValueError(f"its network sees {channels} channels, and the photo has {len(photo.x)}")
     return channels
-
-
-def with_channels(weights, net):
-    """The weights of a prior for a network that sees more channels: what sees or draws the others begins with zeros."""
-    few, many = channels_seen(weights), net.axes.shape[-2]
-    fine, coarse = net.head_unshuffle**2, net.unshuffle**2
-    blocks = {"stem.weight": (1, 0, 1, coarse), "head_in.weight": (1, HEAD_WIDTH, 2, fine),  # dimension, where the
-              "filters.weight": (1, 0, 2, fine), "head_out.weight": (0, 0, 1, fine),  # channels begin, how often they
-              "head_out.bias": (0, 0, 1, fine)}  # follow each other, and the places of each
-    wider = {}
-    for name, (dim, first, count, size) in blocks.items():
-        before, *seen, after = weights[name].tensor_split([first + k * few * size for k in range(count + 1)], dim)
-        shape = list(weights[name].shape)
-        shape[dim] = (many - few) * size
-        zeros = weights[name].new_zeros(shape)
-        wider[name] = torch.cat([before, *(x for part in seen for x in (part, zeros)), after], dim)
-    return {**weights, **wider}
-
-
-def with_facts(weights, net):
-    """The weights of a checkpoint as the network has them: those of before there were axes see colours as they are, and
-    one power a band."""
-    signal = weights["signal"] if weights["signal"].ndim > 1 else weights["signal"][:, None].expand_as(net.signal)
-    return {"axes": torch.eye(*net.axes.shape[-2:]), **weights, "signal": signal}
 
 
 class Objective(nn.Module):
@@ -1100,15 +1069,7 @@ class Trainer:
     def begin_from(self, weights, digest):
         """Take over a prior's weights {name: tensor} before the first step; what the network knows of the photo stays.
         ValueError if they do not fit."""
-        own = self.net.state_dict()
-        if self.net.axes.shape[-2] > channels_seen(weights):
-            weights = with_channels(weights, self.net)
-        weights = {**weights, **{name: own[name] for name in photo_facts.PhotoFacts._fields if name in own}}
-        if self.net.context is not None:  # labels that a prior does not know say nothing at first
-            weights = {"context.weight": torch.zeros_like(own["context.weight"]), **weights}
-        wrong = weights.keys() ^ own.keys() or {name for name in own if weights[name].shape != own[name].shape}
-        if wrong:
-            raise ValueError(f"its weights do not fit the network ({min(wrong)})")
+        weights = as_beginning(weights, self.net)
         for net in (self.net, self.ema):
             net.load_state_dict(weights)
         self.prior = digest

@@ -101,7 +101,7 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, pri
     device, weights, digest = devices.pick_device(), None, ""
     if prior is not None:
         weights, digest = checkpoints.load_prior(files.find_file(prior, td.HERE), c.WIDTHS)
-        options["channels"] = max(len(photo.x), td.channels_seen(weights))
+        options["channels"] = max(len(photo.x), td.channels_seen(weights, td.UNSHUFFLE))
     net = td.build_net(photo, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
     if not photo.textures:
         powers = dataset.powers().mean(1, keepdim=True).expand_as(net.signal).clone()
