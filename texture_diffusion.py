@@ -197,7 +197,7 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     """
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
-    hidden = None if mask is None else masks.read_mask(mask, path)
+    hidden = None if mask is None else masks.read_mask(mask, path, found)
     if os.path.isdir(path):
         values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden)
         if mask is None:
