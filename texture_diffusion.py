@@ -275,9 +275,10 @@ class Blend(Photo):
 
 def blend_of(photo, c):
     """The Blend of a Photo of several textures that c.BLEND says, whose size becomes c.OUTPUT_SIZE."""
-    path = files.find_file(c.BLEND, HERE)
-    shares, c.OUTPUT_SIZE = blending.read_map(path, len(photo.textures), c.OUTPUT_SIZE, c.TILE_SIZE)
-    blend = Blend(*photo._replace(digest=drawings.digest_of_all([photo.digest, shares])))
+    path, notes = files.find_file(c.BLEND, HERE), []
+    shares, c.OUTPUT_SIZE = blending.read_map(path, len(photo.textures), c.OUTPUT_SIZE, c.TILE_SIZE, notes)
+    blend = Blend(*photo._replace(digest=drawings.digest_of_all([photo.digest, shares]),
+                                  notes=(*photo.notes, *notes)))
     blend.map = blending.BlendMap(shares, c.OUTPUT_SIZE[::-1], ("y" in c.TILEABLE, "x" in c.TILEABLE))
     return blend
 
@@ -1951,7 +1952,7 @@ def main(argv=None):
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
-            announce(photo, trainer, c)
+            announce(blend or photo, trainer, c)
             if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
                 show_prepared(paths, photo, c, results)
             trained = run_training(photo, trainer, c, results, checkpoint)
@@ -2082,7 +2083,9 @@ def announce(photo, trainer, c):
     textures = photo.textures or [photo]
     for texture in textures:  # before any training
         window_of(grid_of(texture, c), c.REGION)
-        load_guide(texture, c)
+        guide = load_guide(texture, c)
+    if guide is not None and guide.wish is not None:
+        say(f"note: GUIDE is transparent in {1 - guide.wish.mean():.0%} of it, where nothing is asked for")
     _, (height, width) = window_of(grid, c.REGION)
     most = sum(channels * depth / 8 + 0.01 for channels, depth, _ in photo.formats()) * height * width + 1e6
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
