@@ -75,6 +75,7 @@ try:
         constants,
         devices,
         drawings,
+        each,
         endless,
         events,
         files,
@@ -1902,6 +1903,7 @@ def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
     IMAGE             = "samples/stones.png"    # the photo, a folder of maps, or several textures: a list or folder
+    EACH              = False                   # True: every photo of a folder or list is a texture with its own model
     TEXTURE           = None                    # of several textures the one to be drawn, by name; None: each
     BLEND             = None                    # picture whose greys or colours say which texture is where
     CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels, or "auto": found
@@ -1946,18 +1948,27 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        paths = several.paths_of(c, HERE)
-        photo = load_textures(paths, c)
-        blend = blend_of(photo, c) if c.BLEND else None
-        folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
-        with files.claimed(folder, checkpoint, photo, group) as results:
-            trainer = prepare_trainer(photo, c, checkpoint, group)
-            announce(blend or photo, trainer, c)
-            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-                show_prepared(paths, photo, c, results)
-            trained = run_training(photo, trainer, c, results, checkpoint)
-            for texture in textures_of(photo, trainer, c, blend):
-                draw_samples(*texture, results, trained)
+        if c.EACH:
+            each.work_through(c, HERE, functools.partial(learn_and_draw, group=group))
+        else:
+            learn_and_draw(c, group)
+
+
+def learn_and_draw(c, group):
+    """Train on what IMAGE names and draw its textures; returns their paths."""
+    paths = several.paths_of(c, HERE)
+    photo = load_textures(paths, c)
+    blend = blend_of(photo, c) if c.BLEND else None
+    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
+    with files.claimed(folder, checkpoint, photo, group) as results:
+        trainer = prepare_trainer(photo, c, checkpoint, group)
+        announce(blend or photo, trainer, c)
+        if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
+            show_prepared(paths, photo, c, results)
+        trained = run_training(photo, trainer, c, results, checkpoint)
+        for texture in textures_of(photo, trainer, c, blend):
+            draw_samples(*texture, results, trained)
+    return results.drawn()
 
 
 def textures_of(photo, trainer, c, blend=None):

@@ -186,7 +186,7 @@ def fill_in(c):
     """The same namespace with a size written out, and with what is None and depends on what is drawn: seams need less
     of all."""
     c.OUTPUT_SIZE = width_and_height(c.OUTPUT_SIZE)
-    whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str or \
+    whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str and not c.EACH or \
         any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
     for name, value in (WHOLE if whole else SEAMS).items():
         if getattr(c, name) is None:
@@ -276,6 +276,10 @@ def rules_among(c, world_size):
         *((name, lambda value: value in (None, "none", "matched", "seams", "gaps") or c.WANG is None,
            "does not go together with WANG, which draws tiles instead of a texture; leave one of them out")
           for name in WITHOUT_WANG),
+        ("TEXTURE BLEND", lambda value: value is None or not c.EACH,
+         "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
+        ("EACH", lambda value: not value or world_size == 1,
+         "works through the photos in one process; start it without torchrun, or each photo by itself"),
         ("TEXTURE", lambda value: value is None or c.BLEND is None, "names one texture, and BLEND is of several; leave "
          "one of them out"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,
