@@ -128,6 +128,9 @@ def test_what_is_painted_on_transparency_is_asked_for_and_the_rest_is_not(colour
     assert (guide.wish[..., :middle - 3] > 0.99).all() and (guide.wish[..., middle + 3:] < 0.01).all()
     assert (sign * (guide.wanted.mean(0)[:, :middle - 3] - extreme) > 0).all()
 
+    faint = layer(colour) * [1, 1, 1, 0.4]
+    assert 0.35 < guide_from(save(tmp_path / "faint.png", faint), photo, 1.0).wish.max() < 0.45
+
     sketch = torch.randn(3, 2 * TILE, 2 * TILE)
     assert torch.equal(guide.follow(sketch, 0, SIDE - 2 * TILE), sketch)
     assert sign * (guide.follow(sketch, 0, 0) - sketch).mean() > 0.5
@@ -140,6 +143,17 @@ def test_real_tiles_are_where_a_layer_wants_them_and_elsewhere_as_without_it(tmp
     cells = [cell for cell in layout.grid.cells() if layout.real()[cell]]
     painted, free = ([float(layout.cut(cell).mean()) for cell in cells if (cell[1] < 5) == left] for left in (1, 0))
     assert np.mean(painted) < -0.7 and abs(np.mean(free)) < 0.3
+
+
+@pytest.mark.parametrize("columns, alike", [(2, True), (SIDE // 4, False)])
+def test_a_picture_with_a_few_transparent_pixels_is_seen_in_its_own_range(columns, alike, tmp_path):
+    """And one of which much is transparent from black to white."""
+    photo, grey = uneven_photo(), 100 + slope() / 5
+    pixels = np.dstack([np.repeat(grey[..., None], 3, 2), np.full((SIDE, SIDE), 255)])
+    pixels[:, :columns, 3] = 0
+    part, whole = (guide_from(save(tmp_path / f"{name}.png", x), photo, 1.0).wanted.mean(0)[:, SIDE // 24:]
+                   for name, x in (("part", pixels), ("whole", grey)))
+    assert (float((part - whole).abs().max()) < 0.3) == alike
 
 
 def test_an_opaque_guide_is_asked_for_everywhere(tmp_path):

@@ -3,8 +3,8 @@
 What the guide asks for is first put into the photo's words: its range of brightness becomes that of the photo's coarse
 parts, and each of its pixels the mean of those parts that are most like it. So nothing is asked for that the photo does
 not hold. The matching then lets places pay for how far they are from what is asked for, and sketches take it over.
-Where a guide is transparent nothing is asked for. Such a layer has no ground to be seen against: black in it asks for
-the darkest parts and white for the brightest, whatever its own range is.
+Where a guide is transparent nothing is asked for. A layer that is mostly transparent has no ground to be seen against:
+black in it asks for the darkest parts and white for the brightest, whatever its own range is.
 """
 
 from typing import NamedTuple
@@ -23,6 +23,8 @@ EDGES = (2, 98)  # percentiles of brightness that are taken for its range, in gu
 PARTS = 1024  # coarse parts of the photo that the guide is put into words with
 LIKE = 8  # so many of them are averaged
 AT_ONCE = 4096  # pixels of the guide compared with all parts at a time
+WHOLE = 0.9  # share of a guide that is painted from which it is a picture with holes, and no shapes on nothing
+FLAT = 32  # levels of brightness below which what is painted is a shape all the same
 SAME_SHAPE = 0.02  # share by which the guide's width over height may differ from the texture's
 
 
@@ -96,7 +98,7 @@ def guide_of(pixels, photo, tile, strength):
     if (asked == asked[:, :1]).all():  # a grey guide has no say in colours
         seen, asked = seen.mean(1, keepdim=True), asked[:, :1]
 
-    asked = in_range(asked, seen, ends_of(asked) if pixels.shape[2] == 3 else (0, 255))
+    asked = in_range(asked, seen, ends_asked(asked, pixels))
     wanted = torch.cat([parts[torch.cdist(some, seen).topk(min(LIKE, len(parts)), largest=False).indices].mean(1)
                         for some in asked.split(AT_ONCE)])
     wanted, smooth = wanted.T.reshape(-1, *pixels.shape[:2]).contiguous(), tile // SHRINK
@@ -105,6 +107,15 @@ def guide_of(pixels, photo, tile, strength):
     alpha = torch.from_numpy(pixels[None, ..., 3]).float() / 255
     wish = coarse(alpha, smooth)
     return Guide(coarse(wanted * alpha, smooth) / wish.clamp(min=1e-3), strength, wish)
+
+
+def ends_asked(asked, pixels):
+    """The range of brightness that a guide's colours [N, c] are seen in, by its pixels [h, w, 3 or 4]."""
+    if pixels.shape[2] == 3:
+        return ends_of(asked)
+    painted = pixels[..., 3].ravel() > 127
+    own = ends_of(asked[painted]) if painted.mean() > WHOLE else (0, 0)
+    return own if np.ptp(own) > FLAT else (0, 255)
 
 
 def ends_of(colours):
