@@ -74,6 +74,7 @@ try:
         constants,
         devices,
         drawings,
+        each,
         events,
         files,
         guides,
@@ -201,7 +202,7 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     """
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
-    hidden = None if mask is None else masks.read_mask(mask, path)
+    hidden = None if mask is None else masks.read_mask(mask, path, found)
     if os.path.isdir(path):
         values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden)
         if mask is None:
@@ -279,9 +280,10 @@ class Blend(Photo):
 
 def blend_of(photo, c):
     """The Blend of a Photo of several textures that c.BLEND says, whose size becomes c.OUTPUT_SIZE."""
-    path = files.find_file(c.BLEND, HERE)
-    shares, c.OUTPUT_SIZE = blending.read_map(path, len(photo.textures), c.OUTPUT_SIZE, c.TILE_SIZE)
-    blend = Blend(*photo._replace(digest=drawings.digest_of_all([photo.digest, shares])))
+    path, notes = files.find_file(c.BLEND, HERE), []
+    shares, c.OUTPUT_SIZE = blending.read_map(path, len(photo.textures), c.OUTPUT_SIZE, c.TILE_SIZE, notes)
+    blend = Blend(*photo._replace(digest=drawings.digest_of_all([photo.digest, shares]),
+                                  notes=(*photo.notes, *notes)))
     blend.map = blending.BlendMap(shares, c.OUTPUT_SIZE[::-1], ("y" in c.TILEABLE, "x" in c.TILEABLE))
     return blend
 
@@ -1417,6 +1419,7 @@ def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
     IMAGE             = "samples/stones.png"    # the photo, a folder of maps, or several textures: a list or folder
+    EACH              = False                   # True: every photo of a folder or list is a texture with its own model
     TEXTURE           = None                    # of several textures the one to be drawn, by name; None: each
     BLEND             = None                    # picture whose greys or colours say which texture is where
     CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels, or "auto": found
@@ -1461,18 +1464,27 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        paths = several.paths_of(c, HERE)
-        photo = load_textures(paths, c)
-        blend = blend_of(photo, c) if c.BLEND else None
-        folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
-        with files.claimed(folder, checkpoint, photo, group) as results:
-            trainer = prepare_trainer(photo, c, checkpoint, group)
-            announce(photo, trainer, c)
-            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-                show_prepared(paths, photo, c, results)
-            trained = run_training(photo, trainer, c, results, checkpoint)
-            for texture in textures_of(photo, trainer, c, blend):
-                draw_samples(*texture, results, trained)
+        if c.EACH:
+            each.work_through(c, HERE, functools.partial(learn_and_draw, group=group))
+        else:
+            learn_and_draw(c, group)
+
+
+def learn_and_draw(c, group):
+    """Train on what IMAGE names and draw its textures; returns their paths."""
+    paths = several.paths_of(c, HERE)
+    photo = load_textures(paths, c)
+    blend = blend_of(photo, c) if c.BLEND else None
+    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
+    with files.claimed(folder, checkpoint, photo, group) as results:
+        trainer = prepare_trainer(photo, c, checkpoint, group)
+        announce(blend or photo, trainer, c)
+        if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
+            show_prepared(paths, photo, c, results)
+        trained = run_training(photo, trainer, c, results, checkpoint)
+        for texture in textures_of(photo, trainer, c, blend):
+            draw_samples(*texture, results, trained)
+    return results.drawn()
 
 
 def textures_of(photo, trainer, c, blend=None):
@@ -1598,7 +1610,9 @@ def announce(photo, trainer, c):
     textures = photo.textures or [photo]
     for texture in textures:  # before any training
         window_of(grid_of(texture, c), c.REGION)
-        load_guide(texture, c)
+        guide = load_guide(texture, c)
+    if guide is not None and guide.wish is not None:
+        say(f"note: GUIDE is transparent in {1 - guide.wish.mean():.0%} of it, where nothing is asked for")
     _, (height, width) = window_of(grid, c.REGION)
     most = sum(channels * depth / 8 + 0.01 for channels, depth, _ in photo.formats()) * height * width + 1e6
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")

@@ -47,6 +47,47 @@ def test_a_colour_that_names_no_texture_is_refused_unless_it_is_a_stray_pixel(tm
         blending.read_map(save_map(tmp_path / "map.png", pixels), count, None, 16)
 
 
+def painted(colours):
+    """A map's pixels: squares of colours beside each other, None: transparent, with another colour stored."""
+    row = [(0, 255, 0, 0) if colour is None else (*colour, 255) for colour in colours]
+    return np.kron(np.array(row)[None], np.ones((16, 16, 1)))
+
+
+WHITE, BLACK, RED, GREEN = (255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 255, 0)
+
+
+@pytest.mark.parametrize("colours, count, labels", [
+    ([WHITE, None], 2, [1, 0]), ([BLACK, None], 2, [0, 1]), ([RED, None], 2, [0, 1]), ([GREEN, None], 2, [1, 0]),
+    ([RED, GREEN, None], 3, [0, 1, 2]), ([WHITE, None, BLACK], 3, [2, 1, 0]), ([BLACK, RED, None], 4, [3, 0, 1])])
+def test_what_is_transparent_in_a_map_is_the_texture_that_it_does_not_name(colours, count, labels, tmp_path):
+    notes = []
+    shares, _ = blending.read_map(save_map(tmp_path / "map.png", painted(colours)), count, None, 16, notes)
+    assert shares.dtype == np.float32 and shares.sum(0) == pytest.approx(1)
+    assert shares[:, 8, 8::16].argmax(0).tolist() == labels and shares[:, 8, 8::16].max(0) == pytest.approx(1)
+    assert f"texture {labels[colours.index(None)] + 1} of {count}" in notes[0]
+
+
+def test_half_of_what_is_painted_shows_half_of_what_lies_below(tmp_path):
+    pixels = painted([RED, None])
+    pixels[:, :16, 3] = 128
+    shares, _ = blending.read_map(save_map(tmp_path / "map.png", pixels), 2, None, 16)
+    assert shares[:, 8, 8] == pytest.approx([0.5, 0.5], abs=0.01) and shares[:, 8, 24] == pytest.approx([0, 1])
+
+
+def test_a_map_that_names_all_textures_cannot_be_transparent(tmp_path):
+    with pytest.raises(UserError, match=r"transparent at \(32, 0\).*all 2"):
+        blending.read_map(save_map(tmp_path / "map.png", painted([WHITE, BLACK, None])), 2, None, 16)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_map_may_count_the_textures(count, tmp_path):
+    labels, notes = np.arange(count).repeat(16)[None].repeat(16, 0), []
+    shares, _ = blending.read_map(save_map(tmp_path / "map.png", labels), count, None, 16, notes)
+    assert np.array_equal(shares.argmax(0), labels) and "from 0" in notes[0]
+    blending.read_map(save_map(tmp_path / "map.png", labels * 255 // (count - 1)), count, None, 16, notes)
+    assert len(notes) == 1
+
+
 def test_a_map_is_followed_to_the_pixel_at_any_size():
     shares = blending.grey_shares(np.repeat([[0, 255]], 8, 0).repeat(8, 1), 2)
     for side in (16, 160):  # of the picture, as large as the map and ten times as large

@@ -24,9 +24,13 @@ def test_the_constants_are_those_of_the_manual():
     ("SAMPLER=ddpm", "ddpm"), ("SAMPLER=ddim", "ddim"), ('LAYOUT="rows"', "rows"), ("FRESH=True", True),
     ("CROP=(1, 2, 30, 40)", (1, 2, 30, 40)), ("CROP=1,2,30,40", (1, 2, 30, 40)),
     ("CROP=None", None), ("PRIOR=None", None), ("WIDTHS=(8,16)", (8, 16)), ("VALIDATION=2", 2),
-    ("VALIDATION=None", None)])
+    ("VALIDATION=None", None), ("TEXTURE=2", "2"), ("TEXTURE=1e5", "1e5"), ("TEXTURE=007", "007"), ("GUIDE=3", "3"),
+    ("BLEND=True", "True"), ("MASK=2024", "2024"), ("MASK=255,0,255", (255, 0, 255)), ("FRESH=true", True),
+    ("OUTPUT_SIZE=2048", (2048, 2048)), ("OUTPUT_SIZE=1000x700", (1000, 700)), ("OUTPUT_SIZE=(1000,700)", (1000, 700)),
+    ("CROP=[1,2,30,40]", (1, 2, 30, 40)), ("EPOCHS=none", 5)])
 def test_an_override_has_the_constant_s_type(word, value):
-    found = getattr(constants_of(word), word.partition("=")[0])
+    more = ["IMAGE=('a.png','b.png')"] if word[:4] in ("TEXT", "BLEN") else ["REDRAW=gaps"]
+    found = getattr(constants_of(*more, word), word.partition("=")[0])
     assert found == value and type(found) is type(value)
 
 
@@ -65,8 +69,61 @@ def test_a_first_argument_that_is_an_existing_file_is_the_photo_whatever_its_nam
     assert constants_of("SEED=3.png").IMAGE == "SEED=3.png"
 
 
+# Further ways to say it
+
+
+@pytest.mark.parametrize("words, changed", [
+    ("--epochs=5", {"EPOCHS": 5}), ("--epochs 5", {"EPOCHS": 5}), ("rock.jpg --tile-size 64 --seed=2",
+     {"IMAGE": "rock.jpg", "TILE_SIZE": 64, "SEED": 2}), ("--fresh rock.jpg", {"FRESH": True, "IMAGE": "rock.jpg"}),
+    ("--fresh false --even_light", {"EVEN_LIGHT": True}), ("--EPOCHS 3 epochs=4", {"EPOCHS": 4}),
+    ("--output-size=2048", {"OUTPUT_SIZE": (2048, 2048)}), ("--output-size 1000 700", {"OUTPUT_SIZE": (1000, 700)}),
+    ("--crop 1 2 30 40 a.jpg", {"CROP": (1, 2, 30, 40), "IMAGE": "a.jpg"}), ("--start 0.5", {"STRENGTH": 0.5}),
+    ("--output-size endless --region -5 0 64 64", {"OUTPUT_SIZE": "endless", "REGION": (-5, 0, 64, 64)}),
+    ("1.jpg 2.jpg TEXTURE=2", {"IMAGE": ("1.jpg", "2.jpg"), "TEXTURE": "2"}),
+    ("EPOCHS=5 rock.jpg", {"EPOCHS": 5, "IMAGE": "rock.jpg"}), ("--image 1.jpg 2.jpg", {"IMAGE": ("1.jpg", "2.jpg")}),
+    ("IMAGE=1.jpg 2.jpg d/3", {"IMAGE": ("1.jpg", "2.jpg", "d/3")}), ("a.jpg IMAGE=b.jpg", {"IMAGE": "b.jpg"})])
+def test_what_people_type_does_what_it_says(words, changed):
+    before, after = vars(constants_of()), vars(constants_of(*words.split()))
+    filled = constants.SEAMS if isinstance(after["IMAGE"], str) else constants.WHOLE
+    for name in changed.keys() | before.keys() - filled.keys():
+        assert after[name] == changed.get(name, before[name]), name
+
+
+def test_paths_whose_names_hold_a_sign_or_are_numbers_are_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "res=4k" / "Rock").mkdir(parents=True)
+    (tmp_path / "scale=2").mkdir()
+    (tmp_path / "SEED=3").mkdir()
+    for name in ("1", "a=b.jpg", "--odd.jpg", "EPOCHS=4"):
+        (tmp_path / name).touch()
+    for word in ("res=4k/Rock", "scale=2", "1", "a=b.jpg", "--odd.jpg", "EPOCHS=4"):
+        assert constants_of(word).IMAGE == word
+        assert constants_of(f"IMAGE={word}").IMAGE == word
+    assert constants_of("res=4k/Rock", "a=b.jpg", "1").IMAGE == ("res=4k/Rock", "a=b.jpg", "1")
+    assert constants_of("SEED=3").SEED == 3 and constants_of("1", "EPOCHS=4").EPOCHS == 4
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--epochs", "--epochs needs a value: EPOCHS=value"), ("--epochs --seed 3", "--epochs needs a value"),
+    ("EPOCHS = 5", "EPOCHS needs a value: EPOCHS=value, without spaces"), ("rock.jpg 5", "no file or folder of that"),
+    ("rock.jpg seed", "seed needs a value"), ("--epochs many", "EPOCHS=many is not possible"),
+    ("--fresh=1", "FRESH=1 is not possible"), ("res=4k/Rok", "no file or folder of that name and no constant res"),
+    ("--output-size 5x", "OUTPUT_SIZE is '5x'; it must be two whole numbers"), ("-x", "-x is not understood")])
+def test_what_people_mistype_is_one_sentence(words, said):
+    with pytest.raises(UserError, match=re.escape(said)) as refusal:
+        constants_of(*words.split())
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_square_may_be_written_into_main_too():
+    c = constants_of()
+    c.OUTPUT_SIZE = 300
+    assert constants.fill_in(c).OUTPUT_SIZE == (300, 300)
+
+
 @pytest.mark.parametrize("word, nearest", [
-    ("EPOCH=1", "EPOCHS"), ("epochs=1", "EPOCHS"), ("--EPOCHS=1", "EPOCHS"), ("TILESIZE=16", "TILE_SIZE"),
+    ("EPOCH=1", "EPOCHS"), ("epoch=1", "EPOCHS"), ("--EPOCH=1", "EPOCHS"), ("TILESIZE=16", "TILE_SIZE"),
+    ("--epoch", "EPOCHS"), ("--sample-step", "SAMPLE_STEPS"), ("res=4k", ""),
     ("LEARNING=1", "LEARNING_RATE"), ("SAMPLE_STEP=3", "SAMPLE_STEPS"), ("zzz=1", "")])
 def test_an_unknown_name_is_refused_with_the_nearest(word, nearest):
     with pytest.raises(UserError, match=re.escape(word)) as refusal:

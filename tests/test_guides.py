@@ -106,6 +106,82 @@ def test_beyond_the_texture_s_edge_the_guide_goes_on():
     assert guide.cut(16, 16, 32)[0].tolist() == [[10, 11, 11, 11]] * 4
 
 
+# Guides on a transparent layer
+
+
+def layer(colour):
+    """The left half painted in a colour, which has a soft edge, the rest transparent with another colour stored."""
+    pixels = np.zeros((SIDE, SIDE, 4))
+    pixels[..., :3] = np.where(np.arange(SIDE)[:, None] < SIDE // 2 + 4, colour, (0, 255, 0))
+    pixels[..., 3] = np.clip((SIDE // 2 - np.arange(SIDE)) * 32 + 128, 0, 255)
+    return pixels
+
+
+@pytest.mark.parametrize("colour, sign", [((0, 0, 0), -1), ((255, 255, 255), 1)])
+def test_what_is_painted_on_transparency_is_asked_for_and_the_rest_is_not(colour, sign, tmp_path):
+    photo, path = uneven_photo(), tmp_path / "layer.png"
+    Image.fromarray(layer(colour).astype(np.uint8)).save(path)
+    guide = guide_from(path, photo, 1.0)
+    low = guides.coarse(photo.x, TILE).mean(0)
+    extreme = low.quantile(0.1 if sign < 0 else 0.9)
+    middle = guide.wanted.shape[2] // 2
+    assert (guide.wish[..., :middle - 3] > 0.99).all() and (guide.wish[..., middle + 3:] < 0.01).all()
+    assert (sign * (guide.wanted.mean(0)[:, :middle - 3] - extreme) > 0).all()
+
+    faint = layer(colour) * [1, 1, 1, 0.4]
+    assert 0.35 < guide_from(save(tmp_path / "faint.png", faint), photo, 1.0).wish.max() < 0.45
+
+    sketch = torch.randn(3, 2 * TILE, 2 * TILE)
+    assert torch.equal(guide.follow(sketch, 0, SIDE - 2 * TILE), sketch)
+    assert sign * (guide.follow(sketch, 0, 0) - sketch).mean() > 0.5
+
+
+def test_real_tiles_are_where_a_layer_wants_them_and_elsewhere_as_without_it(tmp_path):
+    photo, path = uneven_photo(), tmp_path / "layer.png"
+    Image.fromarray(layer((0, 0, 0)).astype(np.uint8)).save(path)
+    layout, _ = followed(photo, guide_from(path, photo, 1.0))
+    cells = [cell for cell in layout.grid.cells() if layout.real()[cell]]
+    painted, free = ([float(layout.cut(cell).mean()) for cell in cells if (cell[1] < 5) == left] for left in (1, 0))
+    assert np.mean(painted) < -0.7 and abs(np.mean(free)) < 0.3
+
+
+@pytest.mark.parametrize("columns, alike", [(2, True), (SIDE // 4, False)])
+def test_a_picture_with_a_few_transparent_pixels_is_seen_in_its_own_range(columns, alike, tmp_path):
+    """And one of which much is transparent from black to white."""
+    photo, grey = uneven_photo(), 100 + slope() / 5
+    pixels = np.dstack([np.repeat(grey[..., None], 3, 2), np.full((SIDE, SIDE), 255)])
+    pixels[:, :columns, 3] = 0
+    part, whole = (guide_from(save(tmp_path / f"{name}.png", x), photo, 1.0).wanted.mean(0)[:, SIDE // 24:]
+                   for name, x in (("part", pixels), ("whole", grey)))
+    assert (float((part - whole).abs().max()) < 0.3) == alike
+
+
+def test_an_opaque_guide_is_asked_for_everywhere(tmp_path):
+    photo = uneven_photo()
+    pixels = np.dstack([np.repeat(slope()[..., None], 3, 2), np.full((SIDE, SIDE), 255)])
+    with_alpha, plain = (guide_from(save(tmp_path / f"{name}.png", x), photo, 1.0)
+                         for name, x in (("alpha", pixels), ("plain", slope())))
+    assert with_alpha.wish is None and torch.equal(with_alpha.wanted, plain.wanted)
+    assert (plain.where(0, 0, 32) == 1).all()
+
+
+@pytest.mark.parametrize("mode", ["LA", "P", "RGBA", "L"])
+def test_transparency_of_any_mode_is_no_wish(mode, tmp_path):
+    there = np.arange(SIDE) < SIDE // 2
+    image = Image.fromarray(np.tile(there, (SIDE, 1)).astype(np.uint8), "P" if mode == "P" else "L")
+    if mode == "P":
+        image.putpalette([0, 255, 0, 200, 40, 40])
+    if mode in ("P", "L"):
+        image.save(tmp_path / "layer.png", transparency=0)
+    else:
+        image = image.convert(mode)
+        image.putalpha(Image.fromarray(255 * np.tile(there, (SIDE, 1)).astype(np.uint8)))
+        image.save(tmp_path / "layer.png")
+    pixels = guides.read_guide(tmp_path / "layer.png", (SIDE, SIDE))
+    assert pixels.shape == (SIDE // 8, SIDE // 8, 4)
+    assert (pixels[:, :SIDE // 16, 3] == 255).all() and (pixels[:, SIDE // 16:, 3] == 0).all()
+
+
 @pytest.mark.parametrize("kind, says", [("shape", "48 x 48 pixels.*96 x 48"), ("colour", "single colour"),
                                         ("text", "not a picture"), ("none", "no photo|no picture")])
 def test_a_guide_that_cannot_be_followed_is_refused_in_a_sentence(tmp_path, kind, says):

@@ -284,6 +284,87 @@ def test_transparency_is_the_mask(tmp_path):
     assert np.array_equal(photo.mask.hidden(), ~kept)
 
 
+def layer(colour, ground=None, opacity=1.0, kind=np.uint8):
+    """A mask as people paint it: draw_mask() in a colour on a transparent layer, or on a ground."""
+    mask = draw_mask()[..., None] / 255
+    if ground is None:
+        stored = np.broadcast_to(np.array(colour), (HEIGHT, WIDTH, 3)) * (mask > 0) + 77 * (mask == 0)
+        return np.dstack([stored, 255 * opacity * mask]).round().astype(kind)
+    return (np.array(colour) * mask + np.array(ground) * (1 - mask)).round().astype(kind)
+
+
+def mask_from(tmp_path, image):
+    """What is made of a mask's file, and what is said of it."""
+    Image.fromarray(draw_pixels(HEIGHT, WIDTH)).save(tmp_path / "photo.png")
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(tmp_path / "layer.png")
+    notes = []
+    return masks.read_mask(str(tmp_path / "layer.png"), tmp_path / "photo.png", notes), " ".join(notes)
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (255, 0, 0), (0, 0, 0), (128, 128, 128), (30, 200, 90)])
+@pytest.mark.parametrize("opacity", [1.0, 0.5])
+def test_one_colour_on_transparency_is_the_mask_whichever_it_is(colour, opacity, tmp_path):
+    found, said = mask_from(tmp_path, layer(colour, opacity=opacity))
+    assert np.abs(found.astype(int) - draw_mask()).max() <= 2 and np.array_equal(found > 0, draw_mask() > 0)
+    assert "layer.png is one colour on transparency, which stays; what has it is drawn anew" in said
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (128, 0, 0), (0, 90, 255), (255, 255, 0)])
+def test_one_colour_on_black_is_the_mask(colour, tmp_path):
+    found, said = mask_from(tmp_path, layer(colour, (0, 0, 0)))
+    assert np.abs(found.astype(int) - draw_mask()).max() <= 3 and "one colour on black" in said
+    palette = Image.fromarray(layer(colour, (0, 0, 0))).quantize(8)
+    assert np.abs(mask_from(tmp_path, palette)[0].astype(int) - draw_mask()).max() <= 3
+    with_jpeg_noise = layer(colour, (0, 0, 0))
+    Image.fromarray(with_jpeg_noise).save(tmp_path / "layer.jpg", quality=75)
+    found, _ = mask_from(tmp_path, Image.open(tmp_path / "layer.jpg"))
+    assert (np.abs(found.astype(int) - draw_mask()) < 60).mean() > 0.95
+
+
+@pytest.mark.parametrize("mode, values", [("LA", (255, 255)), ("P", 255), ("I;16", 65535), ("1", 1), ("L", 1)])
+def test_a_mask_of_any_mode_marks_what_was_painted(mode, values, tmp_path):
+    hard = draw_mask() == 255
+    if mode == "LA":
+        image = Image.fromarray(np.dstack([np.zeros_like(draw_mask()), 255 * hard.astype(np.uint8)]), "LA")
+    elif mode == "P":
+        image = Image.fromarray(hard.astype(np.uint8), "P")
+        image.putpalette([9, 9, 9, 200, 0, 0])
+        image.info["transparency"] = 0
+    elif mode == "1":
+        image = Image.fromarray(hard)
+    else:
+        image = Image.fromarray((hard * values).astype(np.uint16 if mode == "I;16" else np.uint8))
+    found, _ = mask_from(tmp_path, image)
+    assert np.array_equal(found, 255 * hard)
+
+
+def test_white_and_black_on_transparency_are_what_they_are_and_transparency_stays(tmp_path):
+    pixels = layer((255, 255, 255))
+    pixels[30:40, 40:50, :3] = 0
+    found, said = mask_from(tmp_path, pixels)
+    wanted = draw_mask()
+    wanted[30:40, 40:50] = 0
+    assert np.abs(found.astype(int) - wanted).max() <= 2 and "white on transparency and black" in said
+
+
+def test_several_colours_are_no_mask_and_that_is_one_sentence(repair, tmp_path):
+    photo_with_a_hole = np.dstack([draw_pixels(HEIGHT, WIDTH), 255 - draw_mask()])
+    two, opaque = layer((255, 0, 0)), layer((255, 0, 0), (0, 0, 0))
+    two[26:50, 36:47, :3] = opaque[26:50, 36:47] = 0, 0, 255
+    for pixels in (photo_with_a_hole, two, opaque, draw_pixels(HEIGHT, WIDTH)):
+        Image.fromarray(pixels).save(tmp_path / "mask.png")
+        assert_refused(repair(), "mask.png is painted in several colours", "one colour on a transparent layer")
+
+
+def test_what_a_mask_was_taken_for_is_printed(repair, tmp_path):
+    photo = photo_with(tmp_path)
+    Image.fromarray(layer((0, 0, 0))).save(tmp_path / "mask.png")
+    painted = td.load_photo(tmp_path / "photo.png", mask=str(tmp_path / "mask.png"), tile=TILE)
+    assert np.array_equal(painted.mask.hidden(), photo.mask.hidden())
+    assert any("one colour on transparency" in note for note in painted.notes) and not photo.notes
+
+
 def test_a_mask_is_cropped_straightened_and_shrunk_with_the_photo(tmp_path):
     """White where the photo is white: so it stays, whatever becomes of the photo."""
     mask = np.kron(np.random.default_rng(0).random((8, 12)) < 0.15, np.ones((20, 20))).astype(np.uint8)

@@ -2,7 +2,8 @@
 
 Grey levels of a map stand for the textures, evenly spread from black, the first, to white, the last; a grey between two
 mixes them. In colours red, green and blue are the shares of the first three, and what they lack of a whole, as black
-does, is the fourth's.
+does, is the fourth's. What is transparent is what lies below all that was painted: the first texture that nothing in
+the map names.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from . import photos
+from . import photos, transparency
 from .errors import UserError, printable
 
 GREY = 16  # levels by which the channels of a grey map may differ: a JPEG file's noise
@@ -58,13 +59,14 @@ def blurred(x, deviation):
     return F.conv2d(F.conv2d(x, line[..., None]), line[:, :, None])[:, 0]
 
 
-def read_map(path, count, output_size, least):
+def read_map(path, count, output_size, least, notes=None):
     """The shares [K, h, w] of so many textures that a picture file names, and the size (width, height) of what is drawn
     by it: output_size, or if that is None its own. UserError if it names another texture, or is of other proportions.
 
-    least: pixels that what is drawn has at least in width and height.
+    least: pixels that what is drawn has at least in width and height; notes: a list that what the map was taken for is
+    added to, if there is a doubt.
     """
-    image, _ = photos.open_image(path)
+    image, _ = photos.open_image(path, 8, alpha=True)
     width, height = output_size or image.size
     if output_size is None and min(image.size) < least:
         raise UserError(f"{printable(path)} has {image.width} x {image.height} pixels, and the texture would have as "
@@ -75,9 +77,40 @@ def read_map(path, count, output_size, least):
                         f"{height}, other proportions; OUTPUT_SIZE=({width},{fits}) has its own")
     if image.width > width:
         image = image.resize((width, height), Image.BOX)
-    pixels = np.atleast_3d(np.asarray(image)).astype(np.float32)
-    grey = np.ptp(pixels, 2).max() <= GREY
-    return grey_shares(pixels.mean(2), count) if grey else colour_shares(pixels, count, path), (width, height)
+    shares, said = shares_of(np.atleast_3d(np.asarray(image)).astype(np.float32), count, path)
+    if said and notes is not None:
+        notes.append(f"BLEND: {printable(path)} {said}")
+    return shares, (width, height)
+
+
+def shares_of(pixels, count, path):
+    """The shares [count, h, w] by a map's pixels [h, w, 1, 3 or 4], and in words what they were taken for, or ""."""
+    colours, alpha = pixels[..., :3], None
+    if pixels.shape[2] == 4:
+        alpha = pixels[..., 3] / 255
+        colours = transparency.continued(colours, alpha > 0.5)  # what is stored elsewhere names nothing
+    if np.ptp(colours, 2).max() > GREY:
+        shares, said = colour_shares(colours, count, path), ""
+    elif 1 <= colours.max() < count and alpha is None:
+        shares, said = grey_shares(colours.mean(2) * 255 / (count - 1), count), f"counts its {count} textures from 0"
+    else:
+        shares, said = grey_shares(colours.mean(2), count), ""
+    return (shares, said) if alpha is None else over_the_unnamed(shares, alpha, path)
+
+
+def over_the_unnamed(shares, alpha, path):
+    """Shares [K, h, w] painted with alpha [h, w] over the first texture that they do not name, and that in words;
+    UserError if they name all."""
+    named = (shares[:, alpha > 0.5] > STRAY[0] / 255).mean(1) > STRAY[1]
+    if named.all():
+        y, x = np.argwhere(alpha <= alpha.min())[0]
+        raise UserError(f"{printable(path)} is transparent at ({x}, {y}), where it has to say what lies there, "
+                        f"since it names all {len(shares)} elsewhere; paint a ground below it")
+    below = int(named.argmin())
+    shares = shares * alpha
+    shares[below] += 1 - alpha
+    return shares.astype(np.float32), f"is transparent in places: there lies texture {below + 1} of {len(shares)}, " \
+                                      "which nothing in it names"
 
 
 def grey_shares(levels, count):

@@ -11,27 +11,31 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from . import program
-from .errors import UserError
+from .errors import UserError, printable
 from .files import name_of
 
 ENDLESS = "endless"  # in place of a texture's size
 FARTHEST = 2**60  # pixels from the origin of an endless texture
 OLD_NAMES = {"START": "STRENGTH", "REDRAW_ORIGINALS": "REDRAW"}  # they still work
 OLD_VALUES = {"REDRAW_ORIGINALS": {"True": "all", "False": "gaps"}}
-OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, str), "REGION": tuple,
+OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, int, str), "REGION": tuple,
             "EPOCHS": int, "SAMPLE_STEPS": int, "STRENGTH": float, "VALIDATION": int, "PRIOR": str,
             "DEPTH": int, "GUIDE": str, "WANG": int, "MASK": (str, tuple), "TEXTURE": str, "BLEND": str}  # or None
 WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW", "LAYOUT")
 SEAMS = {"EPOCHS": 1, "SAMPLE_STEPS": 8, "STRENGTH": 0.75}  # in place of None, where only seams are drawn
 WHOLE = {"EPOCHS": 5, "SAMPLE_STEPS": 30, "STRENGTH": 0.65}  # where whole tiles are
 LISTS = ("IMAGE",)  # strings that may be several
+WORDS = {"true": "True", "false": "False", "none": "None"}  # in any case, where a constant is no text
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+SIZE = re.compile(r"(\d+) *[xX*\u00d7] *(\d+)")  # 1000x700
 
 
 def settings(function, values, argv):
     """The UPPER_CASE values of function's constants with overrides NAME=value applied, as a namespace.
 
-    --help prints the constants with their comments and ends the run, --version what it is made of. A first argument
-    without "=" is the first constant. UserError on unknown names and on values of another type.
+    --help prints the constants with their comments and ends the run, --version what it is made of. --name=value and
+    --name value say the same as NAME=value, and words that are paths are the first constant, several of them where it
+    can be a list. UserError on unknown names and on values of another type.
     """
     answer(inspect.getsourcefile(function), function.__name__, argv)
     return override({name: value for name, value in values.items() if name.isupper()}, argv)
@@ -57,19 +61,78 @@ def answer(path, function, argv):
 
 def override(constants, argv):
     """Constants as a namespace, with overrides applied."""
-    constants = dict(constants)
-    for place, word in enumerate(argv):
+    values, alone = dict(constants), False
+    for name, text, is_path in said(argv, constants):
+        value = parse_value(name, text, constants[name])
+        if is_path and alone:  # one more beside those before
+            value = (*listed(values[name]), *listed(value))
+        alone = alone or name == next(iter(constants))
+        values[name] = value
+    return SimpleNamespace(**values)
+
+
+def said(argv, constants):
+    """What the words of a command line say: (name of a constant, its value's text, whether that is a path alone)."""
+    words, place = list(argv), 0
+    while words:
+        place, word = place + 1, words.pop(0)
         name, equals, text = word.partition("=")
-        if name not in constants:
-            name, text = OLD_NAMES.get(name, name), OLD_VALUES.get(name, {}).get(text, text)
-        if place == 0 and (os.path.isfile(word) or not equals and not word.startswith("-")):
-            name, text = next(iter(constants)), word
-        elif not equals or name not in constants:
-            nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
-            raise UserError(f"{word} is not understood: there is no constant {name}; the nearest is {nearest}, "
-                            f"to be set as {nearest}=value (--help lists all)")
-        constants[name] = parse_value(name, text, constants[name])
-    return SimpleNamespace(**constants)
+        known = known_as(name, constants)
+        if is_path(word, constants, place == 1):
+            yield next(iter(constants)), word, True
+            continue
+        if known is None:
+            raise not_understood(word, constants)
+        if not equals:
+            text = value_after(word, words, OLD_NAMES.get(known, known), constants)
+        yield OLD_NAMES.get(known, known), OLD_VALUES.get(known, {}).get(text, text), False
+
+
+def known_as(name, constants):
+    """The constant, or the former name of one, that a word such as EPOCHS, epochs or --epochs names; or None."""
+    name = name.lstrip("-").replace("-", "_").upper()
+    return name if OLD_NAMES.get(name, name) in constants else None
+
+
+def is_path(word, constants, first):
+    """Whether a word is a path: of what is there, or of what looks like one; NAME=value is that all the same, but for
+    a file that is named first."""
+    if not (first or next(iter(constants)) in LISTS):
+        return False
+    name, equals, _ = word.partition("=")
+    if os.path.exists(word):
+        return OLD_NAMES.get(name, name) not in constants or first and os.path.isfile(word)
+    if equals or word.startswith("-") or name in constants:
+        return False
+    return first or any((os.path.dirname(word), os.path.splitext(word)[1]))
+
+
+def not_understood(word, constants):
+    """The UserError for a word that names nothing."""
+    name = word.partition("=")[0]
+    nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
+    path = "" if word.startswith("-") else "no file or folder of that name and "
+    return UserError(f"{printable(word)} is not understood: there is {path}no constant {printable(name)}; the nearest "
+                     f"is {nearest}, to be set as {nearest}=value (--help lists all)")
+
+
+def value_after(word, words, name, constants):
+    """The value of --name, taken from the words behind it: of a switch none or one, of a tuple one or its numbers."""
+    kinds, following = kinds_of(name, constants[name]), words[0] if words else "-"
+    if kinds == (bool,) and word.startswith("-") and following.lower() not in ("true", "false"):
+        return "True"
+    if not word.startswith("-") or following.startswith("-") and not NUMBER.match(following):
+        raise UserError(f"{printable(word)} needs a value: {name}=value, without spaces")
+
+    text = words.pop(0)
+    while tuple in kinds and name not in LISTS and words and NUMBER.fullmatch(words[0]):
+        text += "," + words.pop(0)
+    return text
+
+
+def listed(value):
+    """The values of a constant that can be one or several, as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def print_help(path, function):
@@ -90,38 +153,53 @@ def written(path, function):
 
 
 def parse_value(name, text, default):
-    """The value of an override, of the type of the constant's default; UserError otherwise."""
+    """The value of an override, of the type of the constant's default; UserError otherwise. What can be text is text as
+    it is written, unless it is a value of another type that the constant may have."""
+    kinds = kinds_of(name, default)
     try:
-        value = ast.literal_eval(text)
+        value = ast.literal_eval(text if str in kinds else WORDS.get(text.lower(), text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text
-    if name in LISTS and type(value) in (tuple, list) and all(type(part) is str for part in value):
-        return tuple(value)
-    if isinstance(default, str) and not (value is None and name in OPTIONAL):
-        return value if isinstance(value, str) else text
-    if (isinstance(default, float) or OPTIONAL.get(name) is float) and type(value) is int:
+    if type(value) is list and tuple in kinds:
+        value = tuple(value)
+    if type(value) is int and float in kinds:
         value = float(value)
-    types = (*kinds_of(name), type(None)) if name in OPTIONAL else (type(default),)
-    if type(value) not in types:
-        wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
-        raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
-    return value
+    if type(value) in kinds and (name not in LISTS or all(type(part) is str for part in value)):
+        return value
+    if str in kinds:
+        return text
+    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
 
 
-def kinds_of(name):
-    """The types that a value of an optional constant may have beside None."""
+def kinds_of(name, default):
+    """The types that a constant's value may have."""
+    if name in LISTS:
+        return str, tuple
+    if name not in OPTIONAL:
+        return (type(default),)
     kinds = OPTIONAL[name]
-    return kinds if isinstance(kinds, tuple) else (kinds,)
+    return *(kinds if isinstance(kinds, tuple) else (kinds,)), type(None)
 
 
 def fill_in(c):
-    """The same namespace with what is None and depends on what is drawn: seams need less of all."""
-    whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str or \
+    """The same namespace with a size written out, and with what is None and depends on what is drawn: seams need less
+    of all."""
+    c.OUTPUT_SIZE = width_and_height(c.OUTPUT_SIZE)
+    whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str and not c.EACH or \
         any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
     for name, value in (WHOLE if whole else SEAMS).items():
         if getattr(c, name) is None:
             setattr(c, name, value)
     return c
+
+
+def width_and_height(size):
+    """A size as (width, height) where it is one number, of a square, or text such as 1000x700; else as it is."""
+    if type(size) is int:
+        return size, size
+    found = SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
+    return tuple(map(int, found.groups())) if found else size
 
 
 def check_rules(c, choices, world_size=1):
@@ -170,7 +248,7 @@ RULES = (  # names, what holds of their values, and that in words
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),
     ("OUTPUT_SIZE", lambda value: value in (None, ENDLESS) or are_whole(value, 2) and min(value) > 0,
-     'must be two whole numbers (width, height) above 0, or "endless"'),
+     'must be two whole numbers (width, height) above 0, one for a square, or "endless"'),
     ("WIDTHS", lambda value: len(value) in range(1, 5) and are_whole(value, len(value))
      and all(n > 0 and n % 8 == 0 for n in value), "must be one to four multiples of 8, such as (64, 128, 256)"),
 )
@@ -198,6 +276,10 @@ def rules_among(c, world_size):
         *((name, lambda value: value in (None, "none", "matched", "seams", "gaps") or c.WANG is None,
            "does not go together with WANG, which draws tiles instead of a texture; leave one of them out")
           for name in WITHOUT_WANG),
+        ("TEXTURE BLEND", lambda value: value is None or not c.EACH,
+         "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
+        ("EACH", lambda value: not value or world_size == 1,
+         "works through the photos in one process; start it without torchrun, or each photo by itself"),
         ("TEXTURE", lambda value: value is None or c.BLEND is None, "names one texture, and BLEND is of several; leave "
          "one of them out"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,

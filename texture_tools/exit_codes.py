@@ -44,12 +44,21 @@ def outcome(main):
         with StopAtOnce():
             main()
         return 0, ""
-    except (UserError, RunError, Stopped) as error:
-        return error.exit_code, str(error)
-    except (RuntimeError, MemoryError) as error:
-        from . import devices  # which imports torch: --help does without
-        if not devices.is_out_of_memory(error):
+    except (Exception, Stopped) as error:
+        found = foreseen(error)
+        if found is None:
             raise
-        return 1, "the memory is full; try a smaller BATCH_SIZE or TILE_SIZE"
+        return found
     except KeyboardInterrupt:
         return 130, ""
+
+
+def foreseen(error):
+    """The exit code and the sentence of an error that ends a run; None of one that nobody thought of."""
+    if isinstance(error, (UserError, RunError, Stopped)):
+        return error.exit_code, str(error)
+    if isinstance(error, (RuntimeError, MemoryError)):
+        from . import devices  # which imports torch: --help does without
+        if devices.is_out_of_memory(error):
+            return 1, "the memory is full; try a smaller BATCH_SIZE or TILE_SIZE"
+    return None

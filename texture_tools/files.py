@@ -201,6 +201,11 @@ class Results:
             events.tell("file", name=name, path=path)
         return self.chosen[name]
 
+    def drawn(self):
+        """The paths of the textures and repaired photos among what was chosen, of a material's those of folders."""
+        return list(dict.fromkeys(path.parent if "/" in name else path for name, path in self.chosen.items()
+                                  if name.startswith(("output_texture", "repaired"))))
+
     def key(self, path):
         """What a result is called in the list."""
         return path.relative_to(self.folder).as_posix()

@@ -1,6 +1,8 @@
 """What of a photo is to be drawn anew: a mask from a file, from a colour that it was painted over with, or from its
 transparency.
 
+In a file white goes and black stays. One colour, whichever it is, on transparency or on black marks what goes, too.
+
 A mask as it is read is uint8 [H, W] of the whole upright photo, 255 where a pixel goes, 0 where it stays to the last
 bit, and grey where what is drawn and what was there are mixed. All that is not 0 is hidden from training.
 """
@@ -19,6 +21,8 @@ from .errors import UserError, printable
 
 NEAR = 40  # levels of 255 by which a pixel may differ from the mask's colour in each channel, as in a JPEG file
 SNAP = 8  # levels of 255 that are as good as black or white, as in a JPEG file
+STRAY = 1e-3  # share of what is painted in a mask that may be of another colour
+RUN = 0.2  # the same where there is no transparency, since colours run at edges in a JPEG file
 GROWN = 3  # px around these that go, too: a brush has soft edges, and a JPEG file blurs them
 LEAST = 4  # tiles' worth of a photo from which it can be learned
 
@@ -55,14 +59,14 @@ def as_share(mask):
     return mask.masked_fill(mask < SNAP, 0).masked_fill(mask > 255 - SNAP, 255) / 255
 
 
-def read_mask(mask, path):
+def read_mask(mask, path, notes=None):
     """The mask of the photo at a path, uint8 [H, W]; mask: a file, a colour by name or as (r, g, b), or "alpha".
-    UserError with a sentence if it cannot be that."""
-    found = find_mask(mask, path)
+    What a file was taken for is added to notes, if there is a doubt. UserError with a sentence if it cannot be that."""
+    found = find_mask(mask, path, [] if notes is None else notes)
     return (255 * as_share(found)).byte().numpy()
 
 
-def find_mask(mask, path):
+def find_mask(mask, path, notes):
     """read_mask before what is nearly black or white becomes that."""
     if mask == "alpha":
         pixels = np.asarray(photos.open_image(path, 8, alpha=True)[0])
@@ -70,7 +74,7 @@ def find_mask(mask, path):
             raise UserError(f'MASK = "alpha" needs a photo with transparent parts, and {printable(path)} has none')
         return 255 - pixels[..., 3]
     if isinstance(mask, str) and os.path.exists(mask):
-        return from_file(mask, path)
+        return from_file(mask, path, notes)
     try:
         colour = ImageColor.getrgb(mask)[:3] if isinstance(mask, str) else mask
     except ValueError:
@@ -81,13 +85,58 @@ def find_mask(mask, path):
     return where_coloured(np.asarray(photos.open_image(path)[0].convert("RGB")), colour)
 
 
-def from_file(mask, path):
-    """A mask's file as grey values; UserError unless it is as large as the photo."""
-    grey, size = photos.open_image(mask)[0].convert("L"), size_of(path)
-    if grey.size != size:
-        raise UserError(f"MASK has {grey.width} x {grey.height} pixels and {printable(path)} {size[0]} x {size[1]}; "
+def from_file(mask, path, notes):
+    """A mask's file as values uint8 [H, W]; UserError unless it is as large as the photo, and says what goes."""
+    image, size = photos.open_image(mask, 8, alpha=True)[0], size_of(path)
+    if image.size != size:
+        raise UserError(f"MASK has {image.width} x {image.height} pixels and {printable(path)} {size[0]} x {size[1]}; "
                         "a mask has to be as large as the whole upright photo")
-    return np.asarray(grey)
+    found, said = marked(image)
+    if found is None:
+        raise UserError(f"MASK: {printable(mask)} is painted in several colours, which leaves open what is to go; "
+                        "paint that in white on black, or in one colour on a transparent layer (MASK=alpha takes the "
+                        "photo's own transparent parts)")
+    if said:
+        notes.append(f"MASK: {printable(mask)} is {said}")
+    return found
+
+
+def marked(image):
+    """What a mask, an image L, RGB or RGBA, marks, uint8 [H, W], and in words what it was taken for, if it is not white
+    on black; (None, "") if its colours leave that open."""
+    if image.mode != "RGBA":
+        return marked_on_black(np.asarray(image.convert("RGB")), np.asarray(image.convert("L")))
+
+    colours, alpha = np.asarray(image)[..., :3], np.asarray(image)[..., 3]
+    share = alpha / np.float32(alpha.max())  # a whole layer may be less than opaque
+    painted = colours[share > 0.5]
+    if is_one_colour(painted, STRAY):
+        return whole(255 * share), "one colour on transparency, which stays; what has it is drawn anew"
+    if (np.ptp(painted, 1) <= NEAR).mean() >= 1 - STRAY:
+        return whole(colours.mean(2) * share), "white on transparency and black, which stay"
+    return None, ""
+
+
+def marked_on_black(colours, grey):
+    """The same of a mask that is opaque, uint8 [H, W, 3] and its grey values [H, W]."""
+    value, coloured = colours.max(2), np.ptp(colours, 2) > NEAR
+    share = value / np.float32(max(1, value.max()))
+    if (coloured & (share > 0.5)).sum() <= RUN * (share > 0.5).sum():
+        found = np.where(coloured, value, grey)
+        return (255 * found, "of 0 and 1, which are black and white") if found.max() == 1 else (found, "")
+    if is_one_colour((colours / np.maximum(share, 0.5)[..., None])[share > 0.5], RUN):
+        return whole(255 * share), "one colour on black, which stays; what has it is drawn anew"
+    return None, ""
+
+
+def is_one_colour(colours, stray):
+    """Whether all colours [N, 3], but for a share of them, are nearly the same."""
+    return (np.abs(colours - np.median(colours, 0)) <= NEAR).all(1).mean() >= 1 - stray
+
+
+def whole(values):
+    """The nearest uint8 of numbers."""
+    return values.round().clip(0, 255).astype(np.uint8)
 
 
 def size_of(path):

@@ -292,7 +292,7 @@ class Matcher:
         colours."""
         (orientation, y, x), tile = place, self.grid.tile
         chosen, row, column = self.candidates[orientation], y // PLACE_STEP, x // PLACE_STEP
-        self.surplus += share * chosen.colours[:, row, column, None, None]
+        self.surplus += share * (1 - self.asked_of(cell)) * chosen.colours[:, row, column, None, None]
         self.take(cell, chosen, row, column)
         for name, (gap, (down, right)) in self.gaps(cell).items():
             self.claims[gap, name] = orientation, y + tile + down, x + tile + right
@@ -345,11 +345,18 @@ class Matcher:
         """What it costs that places lead the whole astray, [places]: their colours add to what there is too much of."""
         return BALANCE_COST * (self.surplus * candidates.colours).sum(0)
 
+    def asked_of(self, cell):
+        """How far a cell shows what a guide asks for that has no say elsewhere, 0 to 1: nothing has to balance that."""
+        if self.guide is None or self.guide.wish is None:
+            return 0.0
+        return self.guide.strength * self.wanted_in(cell)[1]
+
     def wanted_in(self, cell):
-        """What the guide wants of a cell, for Places.disagreement."""
-        y, x = (line[k] for line, k in zip(self.grid.lines, cell))
-        wanted = looked_at(self.guide.cut(y, x, self.grid.tile), self.weights)
-        return [(self.grid.tile, self.grid.tile, comparison_planes(torch.cat([wanted, torch.ones_like(wanted[:1])])))]
+        """What the guide wants of a cell, for Places.disagreement, and in how much of it, 0 to 1."""
+        place = *(line[k] for line, k in zip(self.grid.lines, cell)), self.grid.tile
+        wanted, where = looked_at(self.guide.cut(*place), self.weights), self.guide.where(*place)
+        planes = comparison_planes(torch.cat([wanted, torch.ones_like(where)])) * where
+        return [(self.grid.tile, self.grid.tile, planes)], float(where.mean())
 
     def costs_of(self, candidates, cell, claims, rng, times=1):
         """What each place costs in a cell, if it is shown so many times, and the disagreement in it, both [places]."""
@@ -361,8 +368,8 @@ class Matcher:
         if self.guide is None:
             cost += drift
         else:
-            cost += torch.lerp(drift, GUIDE_COST * candidates.coarse.disagreement(self.wanted_in(cell)),
-                               self.guide.strength)
+            wanted, share = self.wanted_in(cell)
+            cost += torch.lerp(drift, GUIDE_COST * candidates.coarse.disagreement(wanted), self.guide.strength * share)
         cost += CHANCE * torch.from_numpy(rng.random(cost.shape, np.float32))
         return cost.masked_fill(candidates.edge, math.inf), disagreement
 

@@ -21,7 +21,7 @@ def photos_in(folder):
 def paths_of(c, home):
     """The paths of the photos that IMAGE names: one, a photo's or a material's, or several textures'; a relative one is
     also looked for in the folder home. UserError where the constants do not go together with that."""
-    paths = [files.find_file(path, home) for path in ([c.IMAGE] if isinstance(c.IMAGE, str) else c.IMAGE)]
+    paths = [files.find_file(path, home) for path in listed(c.IMAGE)]
     if len(paths) == 1 and os.path.isdir(paths[0]) and len(photos_in(paths[0])) > 1:
         paths = photos_in(paths[0])
     if len(paths) == 1:
@@ -30,6 +30,11 @@ def paths_of(c, home):
         refuse(c, ("CROP", "CORNERS", "MASK"), "is for one photo", f"IMAGE is {len(paths)} textures")
         check_names(paths, c.TEXTURE)
     return paths
+
+
+def listed(image):
+    """IMAGE as a list of paths."""
+    return [image] if isinstance(image, str) else list(image)
 
 
 def refuse(c, names, what, but):
