@@ -86,7 +86,7 @@ def test_each_photo_comes_out_as_of_a_run_of_its_own_and_one_that_fails_costs_no
 
 def test_a_stop_in_one_photo_stops_all_and_the_same_command_goes_on(tool, folder, monkeypatch):
     (folder / "moss.jpg").unlink()
-    place, count = td.Texture.place, []
+    place, count = td.Canvas.place, []
 
     def stop(self, *args):
         place(self, *args)
@@ -97,7 +97,7 @@ def test_a_stop_in_one_photo_stops_all_and_the_same_command_goes_on(tool, folder
             count.clear()
 
     with monkeypatch.context() as patch:
-        patch.setattr(td.Texture, "place", stop)
+        patch.setattr(td.Canvas, "place", stop)
         stopped = tool("photos", *tiny(**SMALL))
     assert stopped.code == 130 and "the same command goes on" in stopped.err
     assert set(listed()) == {"grass"}
