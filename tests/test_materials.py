@@ -181,6 +181,27 @@ def test_a_height_map_alone_will_do(tmp_path):
     assert photo.x.shape[0] == 1 and np.array_equal(photo.pixels(photo.x)[..., 0], maps["Displacement"])
 
 
+@pytest.mark.parametrize("kinds, channels, weights", [
+    (("NormalGL",), 2, [1, 1]), (("Displacement",), 1, [1]), (("NormalGL", "Displacement"), 3, [1, 1, 1]),
+    (("Roughness",), 1, [1]), (("NormalGL", "Roughness"), 3, [1, 1, 0]), (("Flat", "NormalGL"), 2, [1, 1])])
+def test_maps_without_a_colour_to_learn_are_matched_by_their_shape_and_seen_in_grey(tmp_path, kinds, channels, weights):
+    maps = {**draw_maps(), "Flat": np.full((SIDE, SIDE, 3), (178, 34, 34), np.uint8)}
+    save_maps(tmp_path / "m", {kind.replace("Flat", "Color"): maps[kind] for kind in kinds})
+    photo = td.load_photo(tmp_path / "m")
+    seen = photo.pixels(photo.x)
+    assert len(photo.x) == channels and photo.maps.weights().tolist() == weights
+    assert (seen == seen[..., :1]).all() and seen.std() > 1
+    assert any("no colour to learn" in note for note in photo.notes)
+    td.facts_of(photo, 3)
+
+
+def test_a_normal_map_alone_is_drawn(tmp_path, tool, plain_figures):
+    save_maps(tmp_path / "m", {"NormalGL": draw_maps()["NormalGL"]})
+    result = tool("m", *tiny(EPOCHS=1, PREVIEW_EVERY=9))
+    assert result.code == 0, result.err
+    assert saved(tmp_path / "samples/m/output_texture_3x3").keys() == saved(tmp_path / "m").keys()
+
+
 # Conventions
 
 

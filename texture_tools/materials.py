@@ -41,6 +41,7 @@ SAME = 1.0  # level of the file: a map whose deviation is less is the same every
 AGREES = 0.2  # least correlation of normals with slopes of the height to tell the normals' convention
 MASK = "mask"  # what is bent with the maps, and is none
 MATCHED = {"colour": 1.0, "height": 1.0}  # kinds by which places are matched, what people see, and their weights
+WITHOUT_COLOUR = {"height": 1.0, "normal": 1.0}  # the same where there is no colour
 
 
 class MapFile(NamedTuple):
@@ -89,7 +90,8 @@ class Maps(NamedTuple):
 
     def weights(self):
         """How much each channel counts in matching, [C]."""
-        known = {kind: weight for kind, weight in MATCHED.items() if kind in self.slices}
+        matched = MATCHED if "colour" in self.slices else WITHOUT_COLOUR
+        known = {kind: weight for kind, weight in matched.items() if kind in self.slices}
         weights = np.full(self.channels(), 0.0 if known else 1.0, np.float32)
         for kind, weight in known.items():
             weights[self.slices[kind]] = weight
@@ -238,6 +240,9 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     if not learned:
         raise UserError(f"{printable(folder)}: each map is a single colour, there is no texture to learn")
     notes += [f"the {kind} map is the same everywhere and is written as it is" for kind in constants]
+    if "colour" not in learned:
+        notes.append("there is no colour to learn: previews are grey, and places are matched by " +
+                     (" and ".join(kind for kind in WITHOUT_COLOUR if kind in learned) or "all maps"))
     ends = np.cumsum([len(planes[kind]) for kind in learned]).tolist()
     slices = {kind: slice(end - len(planes[kind]), end) for kind, end in zip(learned, ends)}
     return np.concatenate([planes[kind] for kind in learned] + covered), Maps(slices, constants, files), notes
