@@ -1946,12 +1946,15 @@ def main(argv=None):
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
         paths = several.paths_of(c, HERE)
+        taken = several.described(paths)
+        for sentence in taken:  # before anything can fail
+            group.say(f"note: {sentence}")
         photo = load_textures(paths, c)
         blend = blend_of(photo, c) if c.BLEND else None
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
             trainer = prepare_trainer(photo, c, checkpoint, group)
-            announce(photo, trainer, c)
+            announce(photo, trainer, c, taken)
             if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
                 show_prepared(paths, photo, c, results)
             trained = run_training(photo, trainer, c, results, checkpoint)
@@ -2074,11 +2077,12 @@ def load_guide(photo, c):
     return guides.guide_of(pixels, photo, c.TILE_SIZE, c.GUIDE_STRENGTH)
 
 
-def announce(photo, trainer, c):
-    """Say what was read, what is going to happen and what it will cost."""
+def announce(photo, trainer, c, said=()):
+    """Say what was read, but for the notes that were said, what is going to happen and what it will cost."""
     say, net, grid = trainer.group.say, trainer.net, grid_of(photo, c)
     for note in photo.notes:
-        say(f"note: {note}")
+        if note not in said:
+            say(f"note: {note}")
     textures = photo.textures or [photo]
     for texture in textures:  # before any training
         window_of(grid_of(texture, c), c.REGION)

@@ -7,7 +7,7 @@ from conftest import TILE, assert_refused, draw_pixels, make_trainer, random_net
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import materials, photo_facts, shading
+from texture_tools import map_names, photo_facts, shading
 from texture_tools.errors import UserError
 
 SIDE = 54
@@ -65,13 +65,13 @@ NAMES = {"Bricks008_Color": "colour", "Bricks_4K-JPG_NormalDX": "normal", "Rock_
 
 @pytest.mark.parametrize("stem", NAMES)
 def test_maps_are_known_by_the_names_that_people_give_them(stem):
-    _, word = materials.what_it_holds(stem)
-    assert " ".join(materials.HOLDS[word]) == NAMES[stem]
+    _, word = map_names.what_it_holds(stem)
+    assert " ".join(map_names.CODES[word]) == NAMES[stem]
 
 
 @pytest.mark.parametrize("stem", ("IMG_1234", "thumbnail", "Fabric032", "normandy", "colourful", "preview_2k"))
 def test_other_pictures_are_no_maps(stem):
-    assert materials.what_it_holds(stem) is None
+    assert map_names.what_it_holds(stem) is None
 
 
 def test_what_was_taken_for_what_is_said_and_what_was_left_out(rock):

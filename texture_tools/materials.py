@@ -5,39 +5,19 @@ far it points to the right and down the picture; the third follows, since normal
 everywhere are no channels: they are written as they were.
 """
 
-import filecmp
-import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from . import even_light, photos, straighten, transparency
+from . import even_light, folders, map_names, photos, straighten, transparency
 from .errors import UserError, printable
 
 COLOURED = ("colour", "emission")  # in sRGB; all others are linear
 CHANNELS = {"colour": 3, "emission": 3, "normal": 2}  # of the kinds of map; all others have one
-WORDS = {
-    "colour": "color colour col albedo basecolor basecolour diffuse diff",
-    "normal": "normal normals nor nrm norm normalgl norgl normalogl normalopengl normaldx nordx normaldirectx",
-    "height": "displacement disp height bump heightmap",
-    "roughness": "roughness rough",
-    "gloss": "gloss glossiness smoothness",
-    "occlusion": "ambientocclusion occlusion ao",
-    "metal": "metalness metallic metal",
-    "specular": "specular spec",
-    "emission": "emissive emission emit",
-    "opacity": "opacity alpha",
-}
-PACKED = {  # the kinds in red, green, blue and alpha
-    "orm": ("occlusion", "roughness", "metal"), "arm": ("occlusion", "roughness", "metal"),  # glTF's order
-    "maskmap": ("metal", "occlusion", "detail", "gloss"),  # Unity's
-}
-HOLDS = {**{word: (kind,) for kind, words in WORDS.items() for word in words.split()}, **PACKED}
-SIZE_WORDS = r"\d+k|\d{3,5}|png|jpe?g|tiff?|exr"  # that may come last in a name, and say nothing about what it is
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr"}
 SAME = 1.0  # level of the file: a map whose deviation is less is the same everywhere, but for a JPEG file's noise
+FREE = ("unused", "detail")  # kinds that several files may hold
+COPY = 0.03  # mean difference of values, 4 levels of 255, up to which two files hold the same map, one as a JPEG file
 AGREES = 0.2  # least correlation of normals with slopes of the height to tell the normals' convention
 MASK = "mask"  # what is bent with the maps, and is none
 MATCHED = {"colour": 1.0, "height": 1.0}  # kinds by which places are matched, what people see, and their weights
@@ -159,57 +139,45 @@ def with_length_1(planes, down=False):
     return np.stack([right, below if down else -below, np.sqrt(np.maximum(0, 1 - right**2 - below**2))])
 
 
-def what_it_holds(stem):
-    """(the name before it, the word for what a file holds, in lower case) by its stem; None if no word is known."""
-    words = re.findall(r"[^\W_]+", stem)
-    while len(words) > 1 and re.fullmatch(SIZE_WORDS, words[-1], re.IGNORECASE):
-        words.pop()
-    for count in (2, 1):  # "nor_gl", "Base Color"; "NormalGL", "RockColor"
-        word = "".join(words[-count:]).lower()
-        if len(words) >= count and word in HOLDS:
-            return " ".join(words[:-count]), word
-    last = re.search(r"([A-Z][a-z]+|[A-Z]+)$", words[-1]) if words else None
-    if last and last.start() and last[0].lower() in HOLDS:
-        return " ".join([*words[:-1], words[-1][:last.start()]]), last[0].lower()
-    return None
+class Taken(NamedTuple):
+    """What a file was taken for."""
+
+    holds: tuple  # kinds of map
+    down: bool | None  # whether the green of normals points down, by the file's name; None: it does not say
 
 
 def recognised(folder):
-    """{path: its word in HOLDS} of the pictures in a folder, and the names of other pictures; UserError where they
-    are of several materials, or two are the same map."""
-    paths = sorted(path for path in Path(folder).iterdir()
-                   if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."))
-    found = {path: what_it_holds(path.stem) for path in paths}
-    others = [path.name for path in paths if found[path] is None]
-    known = {path: word for path, (_, word) in ((path, pair) for path, pair in found.items() if pair)}
-    if not known:
+    """{path: Taken} of the maps in a folder, and notes that say what was taken for what and what was left out;
+    UserError where they are of several materials, or two are the same map."""
+    paths, unread = folders.look_into(folder)
+    found = map_names.sort_out(paths)
+    if found.materials:
+        refuse_several(folder, found.materials)
+    if not found.maps:
         raise UserError(f"{printable(folder)} holds no map: of {len(paths)} pictures none has a name such as "
                         "rock_Color.png, rock_Normal.png or rock_Roughness.png; give a photo, or name them so")
-    names = {}
-    for path in known:
-        names.setdefault(found[path][0].lower(), path.name)
-    if len(names) > 1:
-        one, another, *_ = names.values()
-        raise UserError(f"{printable(folder)} holds maps of {len(names)} materials, such as {printable(one)} and "
-                        f"{printable(another)}; give each a folder of its own")
-    check_twice(known)
-    return known, others
+    maps, variants = map_names.without_variants(found.maps)
+    known = {path: Taken(holds, map_names.points_down(maps[path].word))
+             for path, holds in map_names.holds_of(maps).items()}
+    taken = [f"{printable(path.name)} for {', '.join(map(shown, file.holds))}" for path, file in known.items()]
+    notes = [f"by their names, {'; '.join(taken)} were taken"]
+    for left, reason in ((found.others + unread, "no map by its name, or no picture that is read"),
+                         (variants, "another variant of a map is used")):
+        notes += [f"{', '.join(printable(path.name) for path in left)} was left out: {reason}"] if left else []
+    return known, notes
 
 
-def check_twice(known):
-    """UserError if two files of {path: word} hold one kind, but for copies and for normals in both conventions."""
-    first = {}
-    for path, word in known.items():
-        for kind in HOLDS[word]:
-            other = first.setdefault((kind, points_down(word) if kind == "normal" else None), path)
-            if not filecmp.cmp(path, other, shallow=False):
-                raise UserError(f"both {printable(other.name)} and {printable(path.name)} hold the {kind} map; "
-                                "move one of them away")
+def shown(kind):
+    """A kind of map for a sentence."""
+    return kind.replace("_", ", its ")
 
 
-def points_down(word):
-    """Whether a word for normals says that green points down: True, False, or None if it does not say."""
-    return True if "dx" in word or "directx" in word else False if "gl" in word else None
+def refuse_several(folder, materials):
+    """UserError that lists the materials {stem: [paths]} in a folder."""
+    one, another, *_ = (paths[0].name for paths in materials.values())
+    raise UserError(f"{printable(folder)} holds maps of {len(materials)} materials, such as {printable(one)} and "
+                    f"{printable(another)}; give each a folder of its own: "
+                    + ", ".join(printable(stem or "without a name") for stem in materials))
 
 
 def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None, mask=None):
@@ -219,11 +187,7 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     colour; depth: bits a channel of what is written, None: those of each file; mask: as in photos.read_photo, then the
     values have one more channel, the last. Raises UserError with a sentence.
     """
-    known, others = recognised(folder)
-    taken = [f"{printable(path.name)} for {', '.join(HOLDS[word])}" for path, word in known.items()]
-    notes = [f"by their names, {'; '.join(taken)} were taken"]
-    if others:
-        notes.append(f"{', '.join(map(printable, others))} was left out: no map by its name")
+    known, notes = recognised(folder)
     planes, files, levels, said = read_files(known, depth)
     if mask is not None:
         planes = {kind: transparency.without(x.transpose(1, 2, 0), mask).transpose(2, 0, 1)
@@ -241,8 +205,8 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
         raise UserError(f"{printable(folder)}: each map is a single colour, there is no texture to learn")
     notes += [f"the {kind} map is the same everywhere and is written as it is" for kind in constants]
     if "colour" not in learned:
-        notes.append("there is no colour to learn: previews are grey, and places are matched by " +
-                     (" and ".join(kind for kind in WITHOUT_COLOUR if kind in learned) or "all maps"))
+        by = " and ".join(kind for kind in WITHOUT_COLOUR if kind in learned) or "all maps"
+        notes.insert(0, f"there is no colour to learn: previews are grey, and places are matched by {by}")
     ends = np.cumsum([len(planes[kind]) for kind in learned]).tolist()
     slices = {kind: slice(end - len(planes[kind]), end) for kind, end in zip(learned, ends)}
     return np.concatenate([planes[kind] for kind in learned] + covered), Maps(slices, constants, files), notes
@@ -250,29 +214,39 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
 
 def read_files(known, depth):
     """{kind: planes [channels, H, W] in [-1, 1]}, colour first, then height; the MapFiles; {kind: what a level of its
-    file is}; notes. known: {path: word}"""
+    file is}; notes. known: {path: Taken}"""
     pixels, notes = open_all(known)
-    planes, files, levels = {}, [], {}
-    order = sorted(known, key=lambda path: [kind not in HOLDS[known[path]] for kind in ("colour", "height")])
+    planes, files, levels, first = {}, [], {}, {}
+    order = sorted(known, key=lambda path: [kind not in known[path].holds for kind in ("colour", "height")])
     for path in order:
-        holds, down = HOLDS[known[path]], points_down(known[path])
+        holds, down = known[path]
         values = to_planes(pixels[path], holds)
         if holds == ("normal",):
             down, said = told_convention(values["normal"], planes.get("height"), down)
             notes += said
             values["normal"] = slopes_of(values["normal"], down)
         for kind, x in values.items():
+            check_twice(kind, path, x, first.setdefault((kind, known[path].down), (path, x)))
             planes.setdefault(kind, x)
             levels.setdefault(kind, 2 / np.iinfo(pixels[path].dtype).max)
         files.append(MapFile(path.stem, tuple(values), depth or 8 * pixels[path].itemsize, bool(down)))
     return planes, tuple(files), levels, notes
 
 
+def check_twice(kind, path, x, first):
+    """UserError unless planes x of a file are nearly those of the first (path, planes) that holds the same kind of map;
+    normals in both conventions are no such."""
+    other, there = first
+    if kind not in FREE and path != other and np.abs(x - there).mean() > COPY:
+        raise UserError(f"both {printable(other.name)} and {printable(path.name)} hold the {kind} map; "
+                        "move one of them away")
+
+
 def open_all(known):
-    """The pixels {path: [H, W] or [H, W, channels]} of files {path: word}, and notes; UserError on different sizes."""
+    """The pixels {path: [H, W] or [H, W, channels]} of files {path: Taken}, and notes; UserError on different sizes."""
     pixels, notes = {}, []
-    for path, word in known.items():
-        image, said = photos.open_image(path, None, alpha=len(HOLDS[word]) == 4)
+    for path, (holds, _) in known.items():
+        image, said = photos.open_image(path, None, alpha=len(holds) == 4)
         pixels[path] = np.asarray(image)
         notes += [f"{printable(path.name)}: {note}" for note in said]
     first = next(iter(pixels))

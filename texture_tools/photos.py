@@ -1,5 +1,6 @@
 """Any photo to pixels: upright, opaque, 8 or 16 bits, grey or sRGB; what is changed on the way is said in notes."""
 
+import contextlib
 import math
 import os
 import warnings
@@ -12,6 +13,9 @@ from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
 ALL_FORMATS = ", ".join(FORMATS) + ", AVIF, HEIC or EXR"
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".dds", ".exr", ".avif",
+            ".heic", ".heif"}
+BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"DDS ", deep.EXR)
 EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -135,6 +139,17 @@ def check_size(size):
     """DecompressionBombError if a picture of a size (width, height) has too many pixels."""
     if size[0] * size[1] > MAX_MEGAPIXELS * 1e6:
         raise Image.DecompressionBombError
+
+
+def is_picture(path):
+    """Whether a file is called like a picture that is read here, or begins like one."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(12)
+        return head.startswith(BEGINNINGS) or head[:4] == b"RIFF" and head[8:] == b"WEBP" or \
+            head[4:8] == b"ftyp" and head[8:] in AVIF_BRANDS | HEIC_BRANDS
+    return False
 
 
 def formats_of(path):
