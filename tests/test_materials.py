@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, assert_refused, draw_pixels, make_trainer, random_net, tiny
+from conftest import TILE, assert_refused, draw_pixels, make_trainer, profile, random_net, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import map_names, photo_facts, shading
+from texture_tools import map_names, photo_facts, png, shading
 from texture_tools.errors import UserError
 
 SIDE = 54
@@ -152,6 +152,97 @@ def test_packed_maps_are_packed_again(tmp_path):
     photo = td.load_photo(save_maps(tmp_path / "p", {"Color": maps["Color"], "ORM": packed}))
     assert [file.name for file in photo.maps.files] == ["Rock_Color", "Rock_ORM"]
     assert np.array_equal(photo.rendered(photo.x)[1], packed)
+
+
+def noise(channels, seed=0, depth=8):
+    """Another grey noise for each of the channels, uint8 or uint16 [SIDE, SIDE, channels]."""
+    values = np.random.default_rng(seed).integers(0, 2**depth, (SIDE, SIDE, channels))
+    return np.squeeze(values.astype(np.uint8 if depth == 8 else np.uint16))
+
+
+def repeated(channels):
+    """A grey map in red, green and blue, and as many channels as are left."""
+    values = noise(channels)
+    values[..., 1] = values[..., 2] = values[..., 0]
+    return values
+
+
+PACKINGS = {  # name -> (its pixels, the kinds in it)
+    "OcclusionRoughnessMetallic": (noise(3), "occlusion roughness metal"),
+    "MRA": (noise(3), "metal roughness occlusion"), "ORM": (noise(4), "occlusion roughness metal occlusion_alpha"),
+    "AlbedoTransparency": (noise(4), "colour opacity"), "metallicRoughness": (noise(3), "unused roughness metal"),
+    "MetallicSmoothness": (repeated(4), "metal metal metal gloss"),
+    "Metallic_Smoothness": (noise(4), "metal metal_green metal_blue gloss"),
+    "MetallicSmoothness_8k": (noise(2), "metal gloss"), "MetallicSmoothness_raw": (repeated(3), "metal metal metal"),
+    "MaskMap": (noise(4), "metal occlusion detail gloss"),
+    "Roughness": (noise(2), "roughness roughness_alpha"),
+    "RoughnessMetallic": (noise(3), "roughness metal roughness_blue"),
+}
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_every_channel_of_a_packed_file_is_read_and_packed_again(tmp_path, name):
+    pixels, kinds = PACKINGS[name]
+    maps = {name: pixels, "Normal": draw_maps()["NormalGL"]}
+    photo = td.load_photo(save_maps(tmp_path / "p", maps))
+    files = {file.name: file for file in photo.maps.files}
+    written = dict(zip(files, photo.rendered(photo.x)))[f"Rock_{name}"]
+    assert files[f"Rock_{name}"].holds == tuple(kinds.split()) and np.array_equal(written, pixels)
+    values = photo.maps.read(dict(zip(files, photo.rendered(photo.x))))
+    assert np.allclose(values, photo.values(photo.x), atol=0.02)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("alpha", ["height", "zero", "half", "one"])
+def test_the_alpha_of_normals_is_a_channel_of_its_own_and_changes_none(tmp_path, depth, alpha):
+    maps, top = draw_maps(), 2**depth - 1
+    normal = (maps["NormalGL"] / 255 * top).astype(np.uint8 if depth == 8 else np.uint16)
+    more = {"height": maps["Displacement"] / 255 * top, "zero": 0, "half": top // 2, "one": top}[alpha]
+    both = np.dstack([normal, np.broadcast_to(more, normal.shape[:2]).astype(normal.dtype)])
+    save_maps(tmp_path / "m", {"Color": maps["Color"]})
+    png.save_png(tmp_path / "m/Rock_NormalGL.png", both, srgb=False)
+    photo = td.load_photo(tmp_path / "m", depth=None)
+    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))["Rock_NormalGL"]
+    assert len(photo.x) == (6 if alpha == "height" else 5) and written.shape[2] == (3 if alpha == "one" else 4)
+    assert np.abs(written.astype(int) - both[..., :written.shape[2]]).max() <= top // 200
+    assert not any("transparent" in note for note in photo.notes)
+
+
+def test_normals_and_gloss_of_one_engine_are_told_by_their_name(tmp_path):
+    both = np.dstack([draw_maps()["NormalGL"], noise(1)])
+    photo = td.load_photo(save_maps(tmp_path / "m", {"ddna": both}))
+    assert list(photo.maps.slices) == ["normal", "gloss"]
+
+
+def test_height_in_the_alpha_of_normals_tells_where_green_points(tmp_path):
+    both = np.dstack([draw_maps()["NormalGL"], draw_maps()["Displacement"]])
+    both[..., 1] = 255 - both[..., 1]
+    assert td.load_photo(save_maps(tmp_path / "m", {"Normal": both})).maps.files[0].down
+
+
+def test_blue_that_is_not_stored_is_worked_out(tmp_path):
+    normal = draw_maps()["NormalGL"]
+    photos = [td.load_photo(save_maps(tmp_path / name, {"NormalGL": pixels}))
+              for name, pixels in (("whole", normal), ("two", normal * np.uint8([1, 1, 0])))]
+    assert torch.allclose(*(photo.values(photo.x) for photo in photos), atol=0.02)
+
+
+def test_maps_are_plain_numbers_that_no_profile_changes(tmp_path):
+    maps = draw_maps()
+    for name, pixels in maps.items():
+        (tmp_path / "m").mkdir(exist_ok=True)
+        icc = profile("RGB " if pixels.ndim == 3 else "GRAY", "Light", gamma=1)
+        Image.fromarray(pixels).save(tmp_path / f"m/Rock_{name}.png", icc_profile=icc)
+    photo = td.load_photo(tmp_path / "m")
+    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    assert np.array_equal(written["Rock_Roughness"], maps["Roughness"])
+    assert np.abs(written["Rock_NormalGL"].astype(int) - maps["NormalGL"]).max() <= 1
+    assert written["Rock_Color"].mean() > maps["Color"].mean() + 20
+
+
+def test_a_grey_map_in_colours_is_spoken_of(tmp_path):
+    photo = td.load_photo(save_maps(tmp_path / "m", {"Color": noise(3), "Roughness": noise(3, 1)}))
+    assert any("Rock_Roughness.png: it is in colours, and its red" in note for note in photo.notes)
 
 
 def test_maps_that_are_the_same_everywhere_are_no_channels_and_are_written_as_they_were(rock):

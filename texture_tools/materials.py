@@ -15,6 +15,8 @@ from .errors import UserError, printable
 
 COLOURED = ("colour", "emission")  # in sRGB; all others are linear
 CHANNELS = {"colour": 3, "emission": 3, "normal": 2}  # of the kinds of map; all others have one
+IN_FILES = {**CHANNELS, "normal": 3}  # of them in a file
+LETTERS = ("red", "green", "blue")  # channels of a file that have no other name
 SAME = 1.0  # level of the file: a map whose deviation is less is the same everywhere, but for a JPEG file's noise
 FREE = ("unused", "detail")  # kinds that several files may hold
 COPY = 0.03  # mean difference of values, 4 levels of 255, up to which two files hold the same map, one as a JPEG file
@@ -34,12 +36,12 @@ class MapFile(NamedTuple):
 
     def format(self):
         """(channels, bits a channel, whether its values are colours in sRGB), as png.PngBands has them."""
-        channels = 3 if self.holds == ("normal",) else sum(CHANNELS.get(kind, 1) for kind in self.holds)
+        channels = sum(IN_FILES.get(kind, 1) for kind in self.holds)
         return channels, self.depth, self.holds[0] in COLOURED
 
     def split(self, pixels):
         """The pixels [h, w] or [h, w, channels] by kind, {kind: [h, w, channels]}."""
-        ends = np.cumsum([CHANNELS.get(kind, 1) for kind in self.holds]) if len(self.holds) > 1 else []
+        ends = np.cumsum([IN_FILES.get(kind, 1) for kind in self.holds])[:-1]
         return dict(zip(self.holds, np.split(np.atleast_3d(pixels), ends, axis=2)))
 
 
@@ -109,8 +111,8 @@ class Maps(NamedTuple):
 
 def encode(file, planes):
     """The pixels of a MapFile from the planes [channels, h, w] of what it holds, values in [-1, 1]."""
-    planes = with_length_1(planes[0], file.down) if file.holds == ("normal",) else np.concatenate(planes)
-    return to_pixels(planes, file.depth)
+    planes = [with_length_1(x, file.down) if kind == "normal" else x for kind, x in zip(file.holds, planes)]
+    return to_pixels(np.concatenate(planes), file.depth)
 
 
 def to_pixels(planes, depth):
@@ -220,16 +222,17 @@ def read_files(known, depth):
     order = sorted(known, key=lambda path: [kind not in known[path].holds for kind in ("colour", "height")])
     for path in order:
         holds, down = known[path]
-        values = to_planes(pixels[path], holds)
-        if holds == ("normal",):
-            down, said = told_convention(values["normal"], planes.get("height"), down)
+        holds, values = laid_out(as_values(pixels[path]), holds)
+        notes += [f"{printable(path.name)}: {note}" for note in unlike(pixels[path], holds)]
+        if "normal" in values:
+            down, said = told_convention(values["normal"], planes.get("height", values.get("normal_alpha")), down)
             notes += said
-            values["normal"] = slopes_of(values["normal"], down)
+            values["normal"] = slopes_of(with_blue(values["normal"]), down)
         for kind, x in values.items():
             check_twice(kind, path, x, first.setdefault((kind, known[path].down), (path, x)))
             planes.setdefault(kind, x)
             levels.setdefault(kind, 2 / np.iinfo(pixels[path].dtype).max)
-        files.append(MapFile(path.stem, tuple(values), depth or 8 * pixels[path].itemsize, bool(down)))
+        files.append(MapFile(path.stem, holds, depth or 8 * pixels[path].itemsize, bool(down)))
     return planes, tuple(files), levels, notes
 
 
@@ -246,7 +249,7 @@ def open_all(known):
     """The pixels {path: [H, W] or [H, W, channels]} of files {path: Taken}, and notes; UserError on different sizes."""
     pixels, notes = {}, []
     for path, (holds, _) in known.items():
-        image, said = photos.open_image(path, None, alpha=len(holds) == 4)
+        image, said = photos.open_image(path, None, "opacity" in holds, holds[0] not in COLOURED)
         pixels[path] = np.asarray(image)
         notes += [f"{printable(path.name)}: {note}" for note in said]
     first = next(iter(pixels))
@@ -258,13 +261,49 @@ def open_all(known):
     return pixels, notes
 
 
-def to_planes(pixels, holds):
-    """The pixels of a file, uint8 or uint16, as {kind: float32 [channels, H, W]} in [-1, 1]."""
-    x = as_values(pixels)
-    if len(holds) == 1:
-        count = 3 if holds[0] in CHANNELS else 1  # of a normal, too, all three are read
-        return {holds[0]: np.broadcast_to(x, (3, *x.shape[1:])) if count > len(x) else x[:count]}
-    return {kind: plane[None] for kind, plane in zip(holds, x)}
+def laid_out(x, holds):
+    """The kinds that the channels of a file hold, in their order, and {kind: planes}; x: all of them, [1 to 4, H, W] in
+    [-1, 1]; holds: by its name. None is lost: alpha is a kind of its own, and so are others that differ from red."""
+    colours, alpha = (x[:-1], x[-1:]) if len(x) in (2, 4) and x[-1].min() < 1 else (x[:len(x) - (len(x) in (2, 4))], [])
+    count = IN_FILES.get(holds[0], 1)
+    if count == 3 or len(holds) == 1:
+        first = np.broadcast_to(colours, (3, *x.shape[1:])) if count > len(colours) else colours[:count]
+        second = holds[1] if len(holds) > 1 else f"{holds[0]}_alpha"
+        return ((holds[0], second), {holds[0]: first, second: alpha}) if len(alpha) else (holds[:1], {holds[0]: first})
+
+    names = names_of(holds, len(colours), len(alpha))
+    if len(holds) == 2 and not len(alpha) and all(np.array_equal(plane, colours[0]) for plane in colours):
+        names = [holds[0]] * len(names)  # what would be in alpha is not there
+    names = [holds[0] if "_" in name and np.array_equal(plane, colours[0]) else name
+             for name, plane in zip(names, colours)] + names[len(colours):]
+    return tuple(names), {name: plane[None] for name, plane in zip(names, [*colours, *alpha])}
+
+
+def names_of(holds, colours, alpha):
+    """The kinds of so many channels of a packed file, and of alpha, 0 or 1, by the kinds that its name says: of two the
+    second is in alpha, if there is one, as Unity has it."""
+    spare = [f"{holds[0]}_{letter}" for letter in LETTERS]
+    if alpha and len(holds) == 2:
+        return [holds[0], *spare[1:colours], holds[1]]
+    names = [*holds[:colours], *spare[len(holds):colours]]
+    return names + ([holds[3] if len(holds) > 3 else f"{holds[0]}_alpha"] if alpha else [])
+
+
+def unlike(pixels, holds):
+    """A list with a sentence if a file [H, W] or [H, W, channels] that is to hold one grey map is in colours."""
+    single = len({kind for kind in holds if not kind.endswith("_alpha")}) == 1 and IN_FILES.get(holds[0], 1) == 1
+    if not single or pixels.ndim == 2 or pixels.shape[2] < 3:
+        return []
+    red = as_values(pixels[..., :1])
+    found = max(np.abs(as_values(pixels[..., k:k + 1]) - red).mean() for k in (1, 2))
+    return [f"it is in colours, and its red was taken for the {holds[0]} map"] if found > COPY else []
+
+
+def with_blue(normals):
+    """Normals [3, H, W]; those whose blue was left out, as in files of two channels, get it back."""
+    if np.ptp(normals[2]) or normals[2].flat[0] > 0.5:
+        return normals
+    return np.concatenate([normals[:2], np.sqrt(np.maximum(0, 1 - (normals[:2]**2).sum(0, keepdims=True)))])
 
 
 def slopes_of(normals, down):

@@ -73,11 +73,13 @@ def shrunk_size(size, max_side):
     return [max(1, round(side * max_side / max(size))) for side in size]
 
 
-def open_image(path, depth=8, alpha=False):
+def open_image(path, depth=8, alpha=False, plain=False):
     """The upright first frame of an image file in sRGB, and notes on what was changed.
 
     depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
     alpha: whether one that is transparent somewhere is RGBA.
+    plain: whether its values are no colours, but numbers, such as a map's: no profile changes them, and alpha is a
+    channel like the others.
     """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
@@ -85,7 +87,7 @@ def open_image(path, depth=8, alpha=False):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            image, notes = decode(path, depth, alpha)
+            image, notes = decode(path, depth, alpha, plain)
             if depth == 8:
                 return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
             return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
@@ -99,7 +101,7 @@ def open_image(path, depth=8, alpha=False):
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
-def decode(path, depth, alpha=False):
+def decode(path, depth, alpha=False, plain=False):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
     formats, notes = formats_of(path), []
     if formats == EXR:
@@ -112,22 +114,34 @@ def decode(path, depth, alpha=False):
             notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
         if depth != 8:
             try:
-                found, said = decode_deep(image, path, alpha)
+                found, said = decode_deep(image, path, alpha, plain)
                 if found is not None:
                     return found, notes + said
             except deep.OnlyEightBits as reason:
                 notes.append(str(reason))
         image.load()
-        return to_8_bit(ImageOps.exif_transpose(image), notes, alpha), notes
+        image = ImageOps.exif_transpose(image)
+        return plain_numbers(image) or to_8_bit(image, notes, alpha) if plain else to_8_bit(image, notes, alpha), notes
 
 
-def decode_deep(image, path, alpha=False):
+def plain_numbers(image):
+    """An upright image of 8 bits a channel as an image L, LA, RGB or RGBA of the numbers in it; None if they are
+    others, such as CMYK's."""
+    if image.mode in ("PA", "La", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA")
+    mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
+    return image.convert(mode) if mode in ("L", "LA", "RGB", "RGBA") else None
+
+
+def decode_deep(image, path, alpha=False, plain=False):
     """An opened image as a DeepImage, or None if it has 8 bits, and notes; OnlyEightBits if no more can be read."""
     notes = []
     with deep.without_a_word():
         found = deep.read_deep(image, path, notes)
     if found is None:
         return None, notes
+    if plain:
+        return deep.DeepImage(np.dstack(found) if found[1] is not None else found[0]), notes
     pixels = profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
     if alpha and found[1] is not None and found[1].min() < found[1].max():
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
