@@ -8,13 +8,16 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from . import deep, even_light, profiles, straighten, transparency
+from . import dds, deep, even_light, profiles, straighten, transparency
 from .errors import UserError, first_line, printable
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
-ALL_FORMATS = ", ".join(FORMATS) + ", AVIF, HEIC or EXR"
-SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".dds", ".exr", ".avif",
-            ".heic", ".heif"}
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DDS")  # as Pillow calls them, which always reads them
+TGA = ("TGA",)  # too, but these begin in no way of their own
+ALL_FORMATS = ", ".join(FORMATS + TGA) + ", AVIF, HEIC or EXR"
+TGA_SUFFIXES = {".tga", ".targa", ".vda", ".icb", ".vst"}
+TGA_END = b"TRUEVISION-XFILE.\0"  # of those that were written since 1989
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dds", ".exr", ".avif",
+            ".heic", ".heif", *TGA_SUFFIXES}
 BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"DDS ", deep.EXR)
 EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
@@ -95,6 +98,9 @@ def open_image(path, depth=8, alpha=False, plain=False):
         raise
     except Image.DecompressionBombError:
         raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
+    except NotImplementedError as error:
+        raise UserError(f"{shown} is of a kind that cannot be read ({first_line(error)}); save it as PNG or TIFF") \
+            from None
     except Image.UnidentifiedImageError:
         raise UserError(f"{shown} is not a picture in one of the formats {ALL_FORMATS}") from None
     except Exception as error:  # decoders raise almost anything on a damaged file
@@ -107,8 +113,9 @@ def decode(path, depth, alpha=False, plain=False):
     if formats == EXR:
         check_size(deep.header_of_exr(path)[0])
         return deep.DeepImage(deep.read_exr(path, notes)), notes
-    with open(path, "rb") as file, Image.open(file, formats=formats) as image:  # by its path Pillow 13 misreads a TIFF
-        check_size(image.size)                                                   # of 1 channel that is to be turned
+    with open(path, "rb") as file, Image.open(dds.readable(file), formats=formats) as image:
+        # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
+        check_size(image.size)
         deep.check_planes(image, path)
         if getattr(image, "n_frames", 1) > 1:
             notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
@@ -119,9 +126,18 @@ def decode(path, depth, alpha=False, plain=False):
                     return found, notes + said
             except deep.OnlyEightBits as reason:
                 notes.append(str(reason))
+        dds.hasten(image)
         image.load()
-        image = ImageOps.exif_transpose(image)
+        image = without_empty_alpha(ImageOps.exif_transpose(image), formats, notes)
         return plain_numbers(image) or to_8_bit(image, notes, alpha) if plain else to_8_bit(image, notes, alpha), notes
+
+
+def without_empty_alpha(image, formats, notes):
+    """An image without the alpha of a TGA file that is 0 everywhere: many programs leave it so, and mean nothing."""
+    if formats != TGA or image.mode not in ("RGBA", "LA") or image.getchannel("A").getextrema()[1]:
+        return image
+    notes.append("its alpha is 0 everywhere and was left out")
+    return image.convert(image.mode[:-1])
 
 
 def plain_numbers(image):
@@ -160,10 +176,14 @@ def is_picture(path):
     if path.suffix.lower() in SUFFIXES:
         return True
     with contextlib.suppress(OSError), open(path, "rb") as file:
-        head = file.read(12)
-        return head.startswith(BEGINNINGS) or head[:4] == b"RIFF" and head[8:] == b"WEBP" or \
-            head[4:8] == b"ftyp" and head[8:] in AVIF_BRANDS | HEIC_BRANDS
+        return begins_like_a_picture(file.read(12))
     return False
+
+
+def begins_like_a_picture(head):
+    """Whether the first 12 or more bytes of a file are those of a picture that is read here, but for BMP and TGA."""
+    return head.startswith(BEGINNINGS) or head[:4] == b"RIFF" and head[8:12] == b"WEBP" or \
+        head[4:8] == b"ftyp" and head[8:12] in AVIF_BRANDS | HEIC_BRANDS
 
 
 def formats_of(path):
@@ -189,7 +209,16 @@ def formats_of(path):
                             f"pip install pillow-heif, {advice}") from None
         pillow_heif.register_heif_opener()
         return ("HEIF",)
-    return FORMATS
+    return TGA if is_tga(path, head) else FORMATS
+
+
+def is_tga(path, head):
+    """Whether a file is a TGA file by its name or its end, and not by its head another."""
+    if begins_like_a_picture(head) or head.startswith(b"BM"):
+        return False
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - len(TGA_END)))
+        return os.path.splitext(path)[1].lower() in TGA_SUFFIXES or file.read() == TGA_END
 
 
 def to_8_bit(image, notes, keep=False):
