@@ -293,6 +293,24 @@ def test_a_normal_map_alone_is_drawn(tmp_path, tool, plain_figures):
     assert saved(tmp_path / "samples/m/output_texture_3x3").keys() == saved(tmp_path / "m").keys()
 
 
+@pytest.mark.parametrize("channels", ["RGB", "RGBA"])
+def test_a_library_s_download_of_jpeg_and_exr_is_one_material(tmp_path, channels):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    maps = draw_maps()
+    save_maps(tmp_path / "m", {"diff": maps["Color"], "disp": maps["Displacement"]}, "trail_")
+    exr = {"trail_nor_gl_4k": {name: np.dstack([maps["NormalGL"] / 255, maps["Roughness"] / 255])[..., k]
+                               for k, name in enumerate(channels)}, "trail_rough_4k": {"Y": maps["Roughness"] / 255}}
+    for name, planes in exr.items():
+        planes = {letter: plane.astype(np.float16) for letter, plane in planes.items()}
+        OpenEXR.File({"type": OpenEXR.scanlineimage}, planes).write(str(tmp_path / f"m/{name}.exr"))
+    photo = td.load_photo(tmp_path / "m", depth=None)
+    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    assert "normal" in photo.maps.slices and ("normal_alpha" in photo.maps.slices) == (channels == "RGBA")
+    assert written["trail_nor_gl_4k"].dtype == np.uint16 and written["trail_diff"].dtype == np.uint8
+    assert np.abs(written["trail_nor_gl_4k"][..., :3] / 257 - maps["NormalGL"]).max() < 1
+    assert np.abs(written["trail_rough_4k"] / 257 - maps["Roughness"]).max() < 0.1
+
+
 # Conventions
 
 

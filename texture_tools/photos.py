@@ -111,8 +111,9 @@ def decode(path, depth, alpha=False, plain=False):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
     formats, notes = formats_of(path), []
     if formats == EXR:
-        check_size(deep.header_of_exr(path)[0])
-        return deep.DeepImage(deep.read_exr(path, notes)), notes
+        check_size(deep.size_of_exr(path))
+        pixels, opacity = deep.read_exr(path, notes, plain)
+        return deep_image(pixels, opacity, alpha, plain, notes), notes
     with open(path, "rb") as file, Image.open(dds.readable(file), formats=formats) as image:
         # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
         check_size(image.size)
@@ -156,13 +157,19 @@ def decode_deep(image, path, alpha=False, plain=False):
         found = deep.read_deep(image, path, notes)
     if found is None:
         return None, notes
+    pixels = found[0] if plain else profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
+    return deep_image(pixels, found[1], alpha, plain, notes), notes
+
+
+def deep_image(pixels, opacity, alpha, plain, notes):
+    """uint16 [H, W] or [H, W, 3] and their opacity, uint16 [H, W] or None, as a DeepImage; alpha, plain: as in
+    open_image."""
     if plain:
-        return deep.DeepImage(np.dstack(found) if found[1] is not None else found[0]), notes
-    pixels = profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
-    if alpha and found[1] is not None and found[1].min() < found[1].max():
+        return deep.DeepImage(pixels if opacity is None else np.dstack([pixels, opacity]))
+    if alpha and opacity is not None and opacity.min() < opacity.max():
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
-        return deep.DeepImage(np.dstack([pixels, found[1]])), notes
-    return deep.DeepImage(deep.flatten(pixels, found[1], notes)), notes
+        return deep.DeepImage(np.dstack([pixels, opacity]))
+    return deep.DeepImage(deep.flatten(pixels, opacity, notes))
 
 
 def check_size(size):
