@@ -69,6 +69,7 @@ try:
     import torch.nn.functional as F
 
     from texture_tools import (
+        archives,
         blending,
         checkpoints,
         conspicuous,
@@ -189,12 +190,16 @@ class Photo(NamedTuple):
 
 def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
                mask=None, tile=128):
-    """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
+    """Read a picture file, or a folder or ZIP of a material's maps, as a Photo, as photos.read_photo and
     materials.read_material do; UserError with a sentence for the person.
 
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
     masks.read_mask, or None: what it hides is filled with squares of half a tile's side, see holes.sources_of.
     """
+    if archives.is_archive(path):
+        with archives.unpacked(path) as folder:
+            return load_photo(folder, crop, max_side, even, corners, aspect, depth, alpha, mask, tile)
+
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
     hidden = None if mask is None else masks.read_mask(mask, path)
@@ -1942,10 +1947,10 @@ def main(argv=None):
     OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"           # models go here
     # fmt: on
-    with processes.joined() as group:
+    with processes.joined() as group, contextlib.ExitStack() as stack:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        paths = several.paths_of(c, HERE)
+        paths = several.paths_of(c, HERE, stack)
         taken = several.described(paths)
         for sentence in taken:  # before anything can fail
             group.say(f"note: {sentence}")

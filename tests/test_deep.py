@@ -285,7 +285,8 @@ def test_linear_colours_in_an_exr_file_are_made_srgb(tmp_path, kind, error, name
     pixels, notes = read(write_exr(tmp_path / "a.exr", {name: light[..., k].astype(kind)
                                                         for k, name in enumerate(names)}))
     assert np.abs(pixels - 65535 * srgb(COLOUR / 65535)).max() <= error
-    assert notes == ("of its channels Z were left out" if "Z" in names and names != "XYZ" else "")
+    assert ("of its channels Z were left out" in notes) == (names == "RGBZ")
+    assert "converted from linear light to sRGB" in notes
 
 
 @pytest.mark.parametrize("kind, error", [(np.float32, 1), (np.float16, 33)])

@@ -315,6 +315,8 @@ def colours_of_light(values, alpha, header, notes):
     if primaries.shape != REC_709.shape or np.abs(primaries - REC_709).max() > 0.01:
         notes.append("its primaries are not those of sRGB, and were taken for these: colours may be off")
 
+    notes.append("its colours were converted from linear light to sRGB")
+
     def encode(light, *weights):
         light = light.astype(np.float32) / np.maximum(weights[0], 1e-3)[..., None] if weights \
             else light.astype(np.float32)

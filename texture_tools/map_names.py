@@ -153,10 +153,15 @@ def read_anywhere(stem):
             yield Reading(" ".join([*parts[:-1], end[:at]]), end[at:], "")
 
 
+def without_previews(paths):
+    """Those of some paths that are not called as a preview is."""
+    return [path for path in paths if not PREVIEWS & {word.lower() for word in words_of(path.stem)}]
+
+
 def sort_out(paths):
     """The pictures at some paths as Sorted."""
-    previews = [path for path in paths if PREVIEWS & {word.lower() for word in words_of(path.stem)}]
-    candidates = [path for path in paths if path not in previews]
+    candidates = without_previews(paths)
+    previews = [path for path in paths if path not in candidates]
     found = all_of_one(candidates) or all_of_several(candidates)
     others = [] if found else [path for path in candidates if read_end(path.stem) is None]
     found = found or groups_of([path for path in candidates if path not in others])

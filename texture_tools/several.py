@@ -4,7 +4,7 @@
 import difflib
 import os
 
-from . import files, folders, map_names, materials
+from . import archives, files, folders, map_names, materials
 from .errors import UserError, printable
 
 
@@ -23,10 +23,13 @@ def described(paths):
     return materials.recognised(paths[0])[1] if os.path.isdir(paths[0]) else []
 
 
-def paths_of(c, home):
+def paths_of(c, home, stack):
     """The paths of the photos that IMAGE names: one, a photo's or a material's, or several textures'; a relative one is
-    also looked for in the folder home. UserError where the constants do not go together with that."""
+    also looked for in the folder home. A ZIP is unpacked until the ExitStack is left. UserError where the constants do
+    not go together with that."""
     paths = [files.find_file(path, home) for path in ([c.IMAGE] if isinstance(c.IMAGE, str) else c.IMAGE)]
+    if len(paths) == 1 and archives.is_archive(paths[0]):
+        paths = [stack.enter_context(archives.unpacked(paths[0]))]
     if len(paths) == 1 and os.path.isdir(paths[0]) and len(photos_in(paths[0])) > 1:
         paths = photos_in(paths[0])
     if len(paths) == 1:
