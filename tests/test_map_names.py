@@ -45,6 +45,8 @@ MATERIALS = {  # the files of a folder -> what each of them holds, in the order 
     "color_rock.png normal_rock.png": "colour, normal", "rockdiffuse.png rocknormal.png": "colour, normal",
     "a_albedo_2048x2048.png a_nor_2048x2048.png": "colour, normal",
     "a_Color.png a_Normal.png height.png": "colour, normal, height",
+    "bricks2.jpg bricks2_disp.jpg bricks2_normal.jpg": "colour, height, normal",
+    "stone.png stone_n.png stone_s.png": "colour, normal, specular", "metal.jpg metal_normal.jpg": "colour, normal",
     "metal.png": "metal", "normal.png": "normal", "rock_height.png": "height",
 }
 
@@ -59,7 +61,8 @@ TEXTURES = ["grass.jpg gravel.jpg metal.jpg sand.jpg", "rusty_metal.jpg plaster_
             "PaintedMetal.jpg PaintedWood.jpg", "metal1.jpg metal2.jpg metal3.jpg", "moss.png rock_color.png",
             "metal.jpg rough.jpg grass.jpg sand.jpg", "metal_door.jpg rough_door.jpg", "wall_d.jpg wall_e.jpg",
             "img_a.jpg img_b.jpg img_c.jpg img_d.jpg", "street_n.jpg street_s.jpg street_e.jpg street_w.jpg",
-            "1.jpg 2.jpg", "rusty_metal.jpg rusty_rough.jpg grass.jpg"]
+            "1.jpg 2.jpg", "grass.jpg grass_rough.jpg", "wall.jpg wall_1.jpg wall_2.jpg", "rock.jpg rock_s.jpg",
+            "rusty_metal.jpg rusty_rough.jpg grass.jpg"]
 
 
 @pytest.mark.parametrize("names", TEXTURES)
@@ -67,6 +70,13 @@ def test_a_word_for_a_map_among_unlike_names_is_a_texture_s_name(tmp_path, names
     for name in names.split():
         (tmp_path / name).touch()
     assert [path.name for path in several.photos_in(tmp_path)] == sorted(names.split())
+
+
+def test_the_colour_called_by_the_stem_alone_is_told_from_a_preview():
+    assert sort_out("a.png a_normal.png a_height.png other.png")[:2] == (
+        {"a.png": "colour", "a_height.png": "height", "a_normal.png": "normal"}, ["other.png"])
+    held, others, *_ = sort_out("a.png a_Color.png a_Normal.png")
+    assert "a.png" not in held and others == ["a.png"]
 
 
 @pytest.mark.parametrize("names, stems", [

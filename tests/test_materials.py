@@ -1,5 +1,7 @@
 """Materials: a folder of maps becomes one texture, in which they stay in register, and is written as it was given."""
 
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -227,12 +229,16 @@ def test_blue_that_is_not_stored_is_worked_out(tmp_path):
     assert torch.allclose(*(photo.values(photo.x) for photo in photos), atol=0.02)
 
 
-def test_maps_are_plain_numbers_that_no_profile_changes(tmp_path):
+@pytest.mark.parametrize("depth", [8, 16])
+def test_maps_are_plain_numbers_that_no_profile_changes(tmp_path, depth):
     maps = draw_maps()
+    (tmp_path / "m").mkdir()
     for name, pixels in maps.items():
-        (tmp_path / "m").mkdir(exist_ok=True)
-        icc = profile("RGB " if pixels.ndim == 3 else "GRAY", "Light", gamma=1)
-        Image.fromarray(pixels).save(tmp_path / f"m/Rock_{name}.png", icc_profile=icc)
+        icc = png.chunk(b"iCCP", b"icc\0\0" + zlib.compress(
+            profile("RGB " if pixels.ndim == 3 else "GRAY", "Light", gamma=1)))
+        path = tmp_path / f"m/Rock_{name}.png"
+        png.save_png(path, pixels if depth == 8 else pixels * np.uint16(257), srgb=False)
+        path.write_bytes(path.read_bytes()[:33] + icc + path.read_bytes()[33:])
     photo = td.load_photo(tmp_path / "m")
     written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
     assert np.array_equal(written["Rock_Roughness"], maps["Roughness"])

@@ -80,7 +80,8 @@ def by_word(words):
 
 
 HOLDS = {**spelled_out(), **by_word(WORDS), **PACKED}
-CODES = {**by_word(LETTERS), **HOLDS}
+BARE = "alone"  # stands for the word of a file that is called by the stem alone
+CODES = {**by_word(LETTERS), **HOLDS, BARE: ("colour",)}
 
 
 class Reading(NamedTuple):
@@ -110,7 +111,7 @@ def known(word, words):
     letters = word.rstrip("0123456789")
     for tail, head in (("", word), (word[len(letters):], letters)):
         for found in (head, head.removesuffix("map"), head.removesuffix("maps")):
-            if found in words and (not tail or len(found) > 1):
+            if found in words and found != BARE and (not tail or len(found) > 1):
                 return found, tail
     return None
 
@@ -174,7 +175,8 @@ def sort_out(paths):
     found = join_nameless(found, sure) if sure else found
     if len(found) > 1:
         return Sorted({}, others + previews, {stem: list(group) for stem, group in sorted(found.items())})
-    maps = next(iter(found.values()))
+    stem, maps = next(iter(found.items()))
+    maps = with_bare(maps, stem, others)
     left = [path for path in paths if path not in maps]
     return Sorted({path: maps[path] for path in paths if path in maps}, left, {})
 
@@ -208,15 +210,37 @@ def all_of_one(paths):
     if paths and all(ends.values()) and len({reading.stem.lower() for reading in ends.values()}) == 1:
         return groups_of(ends)
 
-    readings = {path: {reading.stem.lower(): reading for reading in reversed([*read_anywhere(path.stem)])}
-                for path in paths}
+    readings = {path: {reading.stem.lower(): reading
+                       for reading in [read_bare(path.stem), *reversed([*read_anywhere(path.stem)])]} for path in paths}
     stems = set.intersection(*map(set, readings.values())) if len(paths) > 1 else set()
     for stem in sorted(stems, key=len, reverse=True):
         group = {path: found[stem] for path, found in readings.items()}
         kinds = [held(reading) for reading in group.values()]
-        if stem and len(set(kinds)) == len(kinds) and is_likely(group):
+        bare = any(reading.word == BARE for reading in group.values())
+        if stem and len(set(kinds)) == len(kinds) and is_likely(group) and (not bare or is_bent(group)):
             return {group[paths[0]].stem: group}
     return {}
+
+
+def read_bare(stem):
+    """The Reading of a name that is the stem alone: the colour, if the others are normals or heights."""
+    parts = words_of(stem)
+    while len(parts) > 1 and SAYS_NOTHING.fullmatch(parts[-1]):
+        parts.pop()
+    return Reading(" ".join(parts), BARE, "")
+
+
+def is_bent(group):
+    """Whether a group {path: Reading} has normals or heights, which are of nothing but a surface."""
+    return bool(kinds_in(group) & {"normal", "height", "bump"})
+
+
+def with_bare(group, stem, paths):
+    """A group {path: Reading} that has no colour with the one of some paths that is called by its stem alone."""
+    bare = [path for path in paths if read_bare(path.stem).stem.lower() == stem.lower()]
+    if len(bare) == 1 and is_bent(group) and "colour" not in kinds_in(group):
+        return {**group, bare[0]: read_bare(bare[0].stem)}
+    return group
 
 
 def all_of_several(paths):
