@@ -68,6 +68,7 @@ try:
     import torch.nn.functional as F
 
     from texture_tools import (
+        archives,
         blend_layouts,
         blending,
         checkpoints,
@@ -194,12 +195,16 @@ class Photo(NamedTuple):
 
 def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
                mask=None, tile=128):
-    """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
+    """Read a picture file, or a folder or ZIP of a material's maps, as a Photo, as photos.read_photo and
     materials.read_material do; UserError with a sentence for the person.
 
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
     masks.read_mask, or None: what it hides is filled with squares of half a tile's side, see holes.sources_of.
     """
+    if archives.is_archive(path):
+        with archives.unpacked(path) as folder:
+            return load_photo(folder, crop, max_side, even, corners, aspect, depth, alpha, mask, tile)
+
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
     hidden = None if mask is None else masks.read_mask(mask, path, found)
@@ -1472,18 +1477,23 @@ def main(argv=None):
 
 def learn_and_draw(c, group):
     """Train on what IMAGE names and draw its textures; returns their paths."""
-    paths = several.paths_of(c, HERE)
-    photo = load_textures(paths, c)
-    blend = blend_of(photo, c) if c.BLEND else None
-    folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
-    with files.claimed(folder, checkpoint, photo, group) as results:
-        trainer = prepare_trainer(photo, c, checkpoint, group)
-        announce(blend or photo, trainer, c)
-        if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-            show_prepared(paths, photo, c, results)
-        trained = run_training(photo, trainer, c, results, checkpoint)
-        for texture in textures_of(photo, trainer, c, blend):
-            draw_samples(*texture, results, trained)
+    with contextlib.ExitStack() as stack:
+        paths = several.paths_of(c, HERE, stack)
+        taken = several.described(paths)
+        for sentence in taken:  # before anything can fail
+            group.say(f"note: {sentence}")
+
+        photo = load_textures(paths, c)
+        blend = blend_of(photo, c) if c.BLEND else None
+        folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
+        with files.claimed(folder, checkpoint, photo, group) as results:
+            trainer = prepare_trainer(photo, c, checkpoint, group)
+            announce(blend or photo, trainer, c, taken)
+            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
+                show_prepared(paths, photo, c, results)
+            trained = run_training(photo, trainer, c, results, checkpoint)
+            for texture in textures_of(photo, trainer, c, blend):
+                draw_samples(*texture, results, trained)
     return results.drawn()
 
 
@@ -1602,11 +1612,12 @@ def load_guide(photo, c):
     return guides.guide_of(pixels, photo, c.TILE_SIZE, c.GUIDE_STRENGTH)
 
 
-def announce(photo, trainer, c):
-    """Say what was read, what is going to happen and what it will cost."""
+def announce(photo, trainer, c, said=()):
+    """Say what was read, but for the notes that were said, what is going to happen and what it will cost."""
     say, net, grid = trainer.group.say, trainer.net, grid_of(photo, c)
     for note in photo.notes:
-        say(f"note: {note}")
+        if note not in said:
+            say(f"note: {note}")
     textures = photo.textures or [photo]
     for texture in textures:  # before any training
         window_of(grid_of(texture, c), c.REGION)

@@ -80,7 +80,8 @@ def draw(path, size, at, job, words):
     first_row, end = share_of(size[1], *job, c.TILE_SIZE)
     c.REGION = (at[0], at[1] + first_row, size[0], end - first_row)
     c = constants.check_rules(c, td.CHOICES)
-    photo = td.load_textures(several.paths_of(c, td.HERE), c)
+    with contextlib.ExitStack() as stack:
+        photo = td.load_textures(several.paths_of(c, td.HERE, stack), c)
     if len(photo.formats()) > 1 or photo.textures:
         raise UserError("a mosaic is of one photo; draw maps and several textures with texture_diffusion.py by REGION")
     trainer = td.prepare_trainer(photo, c, Path(c.CHECKPOINT_DIR) / f"{photo.name}.pt")

@@ -14,7 +14,8 @@ from texture_tools.errors import UserError
 from . import runs
 
 PHOTOS = Path("uploads")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".heic", ".heif", ".exr"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".dds", ".avif",
+            ".heic", ".heif", ".exr"}
 LONGEST_NAME = 60  # characters
 PREPARED_BY = ("CORNERS", "CROP", "EVEN_LIGHT", "MASK")  # what the photo is that a model learns
 EPOCHS, MAX_SIDE = 5, 1024  # the script's defaults

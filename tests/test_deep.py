@@ -273,11 +273,75 @@ def test_heights_in_an_exr_file_are_read(tmp_path, kind, error, names):
     assert np.abs(read(path, 8)[0] - GREY / 257).max() <= 1
 
 
-@pytest.mark.parametrize("names", ["BGR", "XYZ", "UV"])
-def test_colours_in_an_exr_file_are_refused_with_what_helps(tmp_path, names):
+def srgb(light):
+    """Linear light as sRGB, both in [0, 1]."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("kind, error", [(np.float32, 1), (np.float16, 50)])
+@pytest.mark.parametrize("names", ["RGB", "XYZ", "RGBA", "RGBZ", ("layer.R", "layer.G", "layer.B")])
+def test_linear_colours_in_an_exr_file_are_made_srgb(tmp_path, kind, error, names):
+    light = np.dstack([COLOUR / 65535, np.ones_like(GREY)])
+    pixels, notes = read(write_exr(tmp_path / "a.exr", {name: light[..., k].astype(kind)
+                                                        for k, name in enumerate(names)}))
+    assert np.abs(pixels - 65535 * srgb(COLOUR / 65535)).max() <= error
+    assert ("of its channels Z were left out" in notes) == (names == "RGBZ")
+    assert "converted from linear light to sRGB" in notes
+
+
+@pytest.mark.parametrize("kind, error", [(np.float32, 1), (np.float16, 33)])
+@pytest.mark.parametrize("names", ["RGB", "RGBA"])
+def test_a_map_s_numbers_in_an_exr_file_stay_as_they_are(tmp_path, kind, error, names):
+    both = np.dstack([COLOUR, GREY])[..., :len(names)]
+    path = write_exr(tmp_path / "a.exr", {name: (both[..., k] / 65535).astype(kind) for k, name in enumerate(names)})
+    image, notes = photos.open_image(path, None, plain=True)
+    assert np.abs(np.asarray(image).astype(int) - both).max() <= error and not notes
+
+
+def test_vectors_in_an_exr_file_may_go_from_minus_1_to_1(tmp_path):
+    path = write_exr(tmp_path / "a.exr", {name: (COLOUR[..., k] / 32767.5 - 1).astype(np.float32)
+                                          for k, name in enumerate("RGB")})
+    image, notes = photos.open_image(path, None, plain=True)
+    assert np.abs(np.asarray(image).astype(int) - COLOUR).max() <= 1 and "from -1 to 1" in notes[0]
+
+
+def test_what_is_transparent_in_an_exr_file_is_divided_by_its_alpha(tmp_path):
+    alpha = np.linspace(0.1, 1, WIDTH, dtype=np.float32) + np.zeros((HEIGHT, 1), np.float32)
+    channels = {name: (COLOUR[..., k] / 65535 * alpha).astype(np.float32) for k, name in enumerate("RGB")}
+    image, _ = photos.open_image(write_exr(tmp_path / "a.exr", {**channels, "A": alpha}), None, alpha=True)
+    expected = np.dstack([65535 * srgb(COLOUR / 65535), 65535 * alpha])
+    assert np.abs(np.asarray(image) - expected).max() <= 2
+
+
+def with_primaries(path):
+    """The same OpenEXR file, which was written with an attribute n, with the primaries of ACES in its place, which the
+    package cannot write."""
+    before = b"n" * 14 + b"\0string\0" + struct.pack("<I", 40) + b"v" * 40
+    after = b"chromaticities\0" * 2 + struct.pack("<I8f", 32, 0.7347, 0.2653, 0, 1, 0.0001, -0.077, 0.3217, 0.3377)
+    path.write_bytes(path.read_bytes().replace(before, after))
+    return path
+
+
+def test_what_is_lost_of_an_exr_file_s_colours_is_said(tmp_path):
+    channels = {name: (COLOUR[..., k] / 20000).astype(np.float32) for k, name in enumerate("RGB")}
+    _, notes = read(with_primaries(write_exr(tmp_path / "a.exr", channels, **{"n" * 14: "v" * 40})))
+    assert "brighter than 1" in notes and "primaries are not those of sRGB" in notes
+
+
+@pytest.mark.parametrize("names", ["UV", ("BY", "RY", "Y")])
+def test_channels_of_another_kind_in_an_exr_file_are_refused_with_what_helps(tmp_path, names):
     channels = {name: (COLOUR[..., k] / 65535).astype(np.float32) for k, name in enumerate(names)}
     with pytest.raises(UserError, match=f"has {len(names)} channels .* save colours as PNG or TIFF with 16 bits"):
         read(write_exr(tmp_path / "a.exr", channels))
+
+
+def test_an_exr_file_of_too_many_channels_is_refused_by_its_header(tmp_path, monkeypatch):
+    path = write_exr(tmp_path / "a.exr", {f"{layer}.{name}": GREY.astype(np.float32)
+                                          for layer in "abcdef" for name in "RGB"})
+    monkeypatch.setattr(photos, "MAX_MEGAPIXELS", 4 * HEIGHT * WIDTH / 1e6)
+    monkeypatch.setattr(deep, "read_exr", None)
+    with pytest.raises(UserError, match="megapixels"):
+        read(path)
 
 
 def test_an_alpha_channel_beside_heights_is_left_out_and_that_is_said(tmp_path):
@@ -434,6 +498,8 @@ def deep_files(folder):
         found += [write_exr(folder / "a", {"Y": values.astype(kind)}, compression).read_bytes()
                   for kind, compression in ((np.float32, "ZIP_COMPRESSION"), (np.float16, "PIZ_COMPRESSION"),
                                             (np.float32, "NO_COMPRESSION"), (np.float16, "DWAA_COMPRESSION"))]
+        found.append(write_exr(folder / "a", {name: (some[..., k % 3] / 65535).astype(np.float16)
+                                              for k, name in enumerate("RGBA")}).read_bytes())
     return found
 
 

@@ -1,13 +1,15 @@
 """Materials: a folder of maps becomes one texture, in which they stay in register, and is written as it was given."""
 
+import zlib
+
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, assert_refused, draw_pixels, make_trainer, random_net, tiny
+from conftest import TILE, assert_refused, draw_pixels, make_trainer, profile, random_net, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import materials, photo_facts, shading
+from texture_tools import map_names, photo_facts, png, shading
 from texture_tools.errors import UserError
 
 SIDE = 54
@@ -65,13 +67,13 @@ NAMES = {"Bricks008_Color": "colour", "Bricks_4K-JPG_NormalDX": "normal", "Rock_
 
 @pytest.mark.parametrize("stem", NAMES)
 def test_maps_are_known_by_the_names_that_people_give_them(stem):
-    _, word = materials.what_it_holds(stem)
-    assert " ".join(materials.HOLDS[word]) == NAMES[stem]
+    _, word = map_names.what_it_holds(stem)
+    assert " ".join(map_names.CODES[word]) == NAMES[stem]
 
 
 @pytest.mark.parametrize("stem", ("IMG_1234", "thumbnail", "Fabric032", "normandy", "colourful", "preview_2k"))
 def test_other_pictures_are_no_maps(stem):
-    assert materials.what_it_holds(stem) is None
+    assert map_names.what_it_holds(stem) is None
 
 
 def test_what_was_taken_for_what_is_said_and_what_was_left_out(rock):
@@ -154,6 +156,101 @@ def test_packed_maps_are_packed_again(tmp_path):
     assert np.array_equal(photo.rendered(photo.x)[1], packed)
 
 
+def noise(channels, seed=0, depth=8):
+    """Another grey noise for each of the channels, uint8 or uint16 [SIDE, SIDE, channels]."""
+    values = np.random.default_rng(seed).integers(0, 2**depth, (SIDE, SIDE, channels))
+    return np.squeeze(values.astype(np.uint8 if depth == 8 else np.uint16))
+
+
+def repeated(channels):
+    """A grey map in red, green and blue, and as many channels as are left."""
+    values = noise(channels)
+    values[..., 1] = values[..., 2] = values[..., 0]
+    return values
+
+
+PACKINGS = {  # name -> (its pixels, the kinds in it)
+    "OcclusionRoughnessMetallic": (noise(3), "occlusion roughness metal"),
+    "MRA": (noise(3), "metal roughness occlusion"), "ORM": (noise(4), "occlusion roughness metal occlusion_alpha"),
+    "AlbedoTransparency": (noise(4), "colour opacity"), "metallicRoughness": (noise(3), "unused roughness metal"),
+    "MetallicSmoothness": (repeated(4), "metal metal metal gloss"),
+    "Metallic_Smoothness": (noise(4), "metal metal_green metal_blue gloss"),
+    "MetallicSmoothness_8k": (noise(2), "metal gloss"), "MetallicSmoothness_raw": (repeated(3), "metal metal metal"),
+    "MaskMap": (noise(4), "metal occlusion detail gloss"),
+    "Roughness": (noise(2), "roughness roughness_alpha"),
+    "RoughnessMetallic": (noise(3), "roughness metal roughness_blue"),
+}
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_every_channel_of_a_packed_file_is_read_and_packed_again(tmp_path, name):
+    pixels, kinds = PACKINGS[name]
+    maps = {name: pixels, "Normal": draw_maps()["NormalGL"]}
+    photo = td.load_photo(save_maps(tmp_path / "p", maps))
+    files = {file.name: file for file in photo.maps.files}
+    written = dict(zip(files, photo.rendered(photo.x)))[f"Rock_{name}"]
+    assert files[f"Rock_{name}"].holds == tuple(kinds.split()) and np.array_equal(written, pixels)
+    values = photo.maps.read(dict(zip(files, photo.rendered(photo.x))))
+    assert np.allclose(values, photo.values(photo.x), atol=0.02)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("alpha", ["height", "zero", "half", "one"])
+def test_the_alpha_of_normals_is_a_channel_of_its_own_and_changes_none(tmp_path, depth, alpha):
+    maps, top = draw_maps(), 2**depth - 1
+    normal = (maps["NormalGL"] / 255 * top).astype(np.uint8 if depth == 8 else np.uint16)
+    more = {"height": maps["Displacement"] / 255 * top, "zero": 0, "half": top // 2, "one": top}[alpha]
+    both = np.dstack([normal, np.broadcast_to(more, normal.shape[:2]).astype(normal.dtype)])
+    save_maps(tmp_path / "m", {"Color": maps["Color"]})
+    png.save_png(tmp_path / "m/Rock_NormalGL.png", both, srgb=False)
+    photo = td.load_photo(tmp_path / "m", depth=None)
+    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))["Rock_NormalGL"]
+    assert len(photo.x) == (6 if alpha == "height" else 5) and written.shape[2] == (3 if alpha == "one" else 4)
+    assert np.abs(written.astype(int) - both[..., :written.shape[2]]).max() <= top // 200
+    assert not any("transparent" in note for note in photo.notes)
+
+
+def test_normals_and_gloss_of_one_engine_are_told_by_their_name(tmp_path):
+    both = np.dstack([draw_maps()["NormalGL"], noise(1)])
+    photo = td.load_photo(save_maps(tmp_path / "m", {"ddna": both}))
+    assert list(photo.maps.slices) == ["normal", "gloss"]
+
+
+def test_height_in_the_alpha_of_normals_tells_where_green_points(tmp_path):
+    both = np.dstack([draw_maps()["NormalGL"], draw_maps()["Displacement"]])
+    both[..., 1] = 255 - both[..., 1]
+    assert td.load_photo(save_maps(tmp_path / "m", {"Normal": both})).maps.files[0].down
+
+
+def test_blue_that_is_not_stored_is_worked_out(tmp_path):
+    normal = draw_maps()["NormalGL"]
+    photos = [td.load_photo(save_maps(tmp_path / name, {"NormalGL": pixels}))
+              for name, pixels in (("whole", normal), ("two", normal * np.uint8([1, 1, 0])))]
+    assert torch.allclose(*(photo.values(photo.x) for photo in photos), atol=0.02)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_maps_are_plain_numbers_that_no_profile_changes(tmp_path, depth):
+    maps = draw_maps()
+    (tmp_path / "m").mkdir()
+    for name, pixels in maps.items():
+        icc = png.chunk(b"iCCP", b"icc\0\0" + zlib.compress(
+            profile("RGB " if pixels.ndim == 3 else "GRAY", "Light", gamma=1)))
+        path = tmp_path / f"m/Rock_{name}.png"
+        png.save_png(path, pixels if depth == 8 else pixels * np.uint16(257), srgb=False)
+        path.write_bytes(path.read_bytes()[:33] + icc + path.read_bytes()[33:])
+    photo = td.load_photo(tmp_path / "m")
+    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    assert np.array_equal(written["Rock_Roughness"], maps["Roughness"])
+    assert np.abs(written["Rock_NormalGL"].astype(int) - maps["NormalGL"]).max() <= 1
+    assert written["Rock_Color"].mean() > maps["Color"].mean() + 20
+
+
+def test_a_grey_map_in_colours_is_spoken_of(tmp_path):
+    photo = td.load_photo(save_maps(tmp_path / "m", {"Color": noise(3), "Roughness": noise(3, 1)}))
+    assert any("Rock_Roughness.png: it is in colours, and its red" in note for note in photo.notes)
+
+
 def test_maps_that_are_the_same_everywhere_are_no_channels_and_are_written_as_they_were(rock):
     Image.fromarray(np.full((SIDE, SIDE), 37, np.uint8)).save(rock / "Rock_Metalness.png")
     photo = td.load_photo(rock)
@@ -179,6 +276,45 @@ def test_a_height_map_alone_will_do(tmp_path):
     maps = draw_maps()
     photo = td.load_photo(save_maps(tmp_path / "h", {"height": maps["Displacement"]}))
     assert photo.x.shape[0] == 1 and np.array_equal(photo.pixels(photo.x)[..., 0], maps["Displacement"])
+
+
+@pytest.mark.parametrize("kinds, channels, weights", [
+    (("NormalGL",), 2, [1, 1]), (("Displacement",), 1, [1]), (("NormalGL", "Displacement"), 3, [1, 1, 1]),
+    (("Roughness",), 1, [1]), (("NormalGL", "Roughness"), 3, [1, 1, 0]), (("Flat", "NormalGL"), 2, [1, 1])])
+def test_maps_without_a_colour_to_learn_are_matched_by_their_shape_and_seen_in_grey(tmp_path, kinds, channels, weights):
+    maps = {**draw_maps(), "Flat": np.full((SIDE, SIDE, 3), (178, 34, 34), np.uint8)}
+    save_maps(tmp_path / "m", {kind.replace("Flat", "Color"): maps[kind] for kind in kinds})
+    photo = td.load_photo(tmp_path / "m")
+    seen = photo.pixels(photo.x)
+    assert len(photo.x) == channels and photo.maps.weights().tolist() == weights
+    assert (seen == seen[..., :1]).all() and seen.std() > 1
+    assert any("no colour to learn" in note for note in photo.notes)
+    td.facts_of(photo, 3)
+
+
+def test_a_normal_map_alone_is_drawn(tmp_path, tool, plain_figures):
+    save_maps(tmp_path / "m", {"NormalGL": draw_maps()["NormalGL"]})
+    result = tool("m", *tiny(EPOCHS=1, PREVIEW_EVERY=9))
+    assert result.code == 0, result.err
+    assert saved(tmp_path / "samples/m/output_texture_3x3").keys() == saved(tmp_path / "m").keys()
+
+
+@pytest.mark.parametrize("channels", ["RGB", "RGBA"])
+def test_a_library_s_download_of_jpeg_and_exr_is_one_material(tmp_path, channels):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    maps = draw_maps()
+    save_maps(tmp_path / "m", {"diff": maps["Color"], "disp": maps["Displacement"]}, "trail_")
+    exr = {"trail_nor_gl_4k": {name: np.dstack([maps["NormalGL"] / 255, maps["Roughness"] / 255])[..., k]
+                               for k, name in enumerate(channels)}, "trail_rough_4k": {"Y": maps["Roughness"] / 255}}
+    for name, planes in exr.items():
+        planes = {letter: plane.astype(np.float16) for letter, plane in planes.items()}
+        OpenEXR.File({"type": OpenEXR.scanlineimage}, planes).write(str(tmp_path / f"m/{name}.exr"))
+    photo = td.load_photo(tmp_path / "m", depth=None)
+    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    assert "normal" in photo.maps.slices and ("normal_alpha" in photo.maps.slices) == (channels == "RGBA")
+    assert written["trail_nor_gl_4k"].dtype == np.uint16 and written["trail_diff"].dtype == np.uint8
+    assert np.abs(written["trail_nor_gl_4k"][..., :3] / 257 - maps["NormalGL"]).max() < 1
+    assert np.abs(written["trail_rough_4k"] / 257 - maps["Roughness"]).max() < 0.1
 
 
 # Conventions

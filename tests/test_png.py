@@ -12,7 +12,7 @@ from PIL import Image
 from texture_tools import drawings, png
 from texture_tools.errors import DiskError
 
-CHANNELS = {"grey": 1, "RGB": 3, "RGBA": 4}
+CHANNELS = {"grey": 1, "grey and alpha": 2, "RGB": 3, "RGBA": 4}
 DTYPES = {8: np.uint8, 16: np.uint16}
 every_kind = pytest.mark.parametrize("depth", DTYPES)
 every_colour = pytest.mark.parametrize("colour", CHANNELS)

@@ -38,7 +38,7 @@ def two(tool, tmp_path, plain_figures):
 
 @pytest.mark.parametrize("names, several_textures", [
     (("moss.png", "rock.JPG"), True), (("moss.png", "rock.png", "readme.txt", ".hidden.png"), True),
-    (("moss.png",), False), (("rock_color.png", "rock_normal.png"), False), (("moss.png", "rock_color.png"), False)])
+    (("moss.png",), False), (("rock_color.png", "rock_normal.png"), False), (("moss.png", "rock_color.png"), True)])
 def test_a_folder_of_photos_is_told_from_a_folder_of_maps(tmp_path, names, several_textures):
     for name in names:
         (tmp_path / name).touch()

@@ -5,42 +5,25 @@ far it points to the right and down the picture; the third follows, since normal
 everywhere are no channels: they are written as they were.
 """
 
-import filecmp
-import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from . import even_light, photos, straighten, transparency
+from . import even_light, folders, map_names, photos, straighten, transparency
 from .errors import UserError, printable
 
 COLOURED = ("colour", "emission")  # in sRGB; all others are linear
 CHANNELS = {"colour": 3, "emission": 3, "normal": 2}  # of the kinds of map; all others have one
-WORDS = {
-    "colour": "color colour col albedo basecolor basecolour diffuse diff",
-    "normal": "normal normals nor nrm norm normalgl norgl normalogl normalopengl normaldx nordx normaldirectx",
-    "height": "displacement disp height bump heightmap",
-    "roughness": "roughness rough",
-    "gloss": "gloss glossiness smoothness",
-    "occlusion": "ambientocclusion occlusion ao",
-    "metal": "metalness metallic metal",
-    "specular": "specular spec",
-    "emission": "emissive emission emit",
-    "opacity": "opacity alpha",
-}
-PACKED = {  # the kinds in red, green, blue and alpha
-    "orm": ("occlusion", "roughness", "metal"), "arm": ("occlusion", "roughness", "metal"),  # glTF's order
-    "maskmap": ("metal", "occlusion", "detail", "gloss"),  # Unity's
-}
-HOLDS = {**{word: (kind,) for kind, words in WORDS.items() for word in words.split()}, **PACKED}
-SIZE_WORDS = r"\d+k|\d{3,5}|png|jpe?g|tiff?|exr"  # that may come last in a name, and say nothing about what it is
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr"}
+IN_FILES = {**CHANNELS, "normal": 3}  # of them in a file
+LETTERS = ("red", "green", "blue")  # channels of a file that have no other name
 SAME = 1.0  # level of the file: a map whose deviation is less is the same everywhere, but for a JPEG file's noise
+FREE = ("unused", "detail")  # kinds that several files may hold
+COPY = 0.03  # mean difference of values, 4 levels of 255, up to which two files hold the same map, one as a JPEG file
 AGREES = 0.2  # least correlation of normals with slopes of the height to tell the normals' convention
 MASK = "mask"  # what is bent with the maps, and is none
 MATCHED = {"colour": 1.0, "height": 1.0}  # kinds by which places are matched, what people see, and their weights
+WITHOUT_COLOUR = {"height": 1.0, "normal": 1.0}  # the same where there is no colour
 
 
 class MapFile(NamedTuple):
@@ -53,12 +36,12 @@ class MapFile(NamedTuple):
 
     def format(self):
         """(channels, bits a channel, whether its values are colours in sRGB), as png.PngBands has them."""
-        channels = 3 if self.holds == ("normal",) else sum(CHANNELS.get(kind, 1) for kind in self.holds)
+        channels = sum(IN_FILES.get(kind, 1) for kind in self.holds)
         return channels, self.depth, self.holds[0] in COLOURED
 
     def split(self, pixels):
         """The pixels [h, w] or [h, w, channels] by kind, {kind: [h, w, channels]}."""
-        ends = np.cumsum([CHANNELS.get(kind, 1) for kind in self.holds]) if len(self.holds) > 1 else []
+        ends = np.cumsum([IN_FILES.get(kind, 1) for kind in self.holds])[:-1]
         return dict(zip(self.holds, np.split(np.atleast_3d(pixels), ends, axis=2)))
 
 
@@ -89,7 +72,8 @@ class Maps(NamedTuple):
 
     def weights(self):
         """How much each channel counts in matching, [C]."""
-        known = {kind: weight for kind, weight in MATCHED.items() if kind in self.slices}
+        matched = MATCHED if "colour" in self.slices else WITHOUT_COLOUR
+        known = {kind: weight for kind, weight in matched.items() if kind in self.slices}
         weights = np.full(self.channels(), 0.0 if known else 1.0, np.float32)
         for kind, weight in known.items():
             weights[self.slices[kind]] = weight
@@ -127,8 +111,8 @@ class Maps(NamedTuple):
 
 def encode(file, planes):
     """The pixels of a MapFile from the planes [channels, h, w] of what it holds, values in [-1, 1]."""
-    planes = with_length_1(planes[0], file.down) if file.holds == ("normal",) else np.concatenate(planes)
-    return to_pixels(planes, file.depth)
+    planes = [with_length_1(x, file.down) if kind == "normal" else x for kind, x in zip(file.holds, planes)]
+    return to_pixels(np.concatenate(planes), file.depth)
 
 
 def to_pixels(planes, depth):
@@ -157,57 +141,45 @@ def with_length_1(planes, down=False):
     return np.stack([right, below if down else -below, np.sqrt(np.maximum(0, 1 - right**2 - below**2))])
 
 
-def what_it_holds(stem):
-    """(the name before it, the word for what a file holds, in lower case) by its stem; None if no word is known."""
-    words = re.findall(r"[^\W_]+", stem)
-    while len(words) > 1 and re.fullmatch(SIZE_WORDS, words[-1], re.IGNORECASE):
-        words.pop()
-    for count in (2, 1):  # "nor_gl", "Base Color"; "NormalGL", "RockColor"
-        word = "".join(words[-count:]).lower()
-        if len(words) >= count and word in HOLDS:
-            return " ".join(words[:-count]), word
-    last = re.search(r"([A-Z][a-z]+|[A-Z]+)$", words[-1]) if words else None
-    if last and last.start() and last[0].lower() in HOLDS:
-        return " ".join([*words[:-1], words[-1][:last.start()]]), last[0].lower()
-    return None
+class Taken(NamedTuple):
+    """What a file was taken for."""
+
+    holds: tuple  # kinds of map
+    down: bool | None  # whether the green of normals points down, by the file's name; None: it does not say
 
 
 def recognised(folder):
-    """{path: its word in HOLDS} of the pictures in a folder, and the names of other pictures; UserError where they
-    are of several materials, or two are the same map."""
-    paths = sorted(path for path in Path(folder).iterdir()
-                   if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."))
-    found = {path: what_it_holds(path.stem) for path in paths}
-    others = [path.name for path in paths if found[path] is None]
-    known = {path: word for path, (_, word) in ((path, pair) for path, pair in found.items() if pair)}
-    if not known:
+    """{path: Taken} of the maps in a folder, and notes that say what was taken for what and what was left out;
+    UserError where they are of several materials, or two are the same map."""
+    paths, unread = folders.look_into(folder)
+    found = map_names.sort_out(paths)
+    if found.materials:
+        refuse_several(folder, found.materials)
+    if not found.maps:
         raise UserError(f"{printable(folder)} holds no map: of {len(paths)} pictures none has a name such as "
                         "rock_Color.png, rock_Normal.png or rock_Roughness.png; give a photo, or name them so")
-    names = {}
-    for path in known:
-        names.setdefault(found[path][0].lower(), path.name)
-    if len(names) > 1:
-        one, another, *_ = names.values()
-        raise UserError(f"{printable(folder)} holds maps of {len(names)} materials, such as {printable(one)} and "
-                        f"{printable(another)}; give each a folder of its own")
-    check_twice(known)
-    return known, others
+    maps, variants = map_names.without_variants(found.maps)
+    known = {path: Taken(holds, map_names.points_down(maps[path].word))
+             for path, holds in map_names.holds_of(maps).items()}
+    taken = [f"{printable(path.name)} for {', '.join(map(shown, file.holds))}" for path, file in known.items()]
+    notes = [f"by their names, {'; '.join(taken)} were taken"]
+    for left, reason in ((found.others + unread, "no map by its name, or no picture that is read"),
+                         (variants, "another variant of a map is used")):
+        notes += [f"{', '.join(printable(path.name) for path in left)} was left out: {reason}"] if left else []
+    return known, notes
 
 
-def check_twice(known):
-    """UserError if two files of {path: word} hold one kind, but for copies and for normals in both conventions."""
-    first = {}
-    for path, word in known.items():
-        for kind in HOLDS[word]:
-            other = first.setdefault((kind, points_down(word) if kind == "normal" else None), path)
-            if not filecmp.cmp(path, other, shallow=False):
-                raise UserError(f"both {printable(other.name)} and {printable(path.name)} hold the {kind} map; "
-                                "move one of them away")
+def shown(kind):
+    """A kind of map for a sentence."""
+    return kind.replace("_", ", its ")
 
 
-def points_down(word):
-    """Whether a word for normals says that green points down: True, False, or None if it does not say."""
-    return True if "dx" in word or "directx" in word else False if "gl" in word else None
+def refuse_several(folder, materials):
+    """UserError that lists the materials {stem: [paths]} in a folder."""
+    one, another, *_ = (paths[0].name for paths in materials.values())
+    raise UserError(f"{printable(folder)} holds maps of {len(materials)} materials, such as {printable(one)} and "
+                    f"{printable(another)}; give each a folder of its own: "
+                    + ", ".join(printable(stem or "without a name") for stem in materials))
 
 
 def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None, mask=None):
@@ -217,11 +189,7 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     colour; depth: bits a channel of what is written, None: those of each file; mask: as in photos.read_photo, then the
     values have one more channel, the last. Raises UserError with a sentence.
     """
-    known, others = recognised(folder)
-    taken = [f"{printable(path.name)} for {', '.join(HOLDS[word])}" for path, word in known.items()]
-    notes = [f"by their names, {'; '.join(taken)} were taken"]
-    if others:
-        notes.append(f"{', '.join(map(printable, others))} was left out: no map by its name")
+    known, notes = recognised(folder)
     planes, files, levels, said = read_files(known, depth)
     if mask is not None:
         planes = {kind: transparency.without(x.transpose(1, 2, 0), mask).transpose(2, 0, 1)
@@ -238,6 +206,9 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     if not learned:
         raise UserError(f"{printable(folder)}: each map is a single colour, there is no texture to learn")
     notes += [f"the {kind} map is the same everywhere and is written as it is" for kind in constants]
+    if "colour" not in learned:
+        by = " and ".join(kind for kind in WITHOUT_COLOUR if kind in learned) or "all maps"
+        notes.insert(0, f"there is no colour to learn: previews are grey, and places are matched by {by}")
     ends = np.cumsum([len(planes[kind]) for kind in learned]).tolist()
     slices = {kind: slice(end - len(planes[kind]), end) for kind, end in zip(learned, ends)}
     return np.concatenate([planes[kind] for kind in learned] + covered), Maps(slices, constants, files), notes
@@ -245,29 +216,40 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
 
 def read_files(known, depth):
     """{kind: planes [channels, H, W] in [-1, 1]}, colour first, then height; the MapFiles; {kind: what a level of its
-    file is}; notes. known: {path: word}"""
+    file is}; notes. known: {path: Taken}"""
     pixels, notes = open_all(known)
-    planes, files, levels = {}, [], {}
-    order = sorted(known, key=lambda path: [kind not in HOLDS[known[path]] for kind in ("colour", "height")])
+    planes, files, levels, first = {}, [], {}, {}
+    order = sorted(known, key=lambda path: [kind not in known[path].holds for kind in ("colour", "height")])
     for path in order:
-        holds, down = HOLDS[known[path]], points_down(known[path])
-        values = to_planes(pixels[path], holds)
-        if holds == ("normal",):
-            down, said = told_convention(values["normal"], planes.get("height"), down)
+        holds, down = known[path]
+        holds, values = laid_out(as_values(pixels[path]), holds)
+        notes += [f"{printable(path.name)}: {note}" for note in unlike(pixels[path], holds)]
+        if "normal" in values:
+            down, said = told_convention(values["normal"], planes.get("height", values.get("normal_alpha")), down)
             notes += said
-            values["normal"] = slopes_of(values["normal"], down)
+            values["normal"] = slopes_of(with_blue(values["normal"]), down)
         for kind, x in values.items():
+            check_twice(kind, path, x, first.setdefault((kind, known[path].down), (path, x)))
             planes.setdefault(kind, x)
             levels.setdefault(kind, 2 / np.iinfo(pixels[path].dtype).max)
-        files.append(MapFile(path.stem, tuple(values), depth or 8 * pixels[path].itemsize, bool(down)))
+        files.append(MapFile(path.stem, holds, depth or 8 * pixels[path].itemsize, bool(down)))
     return planes, tuple(files), levels, notes
 
 
+def check_twice(kind, path, x, first):
+    """UserError unless planes x of a file are nearly those of the first (path, planes) that holds the same kind of map;
+    normals in both conventions are no such."""
+    other, there = first
+    if kind not in FREE and path != other and np.abs(x - there).mean() > COPY:
+        raise UserError(f"both {printable(other.name)} and {printable(path.name)} hold the {kind} map; "
+                        "move one of them away")
+
+
 def open_all(known):
-    """The pixels {path: [H, W] or [H, W, channels]} of files {path: word}, and notes; UserError on different sizes."""
+    """The pixels {path: [H, W] or [H, W, channels]} of files {path: Taken}, and notes; UserError on different sizes."""
     pixels, notes = {}, []
-    for path, word in known.items():
-        image, said = photos.open_image(path, None, alpha=len(HOLDS[word]) == 4)
+    for path, (holds, _) in known.items():
+        image, said = photos.open_image(path, None, "opacity" in holds, holds[0] not in COLOURED)
         pixels[path] = np.asarray(image)
         notes += [f"{printable(path.name)}: {note}" for note in said]
     first = next(iter(pixels))
@@ -279,13 +261,49 @@ def open_all(known):
     return pixels, notes
 
 
-def to_planes(pixels, holds):
-    """The pixels of a file, uint8 or uint16, as {kind: float32 [channels, H, W]} in [-1, 1]."""
-    x = as_values(pixels)
-    if len(holds) == 1:
-        count = 3 if holds[0] in CHANNELS else 1  # of a normal, too, all three are read
-        return {holds[0]: np.broadcast_to(x, (3, *x.shape[1:])) if count > len(x) else x[:count]}
-    return {kind: plane[None] for kind, plane in zip(holds, x)}
+def laid_out(x, holds):
+    """The kinds that the channels of a file hold, in their order, and {kind: planes}; x: all of them, [1 to 4, H, W] in
+    [-1, 1]; holds: by its name. None is lost: alpha is a kind of its own, and so are others that differ from red."""
+    colours, alpha = (x[:-1], x[-1:]) if len(x) in (2, 4) and x[-1].min() < 1 else (x[:len(x) - (len(x) in (2, 4))], [])
+    count = IN_FILES.get(holds[0], 1)
+    if count == 3 or len(holds) == 1:
+        first = np.broadcast_to(colours, (3, *x.shape[1:])) if count > len(colours) else colours[:count]
+        second = holds[1] if len(holds) > 1 else f"{holds[0]}_alpha"
+        return ((holds[0], second), {holds[0]: first, second: alpha}) if len(alpha) else (holds[:1], {holds[0]: first})
+
+    names = names_of(holds, len(colours), len(alpha))
+    if len(holds) == 2 and not len(alpha) and all(np.array_equal(plane, colours[0]) for plane in colours):
+        names = [holds[0]] * len(names)  # what would be in alpha is not there
+    names = [holds[0] if "_" in name and np.array_equal(plane, colours[0]) else name
+             for name, plane in zip(names, colours)] + names[len(colours):]
+    return tuple(names), {name: plane[None] for name, plane in zip(names, [*colours, *alpha])}
+
+
+def names_of(holds, colours, alpha):
+    """The kinds of so many channels of a packed file, and of alpha, 0 or 1, by the kinds that its name says: of two the
+    second is in alpha, if there is one, as Unity has it."""
+    spare = [f"{holds[0]}_{letter}" for letter in LETTERS]
+    if alpha and len(holds) == 2:
+        return [holds[0], *spare[1:colours], holds[1]]
+    names = [*holds[:colours], *spare[len(holds):colours]]
+    return names + ([holds[3] if len(holds) > 3 else f"{holds[0]}_alpha"] if alpha else [])
+
+
+def unlike(pixels, holds):
+    """A list with a sentence if a file [H, W] or [H, W, channels] that is to hold one grey map is in colours."""
+    single = len({kind for kind in holds if not kind.endswith("_alpha")}) == 1 and IN_FILES.get(holds[0], 1) == 1
+    if not single or pixels.ndim == 2 or pixels.shape[2] < 3:
+        return []
+    red = as_values(pixels[..., :1])
+    found = max(np.abs(as_values(pixels[..., k:k + 1]) - red).mean() for k in (1, 2))
+    return [f"it is in colours, and its red was taken for the {holds[0]} map"] if found > COPY else []
+
+
+def with_blue(normals):
+    """Normals [3, H, W]; those whose blue was left out, as in files of two channels, get it back."""
+    if np.ptp(normals[2]) or normals[2].flat[0] > 0.5:
+        return normals
+    return np.concatenate([normals[:2], np.sqrt(np.maximum(0, 1 - (normals[:2]**2).sum(0, keepdims=True)))])
 
 
 def slopes_of(normals, down):

@@ -20,7 +20,8 @@ def facts_of(x, channels, colours=TURNED):
     """The PhotoFacts of a normalised photo x [C, H, W] for a network of so many channels, C or more. colours: how many
     of the first channels, TURNED at most, have axes together; of the others each keeps its own."""
     axes = torch.eye(len(x), dtype=x.dtype)
-    axes[:colours, :colours] = principal_axes(x[:colours])
+    if colours:  # a material may have none
+        axes[:colours, :colours] = principal_axes(x[:colours])
     axes = F.pad(axes, (0, 0, 0, channels - len(axes)))
     return PhotoFacts(axes, band_powers(rotated(x[None], axes)))
 

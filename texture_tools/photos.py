@@ -1,5 +1,6 @@
 """Any photo to pixels: upright, opaque, 8 or 16 bits, grey or sRGB; what is changed on the way is said in notes."""
 
+import contextlib
 import math
 import os
 import warnings
@@ -7,11 +8,17 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from . import deep, even_light, profiles, straighten, transparency
+from . import dds, deep, even_light, profiles, straighten, transparency
 from .errors import UserError, first_line, printable
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
-ALL_FORMATS = ", ".join(FORMATS) + ", AVIF, HEIC or EXR"
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DDS")  # as Pillow calls them, which always reads them
+TGA = ("TGA",)  # too, but these begin in no way of their own
+ALL_FORMATS = ", ".join(FORMATS + TGA) + ", AVIF, HEIC or EXR"
+TGA_SUFFIXES = {".tga", ".targa", ".vda", ".icb", ".vst"}
+TGA_END = b"TRUEVISION-XFILE.\0"  # of those that were written since 1989
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dds", ".exr", ".avif",
+            ".heic", ".heif", *TGA_SUFFIXES}
+BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"DDS ", deep.EXR)
 EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -69,11 +76,13 @@ def shrunk_size(size, max_side):
     return [max(1, round(side * max_side / max(size))) for side in size]
 
 
-def open_image(path, depth=8, alpha=False):
+def open_image(path, depth=8, alpha=False, plain=False):
     """The upright first frame of an image file in sRGB, and notes on what was changed.
 
     depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
     alpha: whether one that is transparent somewhere is RGBA.
+    plain: whether its values are no colours, but numbers, such as a map's: no profile changes them, and alpha is a
+    channel like the others.
     """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
@@ -81,7 +90,7 @@ def open_image(path, depth=8, alpha=False):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            image, notes = decode(path, depth, alpha)
+            image, notes = decode(path, depth, alpha, plain)
             if depth == 8:
                 return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
             return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
@@ -89,52 +98,99 @@ def open_image(path, depth=8, alpha=False):
         raise
     except Image.DecompressionBombError:
         raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
+    except NotImplementedError as error:
+        raise UserError(f"{shown} is of a kind that cannot be read ({first_line(error)}); save it as PNG or TIFF") \
+            from None
     except Image.UnidentifiedImageError:
         raise UserError(f"{shown} is not a picture in one of the formats {ALL_FORMATS}") from None
     except Exception as error:  # decoders raise almost anything on a damaged file
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
-def decode(path, depth, alpha=False):
+def decode(path, depth, alpha=False, plain=False):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
     formats, notes = formats_of(path), []
     if formats == EXR:
-        check_size(deep.header_of_exr(path)[0])
-        return deep.DeepImage(deep.read_exr(path, notes)), notes
-    with open(path, "rb") as file, Image.open(file, formats=formats) as image:  # by its path Pillow 13 misreads a TIFF
-        check_size(image.size)                                                   # of 1 channel that is to be turned
+        check_size(deep.size_of_exr(path))
+        pixels, opacity = deep.read_exr(path, notes, plain)
+        return deep_image(pixels, opacity, alpha, plain, notes), notes
+    with open(path, "rb") as file, Image.open(dds.readable(file), formats=formats) as image:
+        # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
+        check_size(image.size)
         deep.check_planes(image, path)
         if getattr(image, "n_frames", 1) > 1:
             notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
         if depth != 8:
             try:
-                found, said = decode_deep(image, path, alpha)
+                found, said = decode_deep(image, path, alpha, plain)
                 if found is not None:
                     return found, notes + said
             except deep.OnlyEightBits as reason:
                 notes.append(str(reason))
+        dds.hasten(image)
         image.load()
-        return to_8_bit(ImageOps.exif_transpose(image), notes, alpha), notes
+        image = without_empty_alpha(ImageOps.exif_transpose(image), formats, notes)
+        return plain_numbers(image) or to_8_bit(image, notes, alpha) if plain else to_8_bit(image, notes, alpha), notes
 
 
-def decode_deep(image, path, alpha=False):
+def without_empty_alpha(image, formats, notes):
+    """An image without the alpha of a TGA file that is 0 everywhere: many programs leave it so, and mean nothing."""
+    if formats != TGA or image.mode not in ("RGBA", "LA") or image.getchannel("A").getextrema()[1]:
+        return image
+    notes.append("its alpha is 0 everywhere and was left out")
+    return image.convert(image.mode[:-1])
+
+
+def plain_numbers(image):
+    """An upright image of 8 bits a channel as an image L, LA, RGB or RGBA of the numbers in it; None if they are
+    others, such as CMYK's."""
+    if image.mode in ("PA", "La", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA")
+    mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
+    return image.convert(mode) if mode in ("L", "LA", "RGB", "RGBA") else None
+
+
+def decode_deep(image, path, alpha=False, plain=False):
     """An opened image as a DeepImage, or None if it has 8 bits, and notes; OnlyEightBits if no more can be read."""
     notes = []
     with deep.without_a_word():
         found = deep.read_deep(image, path, notes)
     if found is None:
         return None, notes
-    pixels = profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
-    if alpha and found[1] is not None and found[1].min() < found[1].max():
+    pixels = found[0] if plain else profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
+    return deep_image(pixels, found[1], alpha, plain, notes), notes
+
+
+def deep_image(pixels, opacity, alpha, plain, notes):
+    """uint16 [H, W] or [H, W, 3] and their opacity, uint16 [H, W] or None, as a DeepImage; alpha, plain: as in
+    open_image."""
+    if plain:
+        return deep.DeepImage(pixels if opacity is None else np.dstack([pixels, opacity]))
+    if alpha and opacity is not None and opacity.min() < opacity.max():
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
-        return deep.DeepImage(np.dstack([pixels, found[1]])), notes
-    return deep.DeepImage(deep.flatten(pixels, found[1], notes)), notes
+        return deep.DeepImage(np.dstack([pixels, opacity]))
+    return deep.DeepImage(deep.flatten(pixels, opacity, notes))
 
 
 def check_size(size):
     """DecompressionBombError if a picture of a size (width, height) has too many pixels."""
     if size[0] * size[1] > MAX_MEGAPIXELS * 1e6:
         raise Image.DecompressionBombError
+
+
+def is_picture(path):
+    """Whether a file is called like a picture that is read here, or begins like one."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return begins_like_a_picture(file.read(12))
+    return False
+
+
+def begins_like_a_picture(head):
+    """Whether the first 12 or more bytes of a file are those of a picture that is read here, but for BMP and TGA."""
+    return head.startswith(BEGINNINGS) or head[:4] == b"RIFF" and head[8:12] == b"WEBP" or \
+        head[4:8] == b"ftyp" and head[8:12] in AVIF_BRANDS | HEIC_BRANDS
 
 
 def formats_of(path):
@@ -160,7 +216,16 @@ def formats_of(path):
                             f"pip install pillow-heif, {advice}") from None
         pillow_heif.register_heif_opener()
         return ("HEIF",)
-    return FORMATS
+    return TGA if is_tga(path, head) else FORMATS
+
+
+def is_tga(path, head):
+    """Whether a file is a TGA file by its name or its end, and not by its head another."""
+    if begins_like_a_picture(head) or head.startswith(b"BM"):
+        return False
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - len(TGA_END)))
+        return os.path.splitext(path)[1].lower() in TGA_SUFFIXES or file.read() == TGA_END
 
 
 def to_8_bit(image, notes, keep=False):

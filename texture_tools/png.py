@@ -4,8 +4,8 @@ In bands the rows go into one zlib stream (RFC 1950) whose blocks end with each 
 can be gone on with, from its length and the checksum so far. Rows are filtered as the PNG specification (W3C, third
 edition, section 12.7) advises: for each row the filter with the smallest sum of absolute differences.
 
-Pixels are uint8 or uint16, and [H, W] is grey, [H, W, 3] RGB and [H, W, 4] RGBA. The chunk sRGB (section 11.3.2.5) says
-that values are colours in sRGB, and not data such as heights.
+Pixels are uint8 or uint16, and [H, W] is grey, [H, W, 2] grey and alpha, [H, W, 3] RGB and [H, W, 4] RGBA. The chunk
+sRGB (section 11.3.2.5) says that values are colours in sRGB, and not data such as heights.
 """
 
 import os
@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from . import files
 from .errors import DiskError
 
-COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by the number of channels
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
 PERCEPTUAL = b"\0"  # rendering intent, the content of the chunk sRGB
 PIECE = 1e6  # bytes of rows that are filtered at a time, about, which takes some 30 times as much memory
 
@@ -60,7 +60,7 @@ class WholePng:
 class PngBands:
     """A PNG of a size (height, width) at path; a part beside it takes its place when all is written.
 
-    channels: 1, 3 or 4; depth: 8 or 16 bits a channel; srgb: whether it says that its values are sRGB.
+    channels: 1 to 4; depth: 8 or 16 bits a channel; srgb: whether it says that its values are sRGB.
     """
 
     def __init__(self, path, size, text, channels=3, depth=8, srgb=True):

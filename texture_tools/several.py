@@ -3,25 +3,33 @@
 
 import difflib
 import os
-from pathlib import Path
 
-from . import files, materials
+from . import archives, files, folders, map_names, materials
 from .errors import UserError, printable
-
-SUFFIXES = materials.SUFFIXES | {".avif", ".heic", ".heif"}  # of the photos in a folder
 
 
 def photos_in(folder):
-    """The pictures of a folder in the order of their names, if none of them is called as a material's maps are."""
-    paths = [path for path in sorted(Path(folder).iterdir())
-             if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")]
-    return [] if any(materials.what_it_holds(path.stem) for path in paths) else paths
+    """The pictures of a folder in the order of their names, if they are no material's maps."""
+    paths, _ = folders.look_into(folder)
+    found = map_names.sort_out(paths)
+    return [] if found.maps or found.materials else paths
 
 
-def paths_of(c, home):
+def described(paths):
+    """Sentences that say what IMAGE was taken for, of the paths that paths_of found; UserError as recognised has it."""
+    if len(paths) > 1:
+        names = ", ".join(printable(os.path.basename(path)) for path in paths)
+        return [f"IMAGE is {len(paths)} textures: {names}"]
+    return materials.recognised(paths[0])[1] if os.path.isdir(paths[0]) else []
+
+
+def paths_of(c, home, stack):
     """The paths of the photos that IMAGE names: one, a photo's or a material's, or several textures'; a relative one is
-    also looked for in the folder home. UserError where the constants do not go together with that."""
+    also looked for in the folder home. A ZIP is unpacked until the ExitStack is left. UserError where the constants do
+    not go together with that."""
     paths = [files.find_file(path, home) for path in listed(c.IMAGE)]
+    if len(paths) == 1 and archives.is_archive(paths[0]):
+        paths = [stack.enter_context(archives.unpacked(paths[0]))]
     if len(paths) == 1 and os.path.isdir(paths[0]) and len(photos_in(paths[0])) > 1:
         paths = photos_in(paths[0])
     if len(paths) == 1:
