@@ -16,6 +16,7 @@ import sys
 import numpy as np
 from PIL import Image, ImageOps
 
+from . import chunks
 from .errors import UserError, printable
 
 TOP = 65535
@@ -142,7 +143,7 @@ def upright(image):
 
 def reread(path, image, raw):
     """The values of an opened image's file in another raw mode, uint8 [H, W, C]."""
-    with open(path, "rb") as file, Image.open(file, formats=(image.format,)) as again:
+    with chunks.opened(path) as file, Image.open(file, formats=(image.format,)) as again:
         tiles = []
         for tile in again.tile:
             arguments = (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw

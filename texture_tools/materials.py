@@ -267,7 +267,7 @@ def open_all(known):
     """The pixels {path: [H, W] or [H, W, channels]} of files {path: word}, and notes; UserError on different sizes."""
     pixels, notes = {}, []
     for path, word in known.items():
-        image, said = photos.open_image(path, None, alpha=len(HOLDS[word]) == 4)
+        image, said = photos.open_image(path, None, len(HOLDS[word]) == 4, colours=HOLDS[word][0] in COLOURED)
         pixels[path] = np.asarray(image)
         notes += [f"{printable(path.name)}: {note}" for note in said]
     first = next(iter(pixels))

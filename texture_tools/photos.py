@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from . import deep, even_light, profiles, straighten, transparency
+from . import chunks, colour_spaces, deep, even_light, profiles, straighten, transparency
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
@@ -69,11 +69,12 @@ def shrunk_size(size, max_side):
     return [max(1, round(side * max_side / max(size))) for side in size]
 
 
-def open_image(path, depth=8, alpha=False):
+def open_image(path, depth=8, alpha=False, colours=True):
     """The upright first frame of an image file in sRGB, and notes on what was changed.
 
     depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
-    alpha: whether one that is transparent somewhere is RGBA.
+    alpha: whether one that is transparent somewhere is RGBA; colours: whether its values are colours: of a map of
+    normals or heights they stay what they are, whatever it says of its colours.
     """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
@@ -81,7 +82,7 @@ def open_image(path, depth=8, alpha=False):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            image, notes = decode(path, depth, alpha)
+            image, notes = decode(path, depth, alpha, colours)
             if depth == 8:
                 return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
             return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
@@ -95,36 +96,54 @@ def open_image(path, depth=8, alpha=False):
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
-def decode(path, depth, alpha=False):
+def decode(path, depth, alpha=False, colours=True):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
     formats, notes = formats_of(path), []
     if formats == EXR:
         check_size(deep.header_of_exr(path)[0])
         return deep.DeepImage(deep.read_exr(path, notes)), notes
-    with open(path, "rb") as file, Image.open(file, formats=formats) as image:  # by its path Pillow 13 misreads a TIFF
-        check_size(image.size)                                                   # of 1 channel that is to be turned
+    with chunks.opened(path) as file, Image.open(file, formats=formats) as image:  # by its path Pillow 13 misreads a
+        check_size(image.size)                                              # TIFF of 1 channel that is to be turned
         deep.check_planes(image, path)
+        space = space_of(image, path, colours, notes)
         if getattr(image, "n_frames", 1) > 1:
             notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
-        if depth != 8:
+        if depth != 8 or space is not None:  # which may need more than 8 bits to begin with
             try:
-                found, said = decode_deep(image, path, alpha)
+                found, said = decode_deep(image, path, alpha, space)
                 if found is not None:
                     return found, notes + said
             except deep.OnlyEightBits as reason:
                 notes.append(str(reason))
         image.load()
-        return to_8_bit(ImageOps.exif_transpose(image), notes, alpha), notes
+        return to_8_bit(ImageOps.exif_transpose(image), notes, alpha, space), notes
 
 
-def decode_deep(image, path, alpha=False):
+def space_of(image, path, colours, notes):
+    """The colour_spaces.Space of an opened image whose profile does not say it, or None; where its values are no
+    colours its profile is left out, too."""
+    if not colours:
+        image.info.pop("icc_profile", None)
+        return None
+    with open(path, "rb") as file:
+        return colour_spaces.stated(image, file, notes)
+
+
+def decode_deep(image, path, alpha=False, space=None):
     """An opened image as a DeepImage, or None if it has 8 bits, and notes; OnlyEightBits if no more can be read."""
     notes = []
     with deep.without_a_word():
         found = deep.read_deep(image, path, notes)
     if found is None:
         return None, notes
-    pixels = profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
+    pixels = found[0]
+    if space is not None and pixels.ndim == 2:
+        notes.append(f"its colour space, {space.name}, was left out, as grey values with 16 bits are taken as they are")
+    elif space is not None:
+        pixels = space.to_srgb(pixels)
+        notes.append(space.said())
+    else:
+        pixels = profiles.deep_to_srgb(pixels, image.info.get("icc_profile"), notes)
     if alpha and found[1] is not None and found[1].min() < found[1].max():
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
         return deep.DeepImage(np.dstack([pixels, found[1]])), notes
@@ -163,7 +182,7 @@ def formats_of(path):
     return FORMATS
 
 
-def to_8_bit(image, notes, keep=False):
+def to_8_bit(image, notes, keep=False, space=None):
     """Any Pillow mode to L or RGB in sRGB without clipping, or RGBA if transparency is kept; appends to notes where
     information is lost."""
     profile, alpha = image.info.get("icc_profile"), None
@@ -174,6 +193,9 @@ def to_8_bit(image, notes, keep=False):
         image = image.convert("RGBA")
         alpha, image = image.getchannel("A"), image.convert("L" if grey else "RGB")
     image = profiles.to_srgb(image, profile, notes)
+    if space is not None:
+        image = Image.fromarray(space.to_srgb(np.asarray(image)))
+        notes.append(space.said())
     if keep and alpha is not None and alpha.getextrema()[0] < alpha.getextrema()[1]:
         image = image.convert("RGB")
         image.putalpha(alpha)
