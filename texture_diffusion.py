@@ -193,11 +193,15 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     materials.read_material do; UserError with a sentence for the person.
 
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
-    masks.read_mask, or None: what it hides is filled with squares of half a tile's side, see holes.sources_of.
+    masks.read_mask, or None: what it hides, and what holds no data, is filled with squares of half a tile's side, see
+    holes.sources_of.
     """
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
     hidden = None if mask is None else masks.read_mask(mask, path)
+    blank = photos.without_data(path)
+    if blank is not None:
+        hidden = blank if hidden is None else np.maximum(hidden, blank)
     if os.path.isdir(path):
         values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden)
         if mask is None:
@@ -207,11 +211,15 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
         return with_mask(normalise_maps(before[:, y, x], maps, found + notes, name), before, share)
     pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at,
                                       alpha == "draw" or mask == "alpha", hidden)
-    if mask is not None:
+    if hidden is not None:
         pixels, share = masks.taken_off(pixels, opaque=mask == "alpha")
-        before = materials.as_values(pixels)
-        y, x = holes.sources_of(before, masks.checked(share, path, tile), tile // 2)
+    if mask is None and blank is not None and not share.any():  # what is left of the photo has data
+        hidden = None
+    if hidden is not None:
+        before, what = materials.as_values(pixels), "MASK" if mask else "What holds no data"
+        y, x = holes.sources_of(before, masks.checked(share, path, tile, what), tile // 2)
         pixels = pixels[y, x]
+    if mask is not None:
         if max(crop[2:] if crop else hidden.shape) > max_side:
             notes.append(f"repaired.png has that size, too; MAX_SIDE = {max(hidden.shape)} keeps the photo's own")
     if pixels.shape[2:] == (4,):
@@ -219,12 +227,13 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     else:
         photo = normalise(pixels, name, found + notes)
     photo = photo if depth is None else photo.written_with(depth)
-    return photo if mask is None else with_mask(photo, before, share)
+    return photo if hidden is None else with_mask(photo, before, share, mask is not None)
 
 
-def with_mask(photo, before, share):
-    """A Photo that was filled, with the mask [H, W] and the values [C or more, H, W] from before."""
-    mask = masks.Mask(share, torch.from_numpy(before[:len(photo.x)]))
+def with_mask(photo, before, share, wanted=True):
+    """A Photo that was filled, with the mask [H, W] and the values [C or more, H, W] from before; wanted: whether that
+    is to be repaired."""
+    mask = masks.Mask(share, torch.from_numpy(before[:len(photo.x)]), wanted)
     return photo._replace(mask=mask, digest=mask.digest())
 
 
@@ -1979,7 +1988,7 @@ def draw_samples(photo, trainer, draw, c, results, trained):
     if trainer.group.rank == 0 and not isinstance(photo, Blend):
         show_learned(photo, trainer, draw, c, results)
     for seed in range(c.SEED, c.SEED + c.SAMPLES):
-        if photo.mask is not None:
+        if wants_repair(photo):
             repair(photo, trainer, c, seed, results)
         if wants_texture(photo, c):
             (make_wang_tiles if c.WANG else make_texture)(photo, trainer, draw, c, seed, results, trained)
@@ -2041,9 +2050,14 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     return trainer
 
 
+def wants_repair(photo):
+    """Whether the photo is to be repaired."""
+    return photo.mask is not None and photo.mask.wanted
+
+
 def wants_texture(photo, c):
     """Whether a texture is drawn, not only the photo repaired."""
-    return photo.mask is None or c.SCALE > 1 or c.OUTPUT_SIZE is not None
+    return not wants_repair(photo) or c.SCALE > 1 or c.OUTPUT_SIZE is not None
 
 
 def grid_of(photo, c):
@@ -2090,7 +2104,7 @@ def announce(photo, trainer, c):
     say(f"{photo.name}: {sizes} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
         f"{str(net.precision).removeprefix('torch.')}" + ", begun from the prior" * bool(trainer.prior))
-    if photo.mask is not None:
+    if wants_repair(photo):
         say(f"MASK: {photo.mask.hidden().float().mean():.1%} of the photo is drawn anew, in {tiles_of_hole(photo, c)} "
             "tiles; the model learns from the rest")
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
@@ -2130,7 +2144,7 @@ def drawn_share(photo, c, grid):
 
 def tiles_of_hole(photo, c):
     """How many tiles repair a photo."""
-    return 0 if photo.mask is None else sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
+    return 0 if not wants_repair(photo) else sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
 
 
 def run_training(photo, trainer, c, results, checkpoint):

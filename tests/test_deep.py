@@ -255,14 +255,6 @@ def test_other_floats_are_scaled_and_their_range_is_said(tmp_path, low, high):
     assert f"from {low:g} to {high:g}" in notes
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_heights_that_are_not_finite_are_refused(tmp_path, value):
-    values = GREY.astype(np.float32) / 65535
-    values[7, 7] = value
-    with pytest.raises(UserError, match="not finite"):
-        read(write_tiff(tmp_path / "a.tif", values))
-
-
 @pytest.mark.parametrize("kind, error", [(np.float32, 0), (np.float16, 32)])
 @pytest.mark.parametrize("names", ["Y", "Z", "BGR", "AY", "ABGR"])
 def test_heights_in_an_exr_file_are_read(tmp_path, kind, error, names):

@@ -29,7 +29,6 @@ BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.03
 SCREENS = (0.42, 0.49)  # exponents that stand for the curve of sRGB, 1 / 2.2 among them
 PQ, HLG = 16, 18  # curves of HDR
 WHITE = 203  # cd/m2
-KNEE = 0.75  # light that is left as it is where brighter light is toned down to white
 LEVELS = 3  # of 255, by which colours may be off in a space that is called sRGB
 ISO = ("AVIF", "HEIF")
 
@@ -46,12 +45,12 @@ class Space(NamedTuple):
         """The light of sRGB, float32 [H, W, 3] or [H, W], of pixels up to top."""
         light = self.table(top)[pixels]
         if light.ndim == 2:
-            return toned(light[..., None])[..., 0] if self.hdr else light
+            return even_light.toned(light[..., None])[..., 0] if self.hdr else light
         if self.hdr == HLG:  # from light before the camera to that of a screen of 1000 cd/m2
             luminance = light @ np.array([0.2627, 0.678, 0.0593], np.float32)
             light = light * np.maximum(luminance, 1e-6)[..., None] ** 0.2 * (1000 / WHITE)
         light = light @ self.matrix.T.astype(np.float32)
-        return toned(light) if self.hdr else light
+        return even_light.toned(light) if self.hdr else light
 
     def table(self, top):
         """The light of each value from 0 to top, float32."""
@@ -73,13 +72,6 @@ class Space(NamedTuple):
         if not self.hdr:
             return f"its colours were converted from {self.name} to sRGB"
         return f"its colours are HDR ({self.name}); what is brighter than white, {WHITE} cd/m2, was toned down"
-
-
-def toned(light):
-    """Light [..., channels] as it is up to KNEE, and brighter light, of any strength, below 1 in the same hue."""
-    most = light.max(-1, keepdims=True)
-    beyond = np.maximum(most - KNEE, 0) / (1 - KNEE)
-    return light * np.where(most > KNEE, (KNEE + (1 - KNEE) * beyond / (1 + beyond)) / np.maximum(most, KNEE), 1)
 
 
 def xyz_of(places):

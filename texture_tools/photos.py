@@ -1,5 +1,6 @@
 """Any photo to pixels: upright, opaque, 8 or 16 bits, grey or sRGB; what is changed on the way is said in notes."""
 
+import contextlib
 import math
 import os
 import warnings
@@ -7,7 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from . import chunks, colour_spaces, deep, even_light, profiles, straighten, transparency
+from . import chunks, colour_spaces, deep, even_light, heights, profiles, straighten, tiffs, transparency
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
@@ -102,13 +103,19 @@ def decode(path, depth, alpha=False, colours=True):
     if formats == EXR:
         check_size(deep.header_of_exr(path)[0])
         return deep.DeepImage(deep.read_exr(path, notes)), notes
-    with chunks.opened(path) as file, Image.open(file, formats=formats) as image:  # by its path Pillow 13 misreads a
-        check_size(image.size)                                              # TIFF of 1 channel that is to be turned
+    with contextlib.ExitStack() as stack:
+        try:  # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
+            image = stack.enter_context(Image.open(stack.enter_context(chunks.opened(path)), formats=formats))
+        except Image.UnidentifiedImageError:
+            if tiffs.is_tiff(path):
+                return decode_tiff(path, alpha, colours)
+            raise
+        check_size(image.size)
         deep.check_planes(image, path)
         space = space_of(image, path, colours, notes)
         if getattr(image, "n_frames", 1) > 1:
             notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
-        if depth != 8 or space is not None:  # which may need more than 8 bits to begin with
+        if depth != 8 or space is not None or deep.needs_all_bits(image):
             try:
                 found, said = decode_deep(image, path, alpha, space)
                 if found is not None:
@@ -144,10 +151,69 @@ def decode_deep(image, path, alpha=False, space=None):
         notes.append(space.said())
     else:
         pixels = profiles.deep_to_srgb(pixels, image.info.get("icc_profile"), notes)
-    if alpha and found[1] is not None and found[1].min() < found[1].max():
+    return with_opacity(pixels, found[1], alpha, notes), notes
+
+
+def with_opacity(pixels, opacity, alpha, notes):
+    """The DeepImage of uint16 [H, W] or [H, W, 3] and what is opaque, uint16 [H, W] or None; alpha: whether that is
+    kept, or filled, where something is transparent."""
+    if alpha and opacity is not None and opacity.min() < opacity.max():
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
-        return deep.DeepImage(np.dstack([pixels, found[1]])), notes
-    return deep.DeepImage(deep.flatten(pixels, found[1], notes)), notes
+        return deep.DeepImage(np.dstack([pixels, opacity]))
+    return deep.DeepImage(deep.flatten(pixels, opacity, notes))
+
+
+def decode_tiff(path, alpha, colours):
+    """A TIFF that Pillow does not know, as an image or a DeepImage, and notes."""
+    notes = []
+    with deep.without_a_word():
+        pixels, opacity, profile = tiffs.shown(path, notes)
+    profile = profile if colours else None
+    if pixels.dtype == np.uint16:
+        try:
+            return with_opacity(profiles.deep_to_srgb(pixels, profile, notes), opacity, alpha, notes), notes
+        except deep.OnlyEightBits as reason:
+            notes.append(str(reason))
+            pixels = np.asarray(deep.DeepImage(pixels).to_8_bit())
+            opacity = None if opacity is None else np.asarray(deep.DeepImage(opacity).to_8_bit())
+    image = Image.fromarray(pixels)
+    if opacity is not None:
+        image.putalpha(Image.fromarray(opacity))
+    image.info["icc_profile"] = profile
+    return to_8_bit(image, notes, alpha), notes
+
+
+def without_data(path):
+    """What of a photo holds no data, uint8 [H, W] of the whole upright photo, 255 there; None if all of it does.
+
+    Only a TIFF can say so: of heights, or by GDAL's tag.
+    """
+    try:
+        if not tiffs.is_tiff(path):
+            return None
+        with warnings.catch_warnings(), deep.without_a_word():
+            warnings.simplefilter("ignore")
+            hidden = hidden_in(path)
+    except Exception:  # whatever is wrong with it: read_photo says it
+        return None
+    return (255 * hidden).astype(np.uint8) if hidden.any() else None
+
+
+def hidden_in(path):
+    """The same as bool [H, W], or what decoders raise."""
+    try:
+        with open(path, "rb") as file, Image.open(file, formats=("TIFF",)) as image:
+            check_size(image.size)
+            tag = deep.no_data(image)
+            if tag is None and image.mode[0] not in "IF" and not deep.is_signed(image):
+                return np.zeros(1, bool)
+            if image.mode == "F" or image.mode.startswith("I") or deep.is_signed(image):
+                return heights.without_data(deep.numbers(image), tag)
+            found = deep.read_deep(image, path, [])
+            return heights.without_data(deep.upright(image) if found is None else found[0], tag)
+    except Image.UnidentifiedImageError:
+        values, *_, tag, _ = tiffs.read(path, [])
+        return heights.without_data(values, tag)
 
 
 def check_size(size):
