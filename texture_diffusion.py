@@ -188,13 +188,13 @@ class Photo(NamedTuple):
 
 
 def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
-               mask=None, tile=128):
+               mask=None, tile=128, least=0):
     """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
     materials.read_material do; UserError with a sentence for the person.
 
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
     masks.read_mask, or None: what it hides, and what holds no data, is filled with squares of half a tile's side, see
-    holes.sources_of.
+    holes.sources_of; least: pixels to which MAX_SIDE shrinks the shorter side at most.
     """
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
@@ -203,14 +203,15 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     if blank is not None:
         hidden = blank if hidden is None else np.maximum(hidden, blank)
     if os.path.isdir(path):
-        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden)
+        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden,
+                                                     least)
         if mask is None:
             return normalise_maps(values, maps, found + notes, name)
         before, share = values[:-1], masks.as_share(values[-1] * 127.5 + 127.5)
         y, x = holes.sources_of(before, masks.checked(share, path, tile), tile // 2, maps.weights())
         return with_mask(normalise_maps(before[:, y, x], maps, found + notes, name), before, share)
     pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at,
-                                      alpha == "draw" or mask == "alpha", hidden)
+                                      alpha == "draw" or mask == "alpha", hidden, least)
     if hidden is not None:
         pixels, share = masks.taken_off(pixels, opaque=mask == "alpha")
     if mask is None and blank is not None and not share.any():  # what is left of the photo has data
@@ -241,7 +242,7 @@ def load_textures(paths, c):
     """The Photo at one path, or one that stands for the textures at several, all with as many channels and bits as the
     richest has. UserError with a sentence for the person."""
     read = [load_photo(path, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
-                       c.TILE_SIZE) for path in paths]
+                       c.TILE_SIZE, 3 * c.TILE_SIZE) for path in paths]
     if len(read) == 1:
         return read[0]
     several.check_plain({photo.name: photo.maps for photo in read})
@@ -257,7 +258,10 @@ def load_textures(paths, c):
 def corners_in(path, corners):
     """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
     material, if they are "auto", and notes. They are the same whenever they are looked for."""
-    return (corners, []) if corners != "auto" else perspective.find_corners(original_pixels(path, None))
+    if corners == "auto":
+        return perspective.find_corners(original_pixels(path, None))
+    by = 1 if corners is None else photos.reduction(path)
+    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
 
 
 def original_pixels(path, crop):

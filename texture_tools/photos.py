@@ -6,9 +6,9 @@ import os
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, JpegImagePlugin, features
 
-from . import chunks, colour_spaces, deep, even_light, heights, profiles, straighten, tiffs, transparency
+from . import chunks, colour_spaces, deep, even_light, heights, profiles, raws, straighten, tiffs, transparency
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # as Pillow calls them, which always reads them
@@ -17,10 +17,12 @@ EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 MAX_MEGAPIXELS = 100
+MOST_MEGAPIXELS = 300  # of a JPEG file, which is decoded at a smaller size, or of which a part is used
+JPEG = b"\xff\xd8\xff"  # how a file begins
 
 
 def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8, alpha=False,
-               mask=None):
+               mask=None, least=0):
     """The pixels of a picture file, uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4], and notes, a list of sentences.
 
     alpha: whether transparency is kept, as a fourth channel, with colours that go on under it; if not, or if there is
@@ -28,35 +30,37 @@ def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, asp
     depth: 8 or 16 bits a channel, or None: as many as the file has, 16 where it has more than 8;
     corners: of what is straightened, pixels of the upright photo, or None, and its width over its height, or None;
     crop: (x, y, width, height) in pixels of what that makes, or None; the result is shrunk so that its longer side is
-    at most max_side; even: whether its light is made even;
+    at most max_side, but its shorter one not to less than least; even: whether its light is made even;
     mask: uint8 [H, W] of the whole upright photo, or None: the colours around go on where it is 255, and the mask
     itself, bent as the photo is, is one more channel, the last. Raises UserError with a sentence for the person.
     """
-    image, notes = open_image(path, depth, alpha)
+    whole = crop is not None and corners is None and mask is None and crop[2] * crop[3] <= MAX_MEGAPIXELS * 1e6
+    image, notes = open_image(path, depth, alpha, whole=whole)
+    if crop is not None and not whole:
+        crop = [round(value / reduction(path)) for value in crop]
     parts = [image]
     if np.asarray(image).shape[2:] == (4,):
         parts = [deep.image_of(part) for part in transparency.split(np.asarray(image))]
     if mask is not None:
         parts = [deep.image_of(transparency.without(np.asarray(part), mask)) for part in parts]
         parts.append(Image.fromarray(mask))
-    (image, said), *others = (bend(part, crop, max_side, corners, aspect) for part in parts)
+    (image, said), *others = (bend(part, crop, max_side, corners, aspect, least) for part in parts)
     notes += said
     pixels, said = even_light.even_out(np.asarray(image)) if even else (image, lighting_note(np.asarray(image)))
     return np.dstack([pixels, *(other for other, _ in others)]) if others else np.asarray(pixels), notes + said
 
 
-def bend(image, crop, max_side, corners, aspect):
+def bend(image, crop, max_side, corners, aspect, least=0):
     """An image straightened, cropped and shrunk as read_photo says, and notes."""
     notes = []
     if corners is not None:
         image, notes = straighten.straighten(image, corners, aspect)
     if crop is not None:
         image = crop_image(image, crop)
-    if max(image.size) > max_side:
-        small = shrink(image, max_side)
-        notes.append(f"the photo was shrunk from {image.width} x {image.height} to "
-                     f"{small.width} x {small.height} pixels (MAX_SIDE = {max_side})")
-        image = small
+    small = shrunk_size(image.size, max_side, least)
+    if small != image.size:
+        notes.append(f"the photo was shrunk from {image.width} x {image.height} to {shrunk_to(small, max_side)}")
+        image = image.resize(small, Image.LANCZOS)
     return image, notes
 
 
@@ -65,17 +69,26 @@ def shrink(image, max_side):
     return image.resize(shrunk_size(image.size, max_side), Image.LANCZOS)
 
 
-def shrunk_size(size, max_side):
-    """A size (width, height) with its longer side made max_side pixels."""
-    return [max(1, round(side * max_side / max(size))) for side in size]
+def shrunk_size(size, max_side, least=0):
+    """A size (width, height) with its longer side made max_side pixels, if it is longer, but its shorter one no less
+    than least, if it is not."""
+    wanted, side_now = (max_side, max(size)) if max_side * min(size) >= least * max(size) else (least, min(size))
+    return tuple(size) if wanted >= side_now else tuple(max(1, round(side * wanted / side_now)) for side in size)
 
 
-def open_image(path, depth=8, alpha=False, colours=True):
+def shrunk_to(size, max_side):
+    """A size for a sentence, and why it is that."""
+    but = "" if max(size) <= max_side else ", but three tiles across"
+    return f"{size[0]} x {size[1]} pixels (MAX_SIDE = {max_side}{but})"
+
+
+def open_image(path, depth=8, alpha=False, colours=True, whole=False):
     """The upright first frame of an image file in sRGB, and notes on what was changed.
 
     depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
     alpha: whether one that is transparent somewhere is RGBA; colours: whether its values are colours: of a map of
-    normals or heights they stay what they are, whatever it says of its colours.
+    normals or heights they stay what they are, whatever it says of its colours. whole: whether a JPEG file of more
+    than MAX_MEGAPIXELS is decoded at its full size; if not, it is smaller, see reduction.
     """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
@@ -83,34 +96,43 @@ def open_image(path, depth=8, alpha=False, colours=True):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            image, notes = decode(path, depth, alpha, colours)
+            image, notes = decode(path, depth, alpha, colours, whole)
             if depth == 8:
                 return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
             return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
     except UserError:
         raise
     except Image.DecompressionBombError:
-        raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
+        raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first, or save it as JPEG "
+                        f"without progression, of which up to {MOST_MEGAPIXELS} can be read") from None
     except Image.UnidentifiedImageError:
         raise UserError(f"{shown} is not a picture in one of the formats {ALL_FORMATS}") from None
     except Exception as error:  # decoders raise almost anything on a damaged file
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
-def decode(path, depth, alpha=False, colours=True):
+def decode(path, depth, alpha=False, colours=True, whole=False):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
+    kind = raws.kind_of(path)
+    if kind:
+        pixels, note = raws.develop(path, kind, MAX_MEGAPIXELS * 1e6)
+        return deep.DeepImage(pixels), [note]
     formats, notes = formats_of(path), []
     if formats == EXR:
         check_size(deep.header_of_exr(path)[0])
         return deep.DeepImage(deep.read_exr(path, notes)), notes
     with contextlib.ExitStack() as stack:
         try:  # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
-            image = stack.enter_context(Image.open(stack.enter_context(chunks.opened(path)), formats=formats))
+            image = stack.enter_context(opened(stack.enter_context(chunks.opened(path)), formats))
         except Image.UnidentifiedImageError:
             if tiffs.is_tiff(path):
                 return decode_tiff(path, alpha, colours)
             raise
-        check_size(image.size)
+        by = reduction_of(image)
+        if by > 1 and not whole:
+            image.draft(None, [side // by for side in image.size])
+            notes.append(f"the photo was read at 1/{by} of its size, {image.width} x {image.height} pixels, since it "
+                         f"has more than {MAX_MEGAPIXELS} megapixels; a CROP is read at its full size")
         deep.check_planes(image, path)
         space = space_of(image, path, colours, notes)
         if getattr(image, "n_frames", 1) > 1:
@@ -189,7 +211,7 @@ def without_data(path):
     Only a TIFF can say so: of heights, or by GDAL's tag.
     """
     try:
-        if not tiffs.is_tiff(path):
+        if not os.path.isfile(path) or not tiffs.is_tiff(path):
             return None
         with warnings.catch_warnings(), deep.without_a_word():
             warnings.simplefilter("ignore")
@@ -214,6 +236,46 @@ def hidden_in(path):
     except Image.UnidentifiedImageError:
         values, *_, tag, _ = tiffs.read(path, [])
         return heights.without_data(values, tag)
+
+
+def opened(file, formats):
+    """An open file as an image, a JPEG file of any size."""
+    try:
+        return Image.open(file, formats=formats)
+    except Image.DecompressionBombError:
+        file.seek(0)
+        if file.read(3) != JPEG:
+            raise
+        file.seek(0)
+        return JpegImagePlugin.JpegImageFile(file)
+
+
+def reduction_of(image):
+    """By what an opened image is made smaller while it is decoded: 1, or 2, 4 or 8, which JPEG can be.
+
+    DecompressionBombError if it has too many pixels for that. Progressive JPEG is decoded as a whole all the same.
+    """
+    pixels = image.width * image.height / 1e6
+    if pixels <= MAX_MEGAPIXELS:
+        return 1
+    if image.format not in ("JPEG", "MPO") or pixels > MOST_MEGAPIXELS or "progressive" in image.info:
+        raise Image.DecompressionBombError
+    return next(by for by in (2, 4, 8) if pixels / by**2 <= MAX_MEGAPIXELS)
+
+
+def reduction(path):
+    """The same of the photo at a path; 1 if it is none, or too large."""
+    if not os.path.isfile(path):
+        return 1
+    try:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if file.read(3) != JPEG:
+                return 1
+            file.seek(0)
+            return reduction_of(opened(file, FORMATS))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 1
 
 
 def check_size(size):
