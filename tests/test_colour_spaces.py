@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter, features
 from test_deep import COLOUR, read, write_png, write_tiff
 from test_profiles import PRIMARIES
 
-from texture_tools import colour_spaces, photos, png, profiles
+from texture_tools import colour_spaces, materials, photos, png, profiles
 
 PIXELS = draw_pixels(40, 50)  # from 60 to 219
 LIGHT = np.where(PIXELS / 255 <= 0.04045, PIXELS / 255 / 12.92, ((PIXELS / 255 + 0.055) / 1.055) ** 2.4)
@@ -145,6 +145,12 @@ def test_what_is_no_colour_stays_whatever_is_said_of_colours(tmp_path):
     for chunks in ({"gAMA": GAMMA_1}, {"iCCP": icc}, {"cICP": bytes((9, 16, 0, 1))}):
         image, notes = photos.open_image(png_of(tmp_path / "a.png", PIXELS / 255, **chunks), None, colours=False)
         assert off(np.asarray(image)) < 0.01 and not notes
+
+
+def test_of_a_material_the_colour_alone_is_converted(tmp_path):
+    path = png_of(tmp_path / "a.png", LIGHT, gAMA=GAMMA_1)
+    (normals, _), (colours, notes) = (materials.open_all({path: word}) for word in ("normal", "color"))
+    assert off(normals[path], LIGHT * 255) < 0.01 and off(colours[path]) <= 1 and "linear light" in notes[0]
 
 
 # Exif, tags and headers
