@@ -619,12 +619,16 @@ def test_a_large_jpeg_is_decoded_smaller_and_its_part_at_its_full_size(tmp_path,
                 expected[5:25, 10:30], 12)
 
 
-def test_a_large_jpeg_is_turned_upright(tmp_path, small_limits):
+@pytest.mark.parametrize("orientation", [1, *ORIENTATIONS])
+def test_a_large_jpeg_is_turned_upright(tmp_path, small_limits, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     path = save(SMOOTH, tmp_path / "photo.jpg", quality=98, subsampling=0, exif=exif)
-    assert photos.read_photo(path)[0].shape == (WIDTH // 2, HEIGHT // 2, 3)
-    assert near(photos.read_photo(path, crop=(0, 0, 30, 50))[0], np.rot90(SMOOTH, -1)[:50, :30], 12)
+    upright = ORIENTATIONS.get(orientation, lambda x: x)(SMOOTH)
+    assert photos.read_photo(path)[0].shape == (upright.shape[0] // 2, upright.shape[1] // 2, 3)
+    assert near(photos.read_photo(path, crop=(7, 3, 30, 50))[0], upright[3:53, 7:37], 12)
+    with pytest.raises(UserError, match=f"{upright.shape[1]} x {upright.shape[0]} pixels"):
+        photos.read_photo(path, crop=(50, 50, 30, 30))
 
 
 def test_what_cannot_be_decoded_smaller_is_refused_by_its_header(tmp_path, small_limits, monkeypatch):

@@ -34,10 +34,12 @@ def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, asp
     mask: uint8 [H, W] of the whole upright photo, or None: the colours around go on where it is 255, and the mask
     itself, bent as the photo is, is one more channel, the last. Raises UserError with a sentence for the person.
     """
-    whole = crop is not None and corners is None and mask is None and crop[2] * crop[3] <= MAX_MEGAPIXELS * 1e6
-    image, notes = open_image(path, depth, alpha, whole=whole)
-    if crop is not None and not whole:
-        crop = [round(value / reduction(path)) for value in crop]
+    part, by = None, 1 if crop is None else reduction(path)
+    if by > 1 and corners is None and mask is None and crop[2] * crop[3] <= MAX_MEGAPIXELS * 1e6:
+        part, crop = crop, None
+    elif by > 1:
+        crop = [round(value / by) for value in crop]
+    image, notes = open_image(path, depth, alpha, part=part)
     parts = [image]
     if np.asarray(image).shape[2:] == (4,):
         parts = [deep.image_of(part) for part in transparency.split(np.asarray(image))]
@@ -82,13 +84,14 @@ def shrunk_to(size, max_side):
     return f"{size[0]} x {size[1]} pixels (MAX_SIDE = {max_side}{but})"
 
 
-def open_image(path, depth=8, alpha=False, colours=True, whole=False):
+def open_image(path, depth=8, alpha=False, colours=True, part=None):
     """The upright first frame of an image file in sRGB, and notes on what was changed.
 
     depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
     alpha: whether one that is transparent somewhere is RGBA; colours: whether its values are colours: of a map of
-    normals or heights they stay what they are, whatever it says of its colours. whole: whether a JPEG file of more
-    than MAX_MEGAPIXELS is decoded at its full size; if not, it is smaller, see reduction.
+    normals or heights they stay what they are, whatever it says of its colours. part: (x, y, width, height) of a
+    JPEG file of more than MAX_MEGAPIXELS, which is read at its full size, or None: all of it is, but smaller, see
+    reduction.
     """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
@@ -96,7 +99,7 @@ def open_image(path, depth=8, alpha=False, colours=True, whole=False):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            image, notes = decode(path, depth, alpha, colours, whole)
+            image, notes = decode(path, depth, alpha, colours, part)
             if depth == 8:
                 return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
             return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
@@ -111,7 +114,7 @@ def open_image(path, depth=8, alpha=False, colours=True, whole=False):
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
-def decode(path, depth, alpha=False, colours=True, whole=False):
+def decode(path, depth, alpha=False, colours=True, part=None):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
     kind = raws.kind_of(path)
     if kind:
@@ -129,7 +132,7 @@ def decode(path, depth, alpha=False, colours=True, whole=False):
                 return decode_tiff(path, alpha, colours)
             raise
         by = reduction_of(image)
-        if by > 1 and not whole:
+        if by > 1 and part is None:
             image.draft(None, [side // by for side in image.size])
             notes.append(f"the photo was read at 1/{by} of its size, {image.width} x {image.height} pixels, since it "
                          f"has more than {MAX_MEGAPIXELS} megapixels; a CROP is read at its full size")
@@ -145,7 +148,19 @@ def decode(path, depth, alpha=False, colours=True, whole=False):
             except deep.OnlyEightBits as reason:
                 notes.append(str(reason))
         image.load()
+        image = image if part is None else part_of(image, part)
         return to_8_bit(ImageOps.exif_transpose(image), notes, alpha, space), notes
+
+
+def part_of(image, part):
+    """The part (x, y, width, height) of an opened image, which is where it will be when the image is turned upright;
+    UserError if it does not lie inside."""
+    turn = image.getexif().get(0x0112, 1)
+    sides = image.size[::-1] if turn in (5, 6, 7, 8) else image.size
+    x, y, width, height = check_crop(part, sides)
+    x = sides[0] - x - width if turn in (2, 3, 6, 7) else x
+    y = sides[1] - y - height if turn in (3, 4, 7, 8) else y
+    return image.crop((y, x, y + height, x + width) if turn in (5, 6, 7, 8) else (x, y, x + width, y + height))
 
 
 def space_of(image, path, colours, notes):
