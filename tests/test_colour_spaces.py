@@ -182,6 +182,14 @@ def test_exif_that_says_srgb_changes_nothing_and_one_that_says_neither_is_said(t
         assert off(pixels) == 0 and ("not sRGB" in notes) == said
 
 
+def test_a_profile_that_xmp_names_and_that_is_missing_is_said(tmp_path):
+    for name, said in (("Adobe RGB (1998)", True), ("sRGB IEC61966-2.1", False)):
+        xmp = f'<x photoshop:ICCProfile="{name}"/>'.encode()
+        Image.fromarray(PIXELS).save(tmp_path / "a.webp", lossless=True, xmp=xmp)
+        pixels, notes = read(tmp_path / "a.webp")
+        assert off(pixels) == 0 and (name in notes) == said
+
+
 def test_a_profile_counts_more_than_exif(tmp_path):
     icc = profile("RGB ", "Adobe RGB", primaries=PRIMARIES["Adobe RGB"], gamma=563 / 256)
     Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif_of(65535), icc_profile=icc)

@@ -233,6 +233,13 @@ def test_planes_of_16_bits_without_compression_are_refused_not_misread(tmp_path,
         read(path, depth)
 
 
+def test_planes_of_cmyk_with_16_bits_are_not_misread_either(tmp_path):
+    planes = np.moveaxis(np.dstack([COLOUR, GREY]), -1, 0)
+    path = write_tiff(tmp_path / "a.tif", planes, planarconfig="separate", photometric="separated")
+    with pytest.raises(UserError, match="one after another"):
+        read(path)
+
+
 def test_planes_of_8_bits_are_read_as_they_were(tmp_path):
     path = write_tiff(tmp_path / "a.tif", np.moveaxis(HIGH, -1, 0), planarconfig="separate")
     assert same(read(path)[0], HIGH) and same(read(path, 8)[0], HIGH)

@@ -70,6 +70,16 @@ def test_signed_numbers_are_scaled_and_that_is_said(tmp_path):
         assert np.abs(pixels - expected).max() <= 1 and "were scaled" in notes
 
 
+@pytest.mark.parametrize("kind, options", [(np.uint32, {}), (np.uint32, {"byteorder": ">"}), (np.uint64, {})])
+def test_large_numbers_do_not_wrap_around(tmp_path, kind, options):
+    path = write_tiff(tmp_path / "a.tif", GREY.astype(kind) << (16 if kind == np.uint32 else 40), **options)
+    expected = (GREY - float(GREY.min())) / np.ptp(GREY.astype(int)) * 65535
+    for depth in (None, 8):
+        pixels, notes = read(path, depth)
+        assert np.abs(pixels * (1 if depth is None else 257.0) - expected).max() <= (1 if depth is None else 130)
+        assert "were scaled" in notes
+
+
 def test_a_file_without_any_data_is_refused(tmp_path):
     with pytest.raises(UserError, match="no data"):
         read(write_tiff(tmp_path / "a.tif", np.full((40, 50), np.nan, np.float32)))

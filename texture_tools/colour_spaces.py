@@ -5,6 +5,7 @@ A colour space is primaries, a white and a curve from values to linear light (IT
 of HDR (ITU-R BT.2100) goes beyond white, which is 203 cd/m2 there (BT.2408); it is toned down.
 """
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -194,8 +195,14 @@ SRGB_CHUNK = [round(1e5 * place) for place in (*D65, *REC709)]  # what cHRM woul
 
 
 def exif_space(image, file, notes):
-    """By Exif, which knows sRGB, Adobe RGB, and that it is neither."""
-    if image.info.get("icc_profile") or not (hasattr(image, "tag_v2") or "exif" in image.info):
+    """By Exif, which knows sRGB, Adobe RGB, and that it is neither; what XMP says is a name, and is only said."""
+    if image.info.get("icc_profile"):
+        return None
+    named = re.search(rb'photoshop:ICCProfile(?:="|>)([^"<]{1,80})', xmp_of(image))
+    if named and b"sRGB" not in named[1]:
+        notes.append(f"its XMP says that its colours are {printable(named[1].decode('utf-8', 'replace'))}, without "
+                     "that profile; they were taken for sRGB")
+    if not (hasattr(image, "tag_v2") or "exif" in image.info):
         return None  # without Exif a PNG would be decoded to look for it
     exif = image.getexif()
     camera = exif.get_ifd(0x8769)
@@ -206,6 +213,12 @@ def exif_space(image, file, notes):
     if space == 65535:
         notes.append("its Exif says that its colours are not sRGB, and not what they are; they were taken for sRGB")
     return None
+
+
+def xmp_of(image):
+    """XMP of an opened image, bytes."""
+    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return found.encode() if isinstance(found, str) else bytes(found)
 
 
 def tiff_space(image, file, notes):

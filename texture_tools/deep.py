@@ -125,7 +125,7 @@ def in_planes(image):
 
 def check_planes(image, path):
     """UserError if Pillow takes the bytes of an opened image for others: planes of 16 bits for those of 8."""
-    if in_planes(image) and raw_mode(image) in "RGBA" and max(image.tag_v2.get(BITS, (8,))) > 8:
+    if in_planes(image) and len(raw_mode(image)) == 1 and max(image.tag_v2.get(BITS, (8,))) > 8:
         raise UserError(f"{printable(path)} stores its channels of 16 bits one after another, which cannot be read; "
                         "save it with compression or interleaved")
 
@@ -176,7 +176,10 @@ def measured(image, notes):
 
 def numbers(image):
     """The numbers of an opened image of one channel as its file means them, [H, W], upright."""
-    return upright(image).view(np.int8) if is_signed(image) else upright(image)
+    values = upright(image)
+    if image.mode == "I" and tag_of(image, FORMAT, (1,))[0] == 1 and tag_of(image, BITS, (0,))[0] == 32:
+        return values.view(np.uint32)  # which Pillow takes for signed ones
+    return values.view(np.int8) if is_signed(image) else values
 
 
 def is_signed(image):
