@@ -131,25 +131,31 @@ def decode(path, depth, alpha=False, colours=True, part=None):
             if tiffs.is_tiff(path):
                 return decode_tiff(path, alpha, colours)
             raise
-        by = reduction_of(image)
-        if by > 1 and part is None:
-            image.draft(None, [side // by for side in image.size])
-            notes.append(f"the photo was read at 1/{by} of its size, {image.width} x {image.height} pixels, since it "
-                         f"has more than {MAX_MEGAPIXELS} megapixels; a CROP is read at its full size")
-        deep.check_planes(image, path)
-        space = space_of(image, path, colours, notes)
-        if getattr(image, "n_frames", 1) > 1:
-            notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
-        if depth != 8 or space is not None or deep.needs_all_bits(image):
-            try:
-                found, said = decode_deep(image, path, alpha, space)
-                if found is not None:
-                    return found, notes + said
-            except deep.OnlyEightBits as reason:
-                notes.append(str(reason))
-        image.load()
-        image = image if part is None else part_of(image, part)
-        return to_8_bit(ImageOps.exif_transpose(image), notes, alpha, space), notes
+        return found_in(image, path, depth, alpha, colours, part)
+
+
+def found_in(image, path, depth, alpha, colours, part):
+    """What decode finds in an image that Pillow opened."""
+    notes, by = [], reduction_of(image)
+    if by > 1 and part is None:
+        image.draft(None, [side // by for side in image.size])
+        notes.append(f"the photo was read at 1/{by} of its size, {image.width} x {image.height} pixels, since it has "
+                     f"more than {MAX_MEGAPIXELS} megapixels; a CROP is read at its full size")
+    deep.check_planes(image, path)
+    space = space_of(image, path, colours, notes)
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
+
+    if depth != 8 or space is not None or deep.needs_all_bits(image):
+        try:
+            found, said = decode_deep(image, path, alpha, space)
+            if found is not None:
+                return found, notes + said
+        except deep.OnlyEightBits as reason:
+            notes.append(str(reason))
+    image.load()
+    image = image if part is None else part_of(image, part)
+    return to_8_bit(ImageOps.exif_transpose(image), notes, alpha, space), notes
 
 
 def part_of(image, part):
