@@ -88,6 +88,7 @@ try:
         photo_facts,
         photos,
         pictures,
+        pixel_art,
         png,
         processes,
         program,
@@ -146,6 +147,7 @@ class Photo(NamedTuple):
     maps: materials.Maps | None = None  # what the channels are, if they are not the photo's colours alone
     depth: int = 8  # bits a channel of what is written
     mask: masks.Mask | None = None  # what is to be drawn anew; x is filled there from elsewhere
+    art: pixel_art.Art | None = None  # how pixel art was enlarged, and is reduced again
     textures: tuple = ()  # the Photos of several textures that one network learns; all else is then the first one's
 
     def bounds(self):
@@ -169,9 +171,9 @@ class Photo(NamedTuple):
     def rendered(self, x):
         """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's. uint8 or uint16
         [H, W, channels], or [H, W] of one."""
-        if self.maps is not None:
-            return self.maps.rendered(self.values(x).numpy())
-        return [self.pixels(x) if self.depth == 8 else materials.to_pixels(self.values(x).numpy(), 16)]
+        found = [self.pixels(x) if self.depth == 8 else materials.to_pixels(self.values(x).numpy(), 16)] \
+            if self.maps is None else self.maps.rendered(self.values(x).numpy())
+        return found if self.art is None else [self.art.reduced(pixels) for pixels in found]
 
     def repaired(self, x):
         """The same of the photo itself with drawn x where its mask is white: a grey photo stays grey."""
@@ -194,55 +196,74 @@ class Photo(NamedTuple):
 
 
 def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
-               mask=None, tile=128):
+               mask=None, tile=128, least=0, art=None):
     """Read a picture file, or a folder or ZIP of a material's maps, as a Photo, as photos.read_photo and
     materials.read_material do; UserError with a sentence for the person.
 
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
-    masks.read_mask, or None: what it hides is filled with squares of half a tile's side, see holes.sources_of.
+    masks.read_mask, or None: what it hides, and what holds no data, is filled with squares of half a tile's side, see
+    holes.sources_of; least: pixels to which MAX_SIDE shrinks the shorter side at most;
+    art: by what pixel art is enlarged, and the side that it needs at least, or None.
     """
     if archives.is_archive(path):
         with archives.unpacked(path) as folder:
-            return load_photo(folder, crop, max_side, even, corners, aspect, depth, alpha, mask, tile)
+            return load_photo(folder, crop, max_side, even, corners, aspect, depth, alpha, mask, tile, least, art)
 
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
     hidden = None if mask is None else masks.read_mask(mask, path, found)
+    blank = photos.without_data(path)
+    if blank is not None:
+        hidden = blank if hidden is None else np.maximum(hidden, blank)
+    if os.path.isdir(path) and art:
+        raise UserError(f"PIXELS is for a photo that is pixel art, and {printable(path)} is a folder of maps; leave it "
+                        "out")
     if os.path.isdir(path):
-        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden)
+        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden,
+                                                     least)
         if mask is None:
             return normalise_maps(values, maps, found + notes, name)
         before, share = values[:-1], masks.as_share(values[-1] * 127.5 + 127.5)
         y, x = holes.sources_of(before, masks.checked(share, path, tile), tile // 2, maps.weights())
         return with_mask(normalise_maps(before[:, y, x], maps, found + notes, name), before, share)
-    pixels, notes = photos.read_photo(path, crop, max_side, even, corners, aspect, read_at,
-                                      alpha == "draw" or mask == "alpha", hidden)
-    if mask is not None:
+    pixels, notes = photos.read_photo(path, crop, math.inf if art else max_side, even, corners, aspect, read_at,
+                                      alpha == "draw" or mask == "alpha", hidden, least)
+    if hidden is not None:
         pixels, share = masks.taken_off(pixels, opaque=mask == "alpha")
-        before = materials.as_values(pixels)
-        y, x = holes.sources_of(before, masks.checked(share, path, tile), tile // 2)
+    if mask is None and blank is not None and not share.any():  # what is left of the photo has data
+        hidden = None
+    if hidden is not None:
+        before, what = materials.as_values(pixels), "MASK" if mask else "What holds no data"
+        y, x = holes.sources_of(before, masks.checked(share, path, tile, what), tile // 2)
         pixels = pixels[y, x]
+    if mask is not None:
         if max(crop[2:] if crop else hidden.shape) > max_side:
             notes.append(f"repaired.png has that size, too; MAX_SIDE = {max(hidden.shape)} keeps the photo's own")
+    drawn = None
+    if art and hidden is None:
+        pixels, drawn, said = pixel_art.enlarged(pixels, *art, max_side)
+        notes += said
     if pixels.shape[2:] == (4,):
         photo = normalise_maps(*materials.with_opacity(pixels, name), found + notes, name)
     else:
         photo = normalise(pixels, name, found + notes)
-    photo = photo if depth is None else photo.written_with(depth)
-    return photo if mask is None else with_mask(photo, before, share)
+    photo = (photo if depth is None else photo.written_with(depth))._replace(art=drawn)
+    return photo if hidden is None else with_mask(photo, before, share, mask is not None)
 
 
-def with_mask(photo, before, share):
-    """A Photo that was filled, with the mask [H, W] and the values [C or more, H, W] from before."""
-    mask = masks.Mask(share, torch.from_numpy(before[:len(photo.x)]))
+def with_mask(photo, before, share, wanted=True):
+    """A Photo that was filled, with the mask [H, W] and the values [C or more, H, W] from before; wanted: whether that
+    is to be repaired."""
+    mask = masks.Mask(share, torch.from_numpy(before[:len(photo.x)]), wanted)
     return photo._replace(mask=mask, digest=mask.digest())
 
 
 def load_textures(paths, c):
     """The Photo at one path, or one that stands for the textures at several, all with as many channels and bits as the
     richest has. UserError with a sentence for the person."""
+    art = c.PIXELS and (c.PIXELS, 3 * tile_multiple(c.WIDTHS))
     read = [load_photo(path, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
-                       c.TILE_SIZE) for path in paths]
+                       c.TILE_SIZE, 3 * c.TILE_SIZE, art) for path in paths]
     if len(read) == 1:
         return read[0]
     several.check_plain({photo.name: photo.maps for photo in read})
@@ -258,7 +279,10 @@ def load_textures(paths, c):
 def corners_in(path, corners):
     """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
     material, if they are "auto", and notes. They are the same whenever they are looked for."""
-    return (corners, []) if corners != "auto" else perspective.find_corners(original_pixels(path, None))
+    if corners == "auto":
+        return perspective.find_corners(original_pixels(path, None))
+    by = 1 if corners is None else photos.reduction(path)
+    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
 
 
 def original_pixels(path, crop):
@@ -1435,6 +1459,7 @@ def main(argv=None):
     DEPTH             = None                    # bits a channel of the texture, 8 or 16; None: as many as the photo has
     ALPHA             = "draw"                  # "draw" | "fill": transparency is drawn, or filled with the mean colour
     MASK              = None                    # what to repair: a picture, white there; its colour; or "alpha"
+    PIXELS            = None                    # pixel art: drawn 2, 4, 8 or 16 times as large, and reduced again
     TILE_SIZE         = 128                     # side of a tile, pixels, a multiple of 32; 3 x 3 or more fit the photo
     PRIOR             = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
     VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
@@ -1484,6 +1509,8 @@ def learn_and_draw(c, group):
             group.say(f"note: {sentence}")
 
         photo = load_textures(paths, c)
+        if photo.art is not None:
+            c.TILE_SIZE = pixel_art.tile_of(c.TILE_SIZE, photo.x.shape[1:], tile_multiple(c.WIDTHS))
         blend = blend_of(photo, c) if c.BLEND else None
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
         with files.claimed(folder, checkpoint, photo, group) as results:
@@ -1517,7 +1544,7 @@ def draw_samples(photo, trainer, draw, c, results, trained):
     if trainer.group.rank == 0 and not isinstance(photo, Blend):
         show_learned(photo, trainer, draw, c, results)
     for seed in range(c.SEED, c.SEED + c.SAMPLES):
-        if photo.mask is not None:
+        if wants_repair(photo):
             repair_photo(photo, trainer, draw, c, seed, results)
         if wants_texture(photo, c):
             (make_wang_tiles if c.WANG else make_texture)(photo, trainer, draw, c, seed, results, trained)
@@ -1579,9 +1606,14 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     return trainer
 
 
+def wants_repair(photo):
+    """Whether the photo is to be repaired."""
+    return photo.mask is not None and photo.mask.wanted
+
+
 def wants_texture(photo, c):
     """Whether a texture is drawn, not only the photo repaired."""
-    return photo.mask is None or c.SCALE > 1 or c.OUTPUT_SIZE is not None
+    return not wants_repair(photo) or c.SCALE > 1 or c.OUTPUT_SIZE is not None
 
 
 def grid_of(photo, c):
@@ -1591,6 +1623,8 @@ def grid_of(photo, c):
     if c.OUTPUT_SIZE == constants.ENDLESS:
         x, y, *size = c.REGION
         return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW == "all" else 1)
+    if c.OUTPUT_SIZE and photo.art:
+        return make_grid(*(side * photo.art.factor for side in c.OUTPUT_SIZE[::-1]), c.TILE_SIZE, c.TILEABLE)
     width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
     return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
 
@@ -1631,7 +1665,7 @@ def announce(photo, trainer, c, said=()):
     say(f"{photo.name}: {sizes} pixels, network of "
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
         f"{str(net.precision).removeprefix('torch.')}" + ", begun from the prior" * bool(trainer.prior))
-    if photo.mask is not None:
+    if wants_repair(photo):
         say(f"MASK: {photo.mask.hidden().float().mean():.1%} of the photo is drawn anew, in {tiles_of_hole(photo, c)} "
             "tiles; the model learns from the rest")
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
@@ -1671,7 +1705,7 @@ def drawn_share(photo, c, grid):
 
 def tiles_of_hole(photo, c):
     """How many tiles repair a photo."""
-    return 0 if photo.mask is None else sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
+    return 0 if not wants_repair(photo) else sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
 
 
 def run_training(photo, trainer, c, results, checkpoint):
@@ -1788,7 +1822,8 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     windows = drawings.bands_of(corner, size, c.TILE_SIZE)
     made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(layout.guide or ()),
                *net.state_dict().values()]
-    drawing = drawings.Drawing(paths, photo.formats(), size, windows, text_of(c, seed), made_of, group)
+    written = size if photo.art is None else photo.art.size(size)
+    drawing = drawings.Drawing(paths, photo.formats(), written, windows, text_of(c, seed), made_of, group)
     canvas = Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin)
     paint = functools.partial(outpaint, net, canvas, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, group=group)
     start = time.perf_counter()
@@ -1802,14 +1837,15 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     made = canvas.made(corner, pixels.shape[:2])
     pictures.draw_layout(results.path(f"layout{special}.png"), pixels, made)
     if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
-        pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), pixels, c.TILEABLE)
+        whole = pixels if photo.art is None else photo.art.reduced(pixels)
+        pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), whole, c.TILEABLE)
     output = paths[0]
     figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained, made)
     if photo.maps is not None and photo.maps.folder:
         output = output.parent
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
         figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
-    figures = {"output": output, "size": f"{size[1]} x {size[0]}", "seed": seed, **figures}
+    figures = {"output": output, "size": f"{written[1]} x {written[0]}", "seed": seed, **figures}
     events.print_figures(figures)
 
 

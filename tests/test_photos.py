@@ -276,6 +276,17 @@ def test_a_large_photo_is_shrunk_and_both_sizes_are_named(tmp_path):
     assert any("200 x 100" in note and "50 x 25" in note for note in photo.notes)
 
 
+def test_a_long_strip_is_shrunk_no_further_than_three_tiles_across_and_that_is_said(tmp_path, tool):
+    path = save(draw_pixels(60, 400), tmp_path / "strip.png")
+    photo = td.load_photo(path, max_side=100, least=48)
+    assert photo.x.shape == (3, 48, 320)
+    assert any("400 x 60" in note and "320 x 48" in note and "three tiles" in note for note in photo.notes)
+    assert td.load_photo(path, max_side=100, least=15).x.shape == (3, 15, 100)
+    assert td.load_photo(path, max_side=100, least=90).x.shape == (3, 60, 400)  # it is too small for that anyway
+    result = tool("strip.png", *tiny(EPOCHS=1, MAX_SIDE=100, SCALE=1))
+    assert result.code == 0 and "320 x 48" in result.out
+
+
 def test_a_photo_within_the_limit_is_left_alone(tmp_path):
     pixels = draw_pixels(40, 50)
     photo = td.load_photo(save(pixels, tmp_path / "small.png"), max_side=50)
@@ -583,6 +594,52 @@ def test_a_photo_is_refused_by_its_header_before_it_is_decoded(tmp_path, monkeyp
     monkeypatch.setattr(Image.Image, "load", None)
     with pytest.raises(UserError, match="100 megapixels"):
         td.load_photo(tmp_path / "large.png")
+
+
+# JPEG files of more megapixels than others
+
+
+@pytest.fixture
+def small_limits(monkeypatch):
+    """A limit that the photos here are beyond, and Pillow's far below it."""
+    monkeypatch.setattr(photos, "MAX_MEGAPIXELS", WIDTH * HEIGHT / 1e6 * 0.99)
+    monkeypatch.setattr(photos, "MOST_MEGAPIXELS", WIDTH * HEIGHT / 1e6 * 2)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT * 10 // 21)
+
+
+def test_a_large_jpeg_is_decoded_smaller_and_its_part_at_its_full_size(tmp_path, small_limits):
+    path = save(SMOOTH, tmp_path / "photo.jpg", quality=98, subsampling=0)
+    pixels, notes = photos.read_photo(path)
+    expected = np.asarray(Image.fromarray(SMOOTH).resize((WIDTH // 2, HEIGHT // 2), Image.BOX))
+    assert near(pixels, expected, 12) and "1/2" in notes[0] and "35 x 27" in notes[0]
+    assert near(photos.read_photo(path, crop=(10, 5, 50, 40))[0], SMOOTH[5:45, 10:60], 12)
+    photo = td.load_photo(path, corners=((10, 10), (60, 10), (60, 50), (10, 50)))
+    assert near(photo.pixels(photo.x), expected[5:25, 5:30], 30)
+    assert near(photos.read_photo(path, mask=np.zeros((27, 35), np.uint8), crop=(20, 10, 40, 40))[0][..., :3],
+                expected[5:25, 10:30], 12)
+
+
+@pytest.mark.parametrize("orientation", [1, *ORIENTATIONS])
+def test_a_large_jpeg_is_turned_upright(tmp_path, small_limits, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(SMOOTH, tmp_path / "photo.jpg", quality=98, subsampling=0, exif=exif)
+    upright = ORIENTATIONS.get(orientation, lambda x: x)(SMOOTH)
+    assert photos.read_photo(path)[0].shape == (upright.shape[0] // 2, upright.shape[1] // 2, 3)
+    assert near(photos.read_photo(path, crop=(7, 3, 30, 50))[0], upright[3:53, 7:37], 12)
+    with pytest.raises(UserError, match=f"{upright.shape[1]} x {upright.shape[0]} pixels"):
+        photos.read_photo(path, crop=(50, 50, 30, 30))
+
+
+def test_what_cannot_be_decoded_smaller_is_refused_by_its_header(tmp_path, small_limits, monkeypatch):
+    large = Image.fromarray(SMOOTH).resize((2 * WIDTH, HEIGHT + 5))
+    paths = [save(image, tmp_path / name, **options) for image, name, options in (
+        (Image.fromarray(SMOOTH), "a.jpg", {"progressive": True}), (large, "b.jpg", {}),
+        (Image.fromarray(SMOOTH), "c.png", {}), (Image.fromarray(SMOOTH), "d.tif", {}))]
+    monkeypatch.setattr(Image.Image, "load", None)
+    for path in paths:
+        with pytest.raises(UserError, match="megapixels.*save it as JPEG without progression"):
+            photos.read_photo(path)
 
 
 def test_a_refusal_leaves_nothing_behind(tool, tmp_path):

@@ -20,8 +20,12 @@ OLD_NAMES = {"START": "STRENGTH", "REDRAW_ORIGINALS": "REDRAW"}  # they still wo
 OLD_VALUES = {"REDRAW_ORIGINALS": {"True": "all", "False": "gaps"}}
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, int, str), "REGION": tuple,
             "EPOCHS": int, "SAMPLE_STEPS": int, "STRENGTH": float, "VALIDATION": int, "PRIOR": str,
-            "DEPTH": int, "GUIDE": str, "WANG": int, "MASK": (str, tuple), "TEXTURE": str, "BLEND": str}  # or None
+            "DEPTH": int, "GUIDE": str, "WANG": int, "PIXELS": int, "MASK": (str, tuple), "TEXTURE": str,
+            "BLEND": str}  # or None
 WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW", "LAYOUT")
+FACTORS = (2, 4, 8, 16)  # of PIXELS: tiles, whose sides are multiples of 32, hold whole pixels of such sides
+SMALL = 128  # pixels of a side, below which a photo that is too small may be pixel art
+WITHOUT_PIXELS = ("MASK", "CORNERS", "BLEND", "REGION", "WANG")
 SEAMS = {"EPOCHS": 1, "SAMPLE_STEPS": 8, "STRENGTH": 0.75}  # in place of None, where only seams are drawn
 WHOLE = {"EPOCHS": 5, "SAMPLE_STEPS": 30, "STRENGTH": 0.65}  # where whole tiles are
 LISTS = ("IMAGE",)  # strings that may be several
@@ -245,6 +249,7 @@ RULES = (  # names, what holds of their values, and that in words
      "must be a picture's path, a colour such as magenta or (255, 0, 255), or alpha"),
     ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
     ("WANG", lambda value: value in (None, 2), "must be 2, the number of colours of an edge"),
+    ("PIXELS", lambda value: value in (None, *FACTORS), "must be 2, 4, 8 or 16"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),
     ("OUTPUT_SIZE", lambda value: value in (None, ENDLESS) or are_whole(value, 2) and min(value) > 0,
@@ -280,6 +285,8 @@ def rules_among(c, world_size):
          "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
         ("EACH", lambda value: not value or world_size == 1,
          "works through the photos in one process; start it without torchrun, or each photo by itself"),
+        *((name, lambda value: value is None or c.PIXELS is None,
+           "does not go together with PIXELS; leave one of them out") for name in WITHOUT_PIXELS),
         ("TEXTURE", lambda value: value is None or c.BLEND is None, "names one texture, and BLEND is of several; leave "
          "one of them out"),
         ("SAMPLE_STEPS", lambda value: value <= c.STRENGTH * c.TIMESTEPS,
@@ -299,10 +306,12 @@ def check_sizes(height, width, tile, multiple):
                         f"it must be a multiple of {multiple}, such as {nearest}")
     if min(height, width) < 3 * tile:
         fits = min(height, width) // 3 // multiple * multiple
-        advice = f"TILE_SIZE={fits} is the largest that fits" if fits \
+        way_on = f"TILE_SIZE={fits} is the largest that fits" if fits \
             else f"use a photo of at least {3 * multiple} x {3 * multiple}"
+        if not fits and max(height, width) < SMALL and min(height, width) * FACTORS[-1] >= 3 * multiple:
+            way_on += ", or, if it is pixel art, PIXELS=4, which draws it enlarged and reduces it again"
         raise UserError(f"the photo has {width} x {height} pixels, and 3 x 3 tiles of {tile} need "
-                        f"{3 * tile} x {3 * tile}; {advice}")
+                        f"{3 * tile} x {3 * tile}; {way_on}")
 
 
 def names_of(c, seed):

@@ -17,12 +17,14 @@ import sys
 import numpy as np
 from PIL import Image, ImageOps
 
+from . import chunks, heights
 from .errors import UserError, printable
 
 TOP = 65535
 BYTES = {"B": ("B", "L"), "L": ("L", "B"), "N": ("L", "B") if sys.byteorder == "little" else ("B", "L")}
 COLOURS = {"RGB", "RGBX", "RGBA", "RGBa"}  # raw modes before ";16" that are read with all their bits
 BITS, PLANES = 258, 284  # TIFF's tags BitsPerSample, and PlanarConfiguration: 1, or 2 for one channel after another
+PHOTOMETRIC, FORMAT, NO_DATA = 262, 339, 42113  # PhotometricInterpretation, SampleFormat, and that of GDAL
 ROWS = 256  # that are computed at a time
 EXR = b"\x76\x2f\x31\x01"  # how a file begins
 NEARLY = 0.02  # by which values may lie outside of [0, 1], as after a resize
@@ -100,10 +102,10 @@ def read_deep(image, path, notes):
     OnlyEightBits if it has more that cannot be read; ValueError or what a decoder raises if it is damaged.
     """
     raw = raw_mode(image)
-    if image.mode == "F":
-        return heights(upright(image), notes), None
+    if is_signed(image) or image.mode == "F":
+        return measured(image, notes), None
     if image.mode.startswith("I"):
-        pixels, alpha = counts(upright(image)), None
+        pixels, alpha = measured(image, notes), None
     elif raw == "LA;16B" and image.mode == "RGBA":  # as long as RGBA with 8 bits, and read as that
         both = np.ascontiguousarray(reread(path, image, "RGBA")).view(">u2").astype(np.uint16)
         pixels, alpha = both[..., 0], both[..., 1]
@@ -126,7 +128,7 @@ def in_planes(image):
 
 def check_planes(image, path):
     """UserError if Pillow takes the bytes of an opened image for others: planes of 16 bits for those of 8."""
-    if in_planes(image) and raw_mode(image) in "RGBA" and max(image.tag_v2.get(BITS, (8,))) > 8:
+    if in_planes(image) and len(raw_mode(image)) == 1 and max(image.tag_v2.get(BITS, (8,))) > 8:
         raise UserError(f"{printable(path)} stores its channels of 16 bits one after another, which cannot be read; "
                         "save it with compression or interleaved")
 
@@ -145,7 +147,7 @@ def upright(image):
 
 def reread(path, image, raw):
     """The values of an opened image's file in another raw mode, uint8 [H, W, C]."""
-    with open(path, "rb") as file, Image.open(file, formats=(image.format,)) as again:
+    with chunks.opened(path) as file, Image.open(file, formats=(image.format,)) as again:
         tiles = []
         for tile in again.tile:
             arguments = (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw
@@ -169,24 +171,46 @@ def colours(path, image, raw):
         pixels[..., 3]
 
 
-def counts(values):
-    """Integers from 0 to 65535 as uint16; ValueError if there are others."""
-    if values.min() < 0 or values.max() > TOP:
-        raise ValueError(f"grey values from {values.min()} to {values.max()}; save it with 8 or 16 bits")
-    return values.astype(np.uint16)
+def measured(image, notes):
+    """The numbers of an opened image of one channel as uint16 [H, W], upright; see heights.measured."""
+    pixels = heights.measured(numbers(image), notes, no_data(image))
+    return TOP - pixels if white_is_0(image) else pixels
 
 
-def heights(values, notes):
-    """Floats as uint16: those in [0, 1] as they are, others from their least to their greatest."""
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():  # NaN is the least and the greatest of what it is among
-        raise ValueError("some of its values are not finite")
-    if low < 0 or high > 1:
-        notes.append(f"its values from {low:g} to {high:g} were scaled to 0 to 1")
-    else:
-        low, high = 0.0, 1.0
-    scale = TOP / ((high - low) or 1.0)
-    return by_rows(lambda part: whole((part.astype(np.float64) - low) * scale), np.uint16, values)
+def numbers(image):
+    """The numbers of an opened image of one channel as its file means them, [H, W], upright."""
+    values = upright(image)
+    if image.mode == "I" and tag_of(image, FORMAT, (1,))[0] == 1 and tag_of(image, BITS, (0,))[0] == 32:
+        return values.view(np.uint32)  # which Pillow takes for signed ones
+    return values.view(np.int8) if is_signed(image) else values
+
+
+def is_signed(image):
+    """Whether an opened image has signed bytes, which Pillow takes for others."""
+    return image.mode == "L" and tag_of(image, FORMAT, (1,))[0] == 2
+
+
+def white_is_0(image):
+    """Whether an opened image of more than 8 bits is a negative, which Pillow leaves as it is."""
+    return image.mode[0] in "IF" and tag_of(image, PHOTOMETRIC, 1) == 0
+
+
+def no_data(image):
+    """The number that stands for "no data" in an opened image, or None."""
+    return heights.number(tag_of(image, NO_DATA, ""))
+
+
+def tag_of(image, tag, default):
+    """The value of a TIFF's tag."""
+    return getattr(image, "tag_v2", {}).get(tag, default)
+
+
+def needs_all_bits(image):
+    """Whether an opened image has one channel whose values say nothing before they are looked at as a whole."""
+    if image.mode[0] not in "IF":
+        return is_signed(image)
+    values = numbers(image)
+    return white_is_0(image) or no_data(image) is not None or not (values.min() >= 0 and values.max() <= TOP)
 
 
 def flatten(pixels, alpha, notes):
@@ -281,19 +305,19 @@ def read_exr(path, notes, plain=False):
     values, *others = (file.channels()[name].pixels for name in found)
     alpha = file.channels()[alpha].pixels.astype(np.float32) if alpha else None
     alpha = None if alpha is None or (alpha == 1).all() else alpha
-    for array in (values, *others, *([] if alpha is None else [alpha])):
+    for array in (*([values] if others else []), *others, *([] if alpha is None else [alpha])):
         if not np.isfinite([array.min(), array.max()]).all():  # NaN is the least and the greatest of what it is among
             raise ValueError("some of its values are not finite")
     if all(np.array_equal(values, other) for other in others):
         if alpha is not None and not plain:
             notes.append("its alpha channel was left out")
-        return heights(values, notes), whole(TOP * alpha) if plain and alpha is not None else None
+        return heights.measured(values, notes), whole(TOP * alpha) if plain and alpha is not None else None
     values = np.stack([values, *others], -1)
-    pixels = numbers(values, notes) if plain else colours_of_light(values, alpha, file.header(), notes)
+    pixels = map_numbers(values, notes) if plain else colours_of_light(values, alpha, file.header(), notes)
     return pixels, None if alpha is None else whole(TOP * alpha)
 
 
-def numbers(values, notes):
+def map_numbers(values, notes):
     """Floats [H, W, 3] as uint16: those in [0, 1] as they are, those of vectors in [-1, 1] from there, and others from
     their least to their greatest."""
     low, high = float(values.min()), float(values.max())
@@ -304,7 +328,7 @@ def numbers(values, notes):
             return by_rows(lambda part: whole((part.astype(np.float32) + 1) * (TOP / 2)), np.uint16, values)
     if low >= -NEARLY and high <= 1 + NEARLY:
         return by_rows(lambda part: whole(part.astype(np.float32) * TOP), np.uint16, values)
-    return heights(values, notes)
+    return heights.measured(values, notes)
 
 
 def colours_of_light(values, alpha, header, notes):

@@ -18,6 +18,7 @@ DARKEST = 1e-3  # of the photo's mean, so that a black block has a logarithm
 HUBER, ROUNDS = 1.345, 10  # deviations from which on a block counts less, and how often the weights are found anew
 LARGE = 4  # blocks on a side of a large one
 UNEVEN = 0.25  # deviation of the logarithms of large blocks from the surface: 0.05 to 0.16 on photos of one material
+KNEE = 0.75  # light that is left as it is where brighter light is toned down to white
 CLIPPED = 0.001  # share of the values that may become white without a word
 
 
@@ -41,6 +42,13 @@ def encode(light, top=255):
     light = np.clip(light, 0, 1)
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return (top * values).round().astype(np.uint8 if top == 255 else np.uint16)
+
+
+def toned(light):
+    """Light [..., channels] as it is up to KNEE, and brighter light, of any strength, below 1 in the same hue."""
+    most = light.max(-1, keepdims=True)
+    beyond = np.maximum(most - KNEE, 0) / (1 - KNEE)
+    return light * np.where(most > KNEE, (KNEE + (1 - KNEE) * beyond / (1 + beyond)) / np.maximum(most, KNEE), 1)
 
 
 def even_out(pixels):

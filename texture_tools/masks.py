@@ -32,6 +32,7 @@ class Mask(NamedTuple):
 
     share: torch.Tensor  # float32 [H, W], 0..1: how much of each pixel is to be drawn
     before: torch.Tensor  # the photo as it was, values in [-1, 1], [C, H, W]; smooth where share is 1
+    wanted: bool = True  # whether the photo is to be repaired; if not, it is only not learned where it is hidden
 
     def hidden(self):
         """bool [H, W], what nobody has to see of the photo."""
@@ -151,9 +152,9 @@ def where_coloured(pixels, colour):
     return (255 * grown[0, 0]).byte().numpy()
 
 
-def checked(share, path, tile):
+def checked(share, path, tile, what="MASK"):
     """What a mask, float [H, W] 0..1, hides, bool [H, W]; UserError unless it hides something of the photo at a path,
-    and leaves enough of it."""
+    and leaves enough of it. what: what it is, for the sentence."""
     hidden = share > 0
     if not hidden.any():
         raise UserError(f"MASK marks no pixel of {printable(path)} that is used; what is white is drawn anew, what is "
@@ -163,7 +164,7 @@ def checked(share, path, tile):
     free = free_places(hidden, tile)
     tiles = covered(free, tile) / tile**2
     if tiles < LEAST:
-        raise UserError(f"MASK leaves too little of {printable(path)}: a tile of {tile} x {tile} pixels without a "
+        raise UserError(f"{what} leaves too little of {printable(path)}: a tile of {tile} x {tile} pixels without a "
                         f"masked one fits in {int(free.sum())} of {free.numel()} places, which cover as much as "
                         f"{tiles:.1f} tiles, and {LEAST} are the least; choose a smaller TILE_SIZE, or a smaller mask")
     return hidden

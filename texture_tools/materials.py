@@ -182,10 +182,11 @@ def refuse_several(folder, materials):
                     + ", ".join(printable(stem or "without a name") for stem in materials))
 
 
-def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None, mask=None):
+def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None, mask=None,
+                  least=0):
     """The maps in a folder: values in [-1, 1], float32 [C, H, W], their Maps, and notes, a list of sentences.
 
-    crop, max_side, even, corners, aspect: as in photos.read_photo, for all maps alike but even, which is for the
+    crop, max_side, even, corners, aspect, least: as in photos.read_photo, for all maps alike but even, which is for the
     colour; depth: bits a channel of what is written, None: those of each file; mask: as in photos.read_photo, then the
     values have one more channel, the last. Raises UserError with a sentence.
     """
@@ -195,7 +196,7 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
         planes = {kind: transparency.without(x.transpose(1, 2, 0), mask).transpose(2, 0, 1)
                   for kind, x in planes.items()}
         planes[MASK] = as_values(mask)
-    planes, bent = bend(planes, corners, aspect, crop, max_side)
+    planes, bent = bend(planes, corners, aspect, crop, max_side, least)
     covered = [planes.pop(MASK)] if mask is not None else []
     notes += said + bent
     if even and "colour" in planes:
@@ -249,7 +250,7 @@ def open_all(known):
     """The pixels {path: [H, W] or [H, W, channels]} of files {path: Taken}, and notes; UserError on different sizes."""
     pixels, notes = {}, []
     for path, (holds, _) in known.items():
-        image, said = photos.open_image(path, None, "opacity" in holds, holds[0] not in COLOURED)
+        image, said = photos.open_image(path, None, "opacity" in holds, holds[0] in COLOURED)
         pixels[path] = np.asarray(image)
         notes += [f"{printable(path.name)}: {note}" for note in said]
     first = next(iter(pixels))
@@ -328,7 +329,7 @@ def told_convention(normals, height, named):
                    "map says; a name that ends in NormalDX or NormalGL would"]
 
 
-def bend(planes, corners, aspect, crop, max_side):
+def bend(planes, corners, aspect, crop, max_side, least=0):
     """{kind: planes} straightened, cropped and shrunk, and notes, as photos.read_photo does with a photo."""
     notes, size = [], next(iter(planes.values())).shape[:0:-1]
     if corners is not None:
@@ -341,11 +342,10 @@ def bend(planes, corners, aspect, crop, max_side):
         x, y, width, height = photos.check_crop(crop, size)
         planes = {kind: plane[:, y:y + height, x:x + width] for kind, plane in planes.items()}
         size = width, height
-    if max(size) > max_side:
-        small = photos.shrunk_size(size, max_side)
+    small = photos.shrunk_size(size, max_side, least)
+    if small != tuple(size):
         planes = {kind: resampled(x, lambda image: image.resize(small, Image.LANCZOS)) for kind, x in planes.items()}
-        notes.append(f"the maps were shrunk from {size[0]} x {size[1]} to {small[0]} x {small[1]} pixels "
-                     f"(MAX_SIDE = {max_side})")
+        notes.append(f"the maps were shrunk from {size[0]} x {size[1]} to {photos.shrunk_to(small, max_side)}")
     return planes, notes
 
 

@@ -6,9 +6,9 @@ import os
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, JpegImagePlugin, features
 
-from . import dds, deep, even_light, profiles, straighten, transparency
+from . import chunks, colour_spaces, dds, deep, even_light, heights, profiles, raws, straighten, tiffs, transparency
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DDS")  # as Pillow calls them, which always reads them
@@ -23,10 +23,12 @@ EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 MAX_MEGAPIXELS = 100
+MOST_MEGAPIXELS = 300  # of a JPEG file, which is decoded at a smaller size, or of which a part is used
+JPEG = b"\xff\xd8\xff"  # how a file begins
 
 
 def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, aspect=None, depth=8, alpha=False,
-               mask=None):
+               mask=None, least=0):
     """The pixels of a picture file, uint8 or uint16 [H, W], [H, W, 3] or [H, W, 4], and notes, a list of sentences.
 
     alpha: whether transparency is kept, as a fourth channel, with colours that go on under it; if not, or if there is
@@ -34,35 +36,39 @@ def read_photo(path, crop=None, max_side=math.inf, even=False, corners=None, asp
     depth: 8 or 16 bits a channel, or None: as many as the file has, 16 where it has more than 8;
     corners: of what is straightened, pixels of the upright photo, or None, and its width over its height, or None;
     crop: (x, y, width, height) in pixels of what that makes, or None; the result is shrunk so that its longer side is
-    at most max_side; even: whether its light is made even;
+    at most max_side, but its shorter one not to less than least; even: whether its light is made even;
     mask: uint8 [H, W] of the whole upright photo, or None: the colours around go on where it is 255, and the mask
     itself, bent as the photo is, is one more channel, the last. Raises UserError with a sentence for the person.
     """
-    image, notes = open_image(path, depth, alpha)
+    part, by = None, 1 if crop is None else reduction(path)
+    if by > 1 and corners is None and mask is None and crop[2] * crop[3] <= MAX_MEGAPIXELS * 1e6:
+        part, crop = crop, None
+    elif by > 1:
+        crop = [round(value / by) for value in crop]
+    image, notes = open_image(path, depth, alpha, part=part)
     parts = [image]
     if np.asarray(image).shape[2:] == (4,):
         parts = [deep.image_of(part) for part in transparency.split(np.asarray(image))]
     if mask is not None:
         parts = [deep.image_of(transparency.without(np.asarray(part), mask)) for part in parts]
         parts.append(Image.fromarray(mask))
-    (image, said), *others = (bend(part, crop, max_side, corners, aspect) for part in parts)
+    (image, said), *others = (bend(part, crop, max_side, corners, aspect, least) for part in parts)
     notes += said
     pixels, said = even_light.even_out(np.asarray(image)) if even else (image, lighting_note(np.asarray(image)))
     return np.dstack([pixels, *(other for other, _ in others)]) if others else np.asarray(pixels), notes + said
 
 
-def bend(image, crop, max_side, corners, aspect):
+def bend(image, crop, max_side, corners, aspect, least=0):
     """An image straightened, cropped and shrunk as read_photo says, and notes."""
     notes = []
     if corners is not None:
         image, notes = straighten.straighten(image, corners, aspect)
     if crop is not None:
         image = crop_image(image, crop)
-    if max(image.size) > max_side:
-        small = shrink(image, max_side)
-        notes.append(f"the photo was shrunk from {image.width} x {image.height} to "
-                     f"{small.width} x {small.height} pixels (MAX_SIDE = {max_side})")
-        image = small
+    small = shrunk_size(image.size, max_side, least)
+    if small != image.size:
+        notes.append(f"the photo was shrunk from {image.width} x {image.height} to {shrunk_to(small, max_side)}")
+        image = image.resize(small, Image.LANCZOS)
     return image, notes
 
 
@@ -71,18 +77,27 @@ def shrink(image, max_side):
     return image.resize(shrunk_size(image.size, max_side), Image.LANCZOS)
 
 
-def shrunk_size(size, max_side):
-    """A size (width, height) with its longer side made max_side pixels."""
-    return [max(1, round(side * max_side / max(size))) for side in size]
+def shrunk_size(size, max_side, least=0):
+    """A size (width, height) with its longer side made max_side pixels, if it is longer, but its shorter one no less
+    than least, if it is not."""
+    wanted, side_now = (max_side, max(size)) if max_side * min(size) >= least * max(size) else (least, min(size))
+    return tuple(size) if wanted >= side_now else tuple(max(1, round(side * wanted / side_now)) for side in size)
 
 
-def open_image(path, depth=8, alpha=False, plain=False):
+def shrunk_to(size, max_side):
+    """A size for a sentence, and why it is that."""
+    but = "" if max(size) <= max_side else ", but three tiles across"
+    return f"{size[0]} x {size[1]} pixels (MAX_SIDE = {max_side}{but})"
+
+
+def open_image(path, depth=8, alpha=False, colours=True, part=None):
     """The upright first frame of an image file in sRGB, and notes on what was changed.
 
     depth: 8 bits a channel, an image L or RGB; 16, a deep.DeepImage; or None: which of them the file calls for.
-    alpha: whether one that is transparent somewhere is RGBA.
-    plain: whether its values are no colours, but numbers, such as a map's: no profile changes them, and alpha is a
-    channel like the others.
+    alpha: whether one that is transparent somewhere is RGBA; colours: whether its values are colours: of a map of
+    normals or heights they stay what they are, whatever it says of its colours, and alpha is a channel like the
+    others. part: (x, y, width, height) of a JPEG file of more than MAX_MEGAPIXELS, which is read at its full size, or
+    None: all of it is, but smaller, see reduction.
     """
     shown = printable(path)
     if not os.path.isfile(path):  # a folder, a device or an address, too
@@ -90,14 +105,15 @@ def open_image(path, depth=8, alpha=False, plain=False):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixel limits, where we have our own, and of harmless damage
-            image, notes = decode(path, depth, alpha, plain)
+            image, notes = decode(path, depth, alpha, colours, part)
             if depth == 8:
                 return image.to_8_bit() if isinstance(image, deep.DeepImage) else image, notes
             return deep.deepened(image) if depth == 16 and isinstance(image, Image.Image) else image, notes
     except UserError:
         raise
     except Image.DecompressionBombError:
-        raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first") from None
+        raise UserError(f"{shown} has more than {MAX_MEGAPIXELS} megapixels; make it smaller first, or save it as JPEG "
+                        f"without progression, of which up to {MOST_MEGAPIXELS} can be read") from None
     except NotImplementedError as error:
         raise UserError(f"{shown} is of a kind that cannot be read ({first_line(error)}); save it as PNG or TIFF") \
             from None
@@ -107,30 +123,53 @@ def open_image(path, depth=8, alpha=False, plain=False):
         raise UserError(f"{shown} cannot be read, it may be damaged or cut short ({first_line(error)})") from None
 
 
-def decode(path, depth, alpha=False, plain=False):
+def decode(path, depth, alpha=False, colours=True, part=None):
     """open_image without its checks of the path: as a DeepImage what has more than 8 bits, unless depth is 8."""
+    kind = raws.kind_of(path)
+    if kind:
+        pixels, note = raws.develop(path, kind, MAX_MEGAPIXELS * 1e6)
+        return deep.DeepImage(pixels), [note]
     formats, notes = formats_of(path), []
     if formats == EXR:
         check_size(deep.size_of_exr(path))
-        pixels, opacity = deep.read_exr(path, notes, plain)
-        return deep_image(pixels, opacity, alpha, plain, notes), notes
-    with open(path, "rb") as file, Image.open(dds.readable(file), formats=formats) as image:
-        # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
-        check_size(image.size)
-        deep.check_planes(image, path)
-        if getattr(image, "n_frames", 1) > 1:
-            notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
-        if depth != 8:
-            try:
-                found, said = decode_deep(image, path, alpha, plain)
-                if found is not None:
-                    return found, notes + said
-            except deep.OnlyEightBits as reason:
-                notes.append(str(reason))
-        dds.hasten(image)
-        image.load()
-        image = without_empty_alpha(ImageOps.exif_transpose(image), formats, notes)
-        return plain_numbers(image) or to_8_bit(image, notes, alpha) if plain else to_8_bit(image, notes, alpha), notes
+        pixels, opacity = deep.read_exr(path, notes, not colours)
+        return with_opacity(pixels, opacity, alpha, colours, notes), notes
+    with contextlib.ExitStack() as stack:
+        try:  # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
+            file = dds.readable(stack.enter_context(chunks.opened(path)))
+            image = stack.enter_context(opened(file, formats))
+        except Image.UnidentifiedImageError:
+            if tiffs.is_tiff(path):
+                return decode_tiff(path, alpha, colours)
+            raise
+        return found_in(image, path, depth, alpha, colours, part, formats)
+
+
+def found_in(image, path, depth, alpha, colours, part, formats):
+    """What decode finds in an image that Pillow opened as one of some formats."""
+    notes, by = [], reduction_of(image)
+    if by > 1 and part is None:
+        image.draft(None, [side // by for side in image.size])
+        notes.append(f"the photo was read at 1/{by} of its size, {image.width} x {image.height} pixels, since it has "
+                     f"more than {MAX_MEGAPIXELS} megapixels; a CROP is read at its full size")
+    deep.check_planes(image, path)
+    space = space_of(image, path, colours, notes)
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
+
+    if depth != 8 or space is not None or deep.needs_all_bits(image):
+        try:
+            found, said = decode_deep(image, path, alpha, colours, space)
+            if found is not None:
+                return found, notes + said
+        except deep.OnlyEightBits as reason:
+            notes.append(str(reason))
+    dds.hasten(image)
+    image.load()
+    image = image if part is None else part_of(image, part)
+    image = without_empty_alpha(ImageOps.exif_transpose(image), formats, notes)
+    numbers = None if colours else plain_numbers(image)
+    return numbers or to_8_bit(image, notes, alpha, space), notes
 
 
 def without_empty_alpha(image, formats, notes):
@@ -150,26 +189,147 @@ def plain_numbers(image):
     return image.convert(mode) if mode in ("L", "LA", "RGB", "RGBA") else None
 
 
-def decode_deep(image, path, alpha=False, plain=False):
+def part_of(image, part):
+    """The part (x, y, width, height) of an opened image, which is where it will be when the image is turned upright;
+    UserError if it does not lie inside."""
+    turn = image.getexif().get(0x0112, 1)
+    sides = image.size[::-1] if turn in (5, 6, 7, 8) else image.size
+    x, y, width, height = check_crop(part, sides)
+    x = sides[0] - x - width if turn in (2, 3, 6, 7) else x
+    y = sides[1] - y - height if turn in (3, 4, 7, 8) else y
+    return image.crop((y, x, y + height, x + width) if turn in (5, 6, 7, 8) else (x, y, x + width, y + height))
+
+
+def space_of(image, path, colours, notes):
+    """The colour_spaces.Space of an opened image whose profile does not say it, or None; where its values are no
+    colours its profile is left out, too."""
+    if not colours:
+        image.info.pop("icc_profile", None)
+        return None
+    with open(path, "rb") as file:
+        return colour_spaces.stated(image, file, notes)
+
+
+def decode_deep(image, path, alpha=False, colours=True, space=None):
     """An opened image as a DeepImage, or None if it has 8 bits, and notes; OnlyEightBits if no more can be read."""
     notes = []
     with deep.without_a_word():
         found = deep.read_deep(image, path, notes)
     if found is None:
         return None, notes
-    pixels = found[0] if plain else profiles.deep_to_srgb(found[0], image.info.get("icc_profile"), notes)
-    return deep_image(pixels, found[1], alpha, plain, notes), notes
+    pixels = found[0]
+    if space is not None and pixels.ndim == 2:
+        notes.append(f"its colour space, {space.name}, was left out, as grey values with 16 bits are taken as they are")
+    elif space is not None:
+        pixels = space.to_srgb(pixels)
+        notes.append(space.said())
+    else:
+        pixels = profiles.deep_to_srgb(pixels, image.info.get("icc_profile"), notes)
+    return with_opacity(pixels, found[1], alpha, colours, notes), notes
 
 
-def deep_image(pixels, opacity, alpha, plain, notes):
-    """uint16 [H, W] or [H, W, 3] and their opacity, uint16 [H, W] or None, as a DeepImage; alpha, plain: as in
-    open_image."""
-    if plain:
+def with_opacity(pixels, opacity, alpha, colours, notes):
+    """The DeepImage of uint16 [H, W] or [H, W, 3] and what is opaque, uint16 [H, W] or None; alpha: whether that is
+    kept, or filled, where something is transparent; of what is no colours it is a channel like the others."""
+    if not colours:
         return deep.DeepImage(pixels if opacity is None else np.dstack([pixels, opacity]))
     if alpha and opacity is not None and opacity.min() < opacity.max():
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
         return deep.DeepImage(np.dstack([pixels, opacity]))
     return deep.DeepImage(deep.flatten(pixels, opacity, notes))
+
+
+def decode_tiff(path, alpha, colours):
+    """A TIFF that Pillow does not know, as an image or a DeepImage, and notes."""
+    notes = []
+    with deep.without_a_word():
+        pixels, opacity, profile = tiffs.shown(path, notes)
+    profile = profile if colours else None
+    if pixels.dtype == np.uint16:
+        try:
+            return with_opacity(profiles.deep_to_srgb(pixels, profile, notes), opacity, alpha, colours, notes), notes
+        except deep.OnlyEightBits as reason:
+            notes.append(str(reason))
+            pixels = np.asarray(deep.DeepImage(pixels).to_8_bit())
+            opacity = None if opacity is None else np.asarray(deep.DeepImage(opacity).to_8_bit())
+    image = Image.fromarray(pixels)
+    if opacity is not None:
+        image.putalpha(Image.fromarray(opacity))
+    image.info["icc_profile"] = profile
+    return to_8_bit(image, notes, alpha), notes
+
+
+def without_data(path):
+    """What of a photo holds no data, uint8 [H, W] of the whole upright photo, 255 there; None if all of it does.
+
+    Only a TIFF can say so: of heights, or by GDAL's tag.
+    """
+    try:
+        if not os.path.isfile(path) or not tiffs.is_tiff(path):
+            return None
+        with warnings.catch_warnings(), deep.without_a_word():
+            warnings.simplefilter("ignore")
+            hidden = hidden_in(path)
+    except Exception:  # whatever is wrong with it: read_photo says it
+        return None
+    return (255 * hidden).astype(np.uint8) if hidden.any() else None
+
+
+def hidden_in(path):
+    """The same as bool [H, W], or what decoders raise."""
+    try:
+        with open(path, "rb") as file, Image.open(file, formats=("TIFF",)) as image:
+            check_size(image.size)
+            tag = deep.no_data(image)
+            if tag is None and image.mode[0] not in "IF" and not deep.is_signed(image):
+                return np.zeros(1, bool)
+            if image.mode == "F" or image.mode.startswith("I") or deep.is_signed(image):
+                return heights.without_data(deep.numbers(image), tag)
+            found = deep.read_deep(image, path, [])
+            return heights.without_data(deep.upright(image) if found is None else found[0], tag)
+    except Image.UnidentifiedImageError:
+        values, *_, tag, _ = tiffs.read(path, [])
+        return heights.without_data(values, tag)
+
+
+def opened(file, formats):
+    """An open file as an image, a JPEG file of any size."""
+    try:
+        return Image.open(file, formats=formats)
+    except Image.DecompressionBombError:
+        file.seek(0)
+        if file.read(3) != JPEG:
+            raise
+        file.seek(0)
+        return JpegImagePlugin.JpegImageFile(file)
+
+
+def reduction_of(image):
+    """By what an opened image is made smaller while it is decoded: 1, or 2, 4 or 8, which JPEG can be.
+
+    DecompressionBombError if it has too many pixels for that. Progressive JPEG is decoded as a whole all the same.
+    """
+    pixels = image.width * image.height / 1e6
+    if pixels <= MAX_MEGAPIXELS:
+        return 1
+    if image.format not in ("JPEG", "MPO") or pixels > MOST_MEGAPIXELS or "progressive" in image.info:
+        raise Image.DecompressionBombError
+    return next(by for by in (2, 4, 8) if pixels / by**2 <= MAX_MEGAPIXELS)
+
+
+def reduction(path):
+    """The same of the photo at a path; 1 if it is none, or too large."""
+    if not os.path.isfile(path):
+        return 1
+    try:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if file.read(3) != JPEG:
+                return 1
+            file.seek(0)
+            return reduction_of(opened(file, FORMATS))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 1
 
 
 def check_size(size):
@@ -228,7 +388,7 @@ def is_tga(path, head):
         return os.path.splitext(path)[1].lower() in TGA_SUFFIXES or file.read() == TGA_END
 
 
-def to_8_bit(image, notes, keep=False):
+def to_8_bit(image, notes, keep=False, space=None):
     """Any Pillow mode to L or RGB in sRGB without clipping, or RGBA if transparency is kept; appends to notes where
     information is lost."""
     profile, alpha = image.info.get("icc_profile"), None
@@ -239,6 +399,9 @@ def to_8_bit(image, notes, keep=False):
         image = image.convert("RGBA")
         alpha, image = image.getchannel("A"), image.convert("L" if grey else "RGB")
     image = profiles.to_srgb(image, profile, notes)
+    if space is not None:
+        image = Image.fromarray(space.to_srgb(np.asarray(image)))
+        notes.append(space.said())
     if keep and alpha is not None and alpha.getextrema()[0] < alpha.getextrema()[1]:
         image = image.convert("RGB")
         image.putalpha(alpha)

@@ -10,13 +10,15 @@ import io
 import struct
 
 import numpy as np
-from PIL import ImageCms
+from PIL import Image, ImageCms
 
 from . import even_light
 from .deep import TOP, OnlyEightBits, by_rows
 from .errors import first_line, printable
 
 XYZ_OF_SRGB = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])  # D50
+LEVELS = 3  # of 255, by which colours may be off in a profile that is called sRGB and is it
+OF_TABLES = 8  # the same of half of them, where the profile has tables, which are made for pleasant pictures
 ERRORS = (ImageCms.PyCMSError, OSError, ImportError)  # of a profile that is broken, and where there is no littlecms
 
 
@@ -24,6 +26,16 @@ def opened(profile):
     """A profile (bytes) for littlecms, and its name."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     return source, printable(ImageCms.getProfileDescription(source).strip())
+
+
+def is_srgb(source, profile, mode):
+    """Whether a profile that is called sRGB is it, by the colours that it makes of some of an image's mode."""
+    steps = np.arange(0, 256, 51, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+    image = Image.fromarray(colours).convert("L" if mode in ("1", "L", "LA") else "RGB")
+    found = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    off = np.abs(np.asarray(found).astype(int) - np.asarray(image.convert("RGB"))).max(-1)
+    return np.median(off) <= OF_TABLES if b"A2B0" in profile[128:1500] else off.max() <= LEVELS
 
 
 def left_out(error):
@@ -44,7 +56,7 @@ def to_srgb(image, profile, notes):
             return image.convert(plain)
         else:
             source, name = opened(profile)
-        if "sRGB" in name:
+        if "sRGB" in name and is_srgb(source, profile, image.mode):
             return image.convert(plain)
         image = image if image.mode in ("L", "CMYK", "LAB") else image.convert(plain)
         result = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
@@ -66,7 +78,7 @@ def deep_to_srgb(pixels, profile, notes):
         return pixels
     try:
         source, name = opened(profile)
-        if "sRGB" in name:
+        if "sRGB" in name and is_srgb(source, profile, "L" if pixels.ndim == 2 else "RGB"):
             return pixels
         if pixels.ndim == 2:
             notes.append(f"its colour profile, {name}, was left out, as grey values with 16 bits are taken as they are")

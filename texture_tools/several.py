@@ -35,7 +35,7 @@ def paths_of(c, home, stack):
     if len(paths) == 1:
         refuse(c, ("TEXTURE", "BLEND"), "names one of several textures", "IMAGE is one")
     else:
-        refuse(c, ("CROP", "CORNERS", "MASK"), "is for one photo", f"IMAGE is {len(paths)} textures")
+        refuse(c, ("CROP", "CORNERS", "MASK", "PIXELS"), "is for one photo", f"IMAGE is {len(paths)} textures")
         check_names(paths, c.TEXTURE)
     return paths
 
