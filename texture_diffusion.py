@@ -1951,7 +1951,7 @@ def main(argv=None):
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
         paths = several.paths_of(c, HERE, stack)
-        taken = several.described(paths)
+        taken = several.described(c.IMAGE, paths)
         for sentence in taken:  # before anything can fail
             group.say(f"note: {sentence}")
         photo = load_textures(paths, c)

@@ -116,7 +116,9 @@ def test_textures_that_were_found_in_a_folder_are_printed_first(tmp_path, tool):
     (tmp_path / "photos").mkdir()
     for name in ("grass", "metal"):
         Image.fromarray(draw_pixels(9, 9)).save(tmp_path / f"photos/{name}.png")
-    assert tool("photos", *tiny()).out.startswith("note: IMAGE is 2 textures: grass.png, metal.png")
+    (tmp_path / "photos/sand.psd").touch()
+    assert tool("photos", *tiny()).out.splitlines()[:2] == [
+        "note: IMAGE is 2 textures: grass.png, metal.png", "note: sand.psd was left out: no picture that is read"]
 
 
 def test_a_map_that_is_there_alone_and_packed_is_learned_once(tmp_path):
