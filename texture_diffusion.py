@@ -1504,7 +1504,7 @@ def learn_and_draw(c, group):
     """Train on what IMAGE names and draw its textures; returns their paths."""
     with contextlib.ExitStack() as stack:
         paths = several.paths_of(c, HERE, stack)
-        taken = several.described(paths)
+        taken = several.described(c.IMAGE, paths)
         for sentence in taken:  # before anything can fail
             group.say(f"note: {sentence}")
 

@@ -116,7 +116,21 @@ def test_textures_that_were_found_in_a_folder_are_printed_first(tmp_path, tool):
     (tmp_path / "photos").mkdir()
     for name in ("grass", "metal"):
         Image.fromarray(draw_pixels(9, 9)).save(tmp_path / f"photos/{name}.png")
-    assert tool("photos", *tiny()).out.startswith("note: IMAGE is 2 textures: grass.png, metal.png")
+    (tmp_path / "photos/sand.psd").touch()
+    assert tool("photos", *tiny()).out.splitlines()[:2] == [
+        "note: IMAGE is 2 textures: grass.png, metal.png", "note: sand.psd was left out: no picture that is read"]
+
+
+def test_the_same_map_in_two_formats_is_written_once_and_others_are_refused(tmp_path):
+    for name, suffixes in (("Color", ("png", "tif")), ("Normal", ("png",))):
+        for suffix in suffixes:
+            Image.fromarray(draw_pixels(54, 54, len(name))).save(tmp_path / f"a_{name}.{suffix}")
+    photo = td.load_photo(tmp_path)
+    assert [file.name for file in photo.maps.files] == ["a_Color", "a_Normal"]
+    assert any(note.startswith("a_Color.tif holds what another file") for note in photo.notes)
+    Image.fromarray(draw_pixels(54, 54, 9)).save(tmp_path / "a_Color.tif")
+    with pytest.raises(UserError, match="both a_Color.png and a_Color.tif hold the colour map"):
+        td.load_photo(tmp_path)
 
 
 def test_a_map_that_is_there_alone_and_packed_is_learned_once(tmp_path):

@@ -18,7 +18,7 @@ CHANNELS = {"colour": 3, "emission": 3, "normal": 2}  # of the kinds of map; all
 IN_FILES = {**CHANNELS, "normal": 3}  # of them in a file
 LETTERS = ("red", "green", "blue")  # channels of a file that have no other name
 SAME = 1.0  # level of the file: a map whose deviation is less is the same everywhere, but for a JPEG file's noise
-FREE = ("unused", "detail")  # kinds that several files may hold
+FREE = ("unused",)  # kinds that several files may hold
 COPY = 0.03  # mean difference of values, 4 levels of 255, up to which two files hold the same map, one as a JPEG file
 AGREES = 0.2  # least correlation of normals with slopes of the height to tell the normals' convention
 MASK = "mask"  # what is bent with the maps, and is none
@@ -222,18 +222,22 @@ def read_files(known, depth):
     planes, files, levels, first = {}, [], {}, {}
     order = sorted(known, key=lambda path: [kind not in known[path].holds for kind in ("colour", "height")])
     for path in order:
-        holds, down = known[path]
+        holds, named = known[path]
         holds, values = laid_out(as_values(pixels[path]), holds)
         notes += [f"{printable(path.name)}: {note}" for note in unlike(pixels[path], holds)]
+        down = False
         if "normal" in values:
-            down, said = told_convention(values["normal"], planes.get("height", values.get("normal_alpha")), down)
+            down, said = told_convention(values["normal"], planes.get("height", values.get("normal_alpha")), named)
             notes += said
             values["normal"] = slopes_of(with_blue(values["normal"]), down)
         for kind, x in values.items():
-            check_twice(kind, path, x, first.setdefault((kind, known[path].down), (path, x)))
+            check_twice(kind, path, x, first.setdefault((kind, named if kind == "normal" else None), (path, x)))
             planes.setdefault(kind, x)
             levels.setdefault(kind, 2 / np.iinfo(pixels[path].dtype).max)
-        files.append(MapFile(path.stem, holds, depth or 8 * pixels[path].itemsize, bool(down)))
+        if path.stem in (file.name for file in files):
+            notes.append(f"{printable(path.name)} holds what another file of that name does, which alone is written")
+        else:
+            files.append(MapFile(path.stem, holds, depth or 8 * pixels[path].itemsize, down))
     return planes, tuple(files), levels, notes
 
 

@@ -15,11 +15,13 @@ def photos_in(folder):
     return [] if found.maps or found.materials else paths
 
 
-def described(paths):
+def described(image, paths):
     """Sentences that say what IMAGE was taken for, of the paths that paths_of found; UserError as recognised has it."""
     if len(paths) > 1:
-        names = ", ".join(printable(os.path.basename(path)) for path in paths)
-        return [f"IMAGE is {len(paths)} textures: {names}"]
+        left = folders.pictures_in(os.path.dirname(paths[0]))[1] if isinstance(image, str) else []
+        names, others = (", ".join(printable(os.path.basename(path)) for path in some) for some in (paths, left))
+        taken = f"IMAGE is {len(paths)} textures: {names}"
+        return [taken, f"{others} was left out: no picture that is read"] if left else [taken]
     return materials.recognised(paths[0])[1] if os.path.isdir(paths[0]) else []
 
 
