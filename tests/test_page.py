@@ -477,6 +477,7 @@ def huge_png():
         chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
 
 
+@pytest.mark.slow
 def test_unfriendly_files_and_addresses(window, served, tmp_path):
     (tmp_path / "notes.txt").write_text("no photo")
     (tmp_path / "huge.png").write_bytes(huge_png())

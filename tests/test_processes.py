@@ -77,6 +77,7 @@ def texture(folder):
     return np.asarray(Image.open(folder / "samples/photo/output_texture_3x3.png")).astype(int)
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_draw_what_one_does(launch):
     one, two = launch(1, "one"), launch(2, "two")
     assert one[0] == two[0] == 0, two[2]
