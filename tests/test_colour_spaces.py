@@ -149,7 +149,8 @@ def test_what_is_no_colour_stays_whatever_is_said_of_colours(tmp_path):
 
 def test_of_a_material_the_colour_alone_is_converted(tmp_path):
     path = png_of(tmp_path / "a.png", LIGHT, gAMA=GAMMA_1)
-    (normals, _), (colours, notes) = (materials.open_all({path: (holds, False)}) for holds in (("normal",), ("colour",)))
+    kinds = ("normal",), ("colour",)
+    (normals, _), (colours, notes) = (materials.open_all({path: (holds, False)}) for holds in kinds)
     assert off(normals[path], LIGHT * 255) < 0.01 and off(colours[path]) <= 1 and "linear light" in notes[0]
 
 
