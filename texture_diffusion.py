@@ -68,7 +68,6 @@ try:
     import torch.nn.functional as F
 
     from texture_tools import (
-        archives,
         blend_layouts,
         blending,
         checkpoints,
@@ -197,7 +196,7 @@ class Photo(NamedTuple):
 
 def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
                mask=None, tile=128, least=0, art=None):
-    """Read a picture file, or a folder or ZIP of a material's maps, as a Photo, as photos.read_photo and
+    """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
     materials.read_material do; UserError with a sentence for the person.
 
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
@@ -205,19 +204,12 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
     holes.sources_of; least: pixels to which MAX_SIDE shrinks the shorter side at most;
     art: by what pixel art is enlarged, and the side that it needs at least, or None.
     """
-    if archives.is_archive(path):
-        with archives.unpacked(path) as folder:
-            return load_photo(folder, crop, max_side, even, corners, aspect, depth, alpha, mask, tile, least, art)
-
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
     hidden = None if mask is None else masks.read_mask(mask, path, found)
     blank = photos.without_data(path)
     if blank is not None:
         hidden = blank if hidden is None else np.maximum(hidden, blank)
-    if os.path.isdir(path) and art:
-        raise UserError(f"PIXELS is for a photo that is pixel art, and {printable(path)} is a folder of maps; leave it "
-                        "out")
     if os.path.isdir(path):
         values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden,
                                                      least)
@@ -240,7 +232,9 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
         if max(crop[2:] if crop else hidden.shape) > max_side:
             notes.append(f"repaired.png has that size, too; MAX_SIDE = {max(hidden.shape)} keeps the photo's own")
     drawn = None
-    if art and hidden is None:
+    if art and hidden is not None:
+        raise UserError(f"PIXELS is for pixel art, and {printable(path)} holds no data in places; leave it out")
+    if art:
         pixels, drawn, said = pixel_art.enlarged(pixels, *art, max_side)
         notes += said
     if pixels.shape[2:] == (4,):

@@ -12,7 +12,7 @@ import pytest
 from conftest import assert_refused, draw_pixels, mutated, profile, tiny
 from PIL import Image
 
-from texture_tools import deep, devices, photos, png, profiles
+from texture_tools import deep, devices, exr, photos, png, profiles
 from texture_tools.errors import UserError
 
 HEIGHT, WIDTH = 54, 70
@@ -321,10 +321,21 @@ def with_primaries(path):
     return path
 
 
-def test_what_is_lost_of_an_exr_file_s_colours_is_said(tmp_path):
-    channels = {name: (COLOUR[..., k] / 20000).astype(np.float32) for k, name in enumerate("RGB")}
-    _, notes = read(with_primaries(write_exr(tmp_path / "a.exr", channels, **{"n" * 14: "v" * 40})))
-    assert "brighter than 1" in notes and "primaries are not those of sRGB" in notes
+def test_what_is_brighter_than_white_in_an_exr_file_is_toned_down(tmp_path):
+    light = COLOUR / np.float32(27000)
+    pixels, notes = read(write_exr(tmp_path / "a.exr", {name: light[..., k].copy() for k, name in enumerate("RGB")}))
+    dim, brightest = light.max(-1) < 0.74, light.max(-1) > 1.5
+    assert np.abs(pixels[dim] - 65535 * srgb(light[dim])).max() <= 1 and "toned down" in notes
+    assert dim.any() and brightest.any() and pixels[brightest].max() < 65535
+
+
+def test_primaries_of_an_exr_file_are_those_of_its_colours(tmp_path):
+    """By the usual matrix from ACES to sRGB, with Bradford's adaptation of the white."""
+    expected = COLOUR / 65535 @ np.array([[2.5214, -1.1340, -0.3876], [-0.2763, 1.3727, -0.0964],
+                                          [-0.0154, -0.1530, 1.1684]]).T
+    channels = {name: (COLOUR[..., k] / 65535).astype(np.float32) for k, name in enumerate("RGB")}
+    pixels, notes = read(with_primaries(write_exr(tmp_path / "a.exr", channels, **{"n" * 14: "v" * 40})))
+    assert np.abs(pixels - 65535 * srgb(expected.clip(0, 1))).max() < 300 and "its own primaries" in notes
 
 
 @pytest.mark.parametrize("names", ["UV", ("BY", "RY", "Y")])
@@ -338,7 +349,7 @@ def test_an_exr_file_of_too_many_channels_is_refused_by_its_header(tmp_path, mon
     path = write_exr(tmp_path / "a.exr", {f"{layer}.{name}": GREY.astype(np.float32)
                                           for layer in "abcdef" for name in "RGB"})
     monkeypatch.setattr(photos, "MAX_MEGAPIXELS", 4 * HEIGHT * WIDTH / 1e6)
-    monkeypatch.setattr(deep, "read_exr", None)
+    monkeypatch.setattr(exr, "read", None)
     with pytest.raises(UserError, match="megapixels"):
         read(path)
 
@@ -351,7 +362,7 @@ def test_an_alpha_channel_beside_heights_is_left_out_and_that_is_said(tmp_path):
 
 def test_an_exr_file_without_its_package_says_what_to_install(tool, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "OpenEXR", None)
-    (tmp_path / "photo.exr").write_bytes(deep.EXR + bytes(100))
+    (tmp_path / "photo.exr").write_bytes(exr.MAGIC + bytes(100))
     assert_refused(tool("photo.exr", *tiny()), "photo.exr", "pip install OpenEXR", "PNG or TIFF")
 
 
@@ -471,7 +482,7 @@ def claim_exr(path, width, height):
 def test_a_deep_file_that_claims_too_much_is_refused_by_its_header(tmp_path, monkeypatch, claim, width, height):
     path = claim(tmp_path / "a.png", width, height)
     monkeypatch.setattr(Image.Image, "load", None)
-    monkeypatch.setattr(deep, "read_exr", None)
+    monkeypatch.setattr(exr, "read", None)
     memory = devices.peak_memory()
     with pytest.raises(UserError, match="100 megapixels"):
         read(path)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import draw_pixels, tiny
+from conftest import assert_refused, draw_pixels, tiny
 from test_deep import GREY, read, same, write_exr, write_tiff
 
 import texture_diffusion as td
@@ -108,6 +108,7 @@ def test_what_holds_no_data_is_not_learned_and_not_repaired(tool, tmp_path):
     assert result.code == 0 and "no data" in result.out
     assert (tmp_path / "samples" / "dem" / "output_texture_3x3.png").exists()
     assert not list((tmp_path / "samples" / "dem").glob("repaired*"))
+    assert_refused(tool("dem.tif", *tiny(PIXELS=4)), "PIXELS", "dem.tif holds no data in places", "leave it out")
 
 
 def test_a_crop_that_has_data_everywhere_is_a_photo_as_any(tmp_path):

@@ -12,7 +12,7 @@ from conftest import ROOT, SCRIPT, environment, slow_but
 ROOMS = sorted((ROOT / "texture_tools").glob("*.py"))
 PACKAGES = {"torch", "numpy", "PIL", "matplotlib", "tqdm"}
 OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"},  # imported where they are needed, and not missed elsewhere
-            ("deep.py", "exr_package"): {"OpenEXR"}, ("tiffs.py", "package"): {"tifffile"},
+            ("exr.py", "package"): {"OpenEXR"}, ("tiffs.py", "package"): {"tifffile"},
             ("raws.py", "package"): {"rawpy"}}
 PRODUCT = [SCRIPT, *ROOMS]
 

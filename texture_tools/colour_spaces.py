@@ -95,11 +95,7 @@ def space_of(name, places, curve, hdr=0):
     return Space(name, np.linalg.inv(xyz_of((*REC709, *D65))) @ xyz_of(places), curve, hdr)
 
 
-# Curves
-
-
-def srgb(x):
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+# Curves, as that of sRGB is, even_light.light_of
 
 
 def power(gamma):
@@ -109,7 +105,7 @@ def power(gamma):
 def by_exponent(name, places, exponent):
     """The Space whose values are light to the power of an exponent; that of a screen, with the primaries of sRGB, is
     sRGB."""
-    near = space_of(name, places, srgb)
+    near = space_of(name, places, even_light.light_of)
     if near.moves() <= LEVELS and SCREENS[0] < exponent < SCREENS[1]:
         return near
     return space_of(name, places, power(1 / exponent))
@@ -131,7 +127,7 @@ def hlg(x):
 
 
 CURVES = {  # by their number in H.273; those of television are seen on screens, as sRGB is
-    **dict.fromkeys((1, 4, 6, 13, 14, 15), ("", srgb)),
+    **dict.fromkeys((1, 4, 6, 13, 14, 15), ("", even_light.light_of)),
     5: (", gamma 2.8", power(2.8)), 8: (", linear", power(1)), PQ: (", PQ", pq), HLG: (", HLG", hlg),
     17: (", gamma 2.6", lambda x: x ** 2.6 * 52.37 / 48)}
 
@@ -228,7 +224,7 @@ def tiff_space(image, file, notes):
         return exif_space(image, file, notes)
     white = [float(x) for x in tags.get(318, D65)]
     places = [float(x) for x in tags.get(319, REC709)]
-    light, name = srgb, "its own primaries"
+    light, name = even_light.light_of, "its own primaries"
     if 301 in tags:
         table, length = np.array(tags[301], float) / TOP, 1 << int(tags.get(258, (8,))[0])
         if len(table) not in (length, 3 * length) or (table.reshape(-1, length) != table[:length]).any():

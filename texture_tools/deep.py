@@ -4,9 +4,6 @@ Pillow has no mode for colours with 16 bits and keeps one byte of each value, wh
 numbers whose high byte comes first "RGB;16B" keeps the high one and "RGB;16L" the low one. So such a file is decoded
 twice, once for each byte: by the same decoders, with the same checks and limits, as one with 8 bits, and with no
 further package.
-
-OpenEXR files, of heights, linear colours or a map's numbers, are read by the package OpenEXR of the Academy Software
-Foundation, where it is installed.
 """
 
 import contextlib
@@ -20,15 +17,12 @@ from PIL import Image, ImageOps
 from . import chunks, heights
 from .errors import UserError, printable
 
-TOP = 65535
+TOP = heights.TOP
 BYTES = {"B": ("B", "L"), "L": ("L", "B"), "N": ("L", "B") if sys.byteorder == "little" else ("B", "L")}
 COLOURS = {"RGB", "RGBX", "RGBA", "RGBa"}  # raw modes before ";16" that are read with all their bits
 BITS, PLANES = 258, 284  # TIFF's tags BitsPerSample, and PlanarConfiguration: 1, or 2 for one channel after another
 PHOTOMETRIC, FORMAT, NO_DATA = 262, 339, 42113  # PhotometricInterpretation, SampleFormat, and that of GDAL
 ROWS = 256  # that are computed at a time
-EXR = b"\x76\x2f\x31\x01"  # how a file begins
-NEARLY = 0.02  # by which values may lie outside of [0, 1], as after a resize
-REC_709 = np.array([0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329])  # x and y of red, green, blue and white: sRGB's
 TRANSPARENT = ("transparent parts were filled with the mean colour of the visible ones; "
                "CROP = (x, y, width, height) can leave them out")
 
@@ -231,123 +225,6 @@ def flatten(pixels, alpha, notes):
         return whole(mean.reshape(mean.shape if part.ndim > 2 else ()) * (1 - weights) + part * weights)
 
     return by_rows(blend, np.uint16, pixels, alpha)
-
-
-# OpenEXR
-
-
-def exr_package(path):
-    """The package that reads OpenEXR; UserError if it is not installed."""
-    try:
-        import OpenEXR  # optional: needed by nothing else
-    except ImportError:
-        raise UserError(f"{printable(path)} is an OpenEXR file, which needs one more package: pip install OpenEXR, "
-                        "or save it as PNG or TIFF with 16 bits") from None
-    return OpenEXR
-
-
-def open_exr(path, **options):
-    """An OpenEXR file as its package has it; what that raises if it cannot be read."""
-    File = exr_package(path).File
-    with without_a_word():
-        return File(str(path), separate_channels=True, num_threads=0, **options)
-
-
-def size_of_exr(path):
-    """The size (width, height) that the header of an OpenEXR file tells, made higher by what more than four channels
-    and further pictures in it take."""
-    parts = open_exr(path, header_only=True).parts
-    sizes = []
-    for part in parts:
-        (left, upper), (right, lower) = (corner.tolist() for corner in part.header["dataWindow"])
-        sizes.append((right - left + 1, lower - upper + 1, len(part.header["channels"])))
-    width, height, _ = sizes[0]
-    return width, max(height, sum(w * h * count for w, h, count in sizes) // (4 * max(1, width)))
-
-
-def chosen(names):
-    """Of the channels' names in an OpenEXR file those of a picture, [one] or [red, green, blue], and that of its alpha,
-    or None; ([], None) if there is none. Of several layers that without a name comes first."""
-    layers = {}
-    for name in sorted(names):
-        layer, _, letter = name.rpartition(".")
-        layers.setdefault(layer, {})[letter.upper()] = name
-    for layer in layers.values():
-        for letters in ("RGB", "XYZ"):
-            if set(letters) <= layer.keys():
-                return [layer[letter] for letter in letters], layer.get("A")
-    first = next(iter(layers.values()))
-    alpha = first.pop("A", None) if len(first) > 1 else None
-    return ([*first.values()], alpha) if len(first) == len(layers) == 1 else ([], None)
-
-
-def read_exr(path, notes, plain=False):
-    """The values of an OpenEXR file, uint16 [H, W] or [H, W, 3], and alpha, uint16 [H, W] or None.
-
-    They are heights if there is one channel, or red, green and blue are the same; else linear colours, which are made
-    sRGB, or if plain, numbers, which stay as they are.
-
-    UserError if it holds neither, ValueError or what the package raises if it cannot be read.
-    """
-    names = sorted(channel.name for channel in open_exr(path, header_only=True).header()["channels"])
-    found, alpha = chosen(names)
-    if not found:
-        raise UserError(f"{printable(path)} has {len(names)} channels ({printable(', '.join(names[:8]))}), and an "
-                        "OpenEXR file is read if it has one, or red, green and blue; save colours as PNG or TIFF with "
-                        "16 bits")
-    file = open_exr(path)
-    if not file.parts:  # it says so on the screen alone
-        raise ValueError("pixels are missing or damaged")
-    if len(file.parts) > 1:
-        notes.append(f"{printable(path)} holds {len(file.parts)} pictures; the first is used")
-    if left := [name for name in names if name not in (*found, alpha)]:
-        notes.append(f"of its channels {printable(', '.join(left[:8]))} were left out")
-    values, *others = (file.channels()[name].pixels for name in found)
-    alpha = file.channels()[alpha].pixels.astype(np.float32) if alpha else None
-    alpha = None if alpha is None or (alpha == 1).all() else alpha
-    for array in (*([values] if others else []), *others, *([] if alpha is None else [alpha])):
-        if not np.isfinite([array.min(), array.max()]).all():  # NaN is the least and the greatest of what it is among
-            raise ValueError("some of its values are not finite")
-    if all(np.array_equal(values, other) for other in others):
-        if alpha is not None and not plain:
-            notes.append("its alpha channel was left out")
-        return heights.measured(values, notes), whole(TOP * alpha) if plain and alpha is not None else None
-    values = np.stack([values, *others], -1)
-    pixels = map_numbers(values, notes) if plain else colours_of_light(values, alpha, file.header(), notes)
-    return pixels, None if alpha is None else whole(TOP * alpha)
-
-
-def map_numbers(values, notes):
-    """Floats [H, W, 3] as uint16: those in [0, 1] as they are, those of vectors in [-1, 1] from there, and others from
-    their least to their greatest."""
-    low, high = float(values.min()), float(values.max())
-    red, green, blue = values.mean((0, 1), dtype=np.float64)
-    if low < -NEARLY or low < 0 and max(abs(red), abs(green)) < 0.2 and blue > 0.5:
-        if low >= -1 - NEARLY and high <= 1 + NEARLY:
-            notes.append("its values were taken to go from -1 to 1, as those of vectors do")
-            return by_rows(lambda part: whole((part.astype(np.float32) + 1) * (TOP / 2)), np.uint16, values)
-    if low >= -NEARLY and high <= 1 + NEARLY:
-        return by_rows(lambda part: whole(part.astype(np.float32) * TOP), np.uint16, values)
-    return heights.measured(values, notes)
-
-
-def colours_of_light(values, alpha, header, notes):
-    """Linear colours [H, W, 3], multiplied with alpha [H, W] if there is one, as uint16 in sRGB."""
-    if (beyond := float((values.max(-1) > 1 + NEARLY).mean())) > 0:
-        notes.append(f"{max(beyond, 0.001):.1%} of its pixels are brighter than 1 and were clipped")
-    primaries = np.ravel(header.get("chromaticities", REC_709))
-    if primaries.shape != REC_709.shape or np.abs(primaries - REC_709).max() > 0.01:
-        notes.append("its primaries are not those of sRGB, and were taken for these: colours may be off")
-
-    notes.append("its colours were converted from linear light to sRGB")
-
-    def encode(light, *weights):
-        light = light.astype(np.float32) / np.maximum(weights[0], 1e-3)[..., None] if weights \
-            else light.astype(np.float32)
-        light = light.clip(0, 1)
-        return whole(TOP * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
-
-    return by_rows(encode, np.uint16, values, *([] if alpha is None else [alpha]))
 
 
 @contextlib.contextmanager

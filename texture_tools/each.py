@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from . import exit_codes, files, processes, several
+from .constants import listed
 from .errors import DiskError, RunError, UserError, first_line, printable
 
 FILES = ("IMAGE", "MASK", "GUIDE", "PRIOR")  # constants that may name files
@@ -58,7 +59,7 @@ def work_through(c, home, draw):
 def photos_of(image, home):
     """The paths of all photos, and of folders of a material's maps, that IMAGE names: of folders the photos in them."""
     found = []
-    for path in (files.find_file(given, home) for given in several.listed(image)):
+    for path in (files.find_file(given, home) for given in listed(image)):
         if not os.path.exists(path):
             raise UserError(f"there is no photo and no folder at {printable(path)}")
         inside = several.photos_in(path) if os.path.isdir(path) else []
@@ -80,12 +81,12 @@ def say_left_out(folder, photos):
 def name_of(image):
     """What the list is called: as the folder, or as all that are listed."""
     return several.name_of(os.path.abspath(image) if isinstance(image, str) else image,
-                           [files.name_of(os.path.abspath(path)) for path in several.listed(image)])
+                           [files.name_of(os.path.abspath(path)) for path in listed(image)])
 
 
 def digest_of_paths(image):
     """SHA-256 of where the photos are."""
-    return hashlib.sha256(repr([os.path.abspath(path) for path in several.listed(image)]).encode()).hexdigest()
+    return hashlib.sha256(repr([os.path.abspath(path) for path in listed(image)]).encode()).hexdigest()
 
 
 def entry_of(c, photo, home):

@@ -22,13 +22,12 @@ KNEE = 0.75  # light that is left as it is where brighter light is toned down to
 CLIPPED = 0.001  # share of the values that may become white without a word
 
 
-def light_of(top):
-    """The linear light of each value from 0 to top, float32 in [0, 1] (IEC 61966-2-1)."""
-    values = np.arange(top + 1) / top
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
+def light_of(values):
+    """The linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-DECODED = {top: light_of(top) for top in (255, 65535)}
+DECODED = {top: light_of(np.arange(top + 1) / top).astype(np.float32) for top in (255, 65535)}
 
 
 def decode(values):

@@ -15,9 +15,9 @@ APART = 0.25  # of the range of all others, by which such a number lies beyond t
 
 
 def measured(values, notes, tag=None):
-    """Numbers [H, W] or [H, W, channels] as uint16: floats in [0, 1] as they are, integers in [0, 65535], too, if there
-    are data everywhere, others from their least to their greatest; where there are no data what is around goes on. tag:
-    what a file says that stands for "no data"."""
+    """Numbers [H, W] as uint16: floats in [0, 1] as they are, integers in [0, 65535], too, if there are data
+    everywhere, others from their least to their greatest; where there are no data what is around goes on. tag: what a
+    file says that stands for "no data"."""
     hidden = without_data(values, tag)
     if hidden.all():
         raise ValueError("it holds no data")
@@ -30,8 +30,7 @@ def measured(values, notes, tag=None):
         low, high = 0, TOP if whole else 1
     pixels = np.empty(values.shape, np.uint16)
     for top in range(0, len(values), 256):  # so that floats take little memory
-        blank = hidden[top:top + 256].reshape(-1, values.shape[1], *[1] * (values.ndim - 2))
-        part = np.where(blank, low, values[top:top + 256]).astype(np.float64)
+        part = np.where(hidden[top:top + 256], low, values[top:top + 256]).astype(np.float64)
         pixels[top:top + 256] = ((part - low) * (TOP / ((high - low) or 1.0))).round()
     return filled(pixels, hidden, notes)
 

@@ -8,7 +8,20 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, features
 
-from . import chunks, colour_spaces, dds, deep, even_light, heights, profiles, raws, straighten, tiffs, transparency
+from . import (
+    chunks,
+    colour_spaces,
+    dds,
+    deep,
+    even_light,
+    exr,
+    heights,
+    profiles,
+    raws,
+    straighten,
+    tiffs,
+    transparency,
+)
 from .errors import UserError, first_line, printable
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "DDS")  # as Pillow calls them, which always reads them
@@ -18,7 +31,7 @@ TGA_SUFFIXES = {".tga", ".targa", ".vda", ".icb", ".vst"}
 TGA_END = b"TRUEVISION-XFILE.\0"  # of those that were written since 1989
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dds", ".exr", ".avif",
             ".heic", ".heif", *TGA_SUFFIXES}
-BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"DDS ", deep.EXR)
+BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"DDS ", exr.MAGIC)
 EXR = ("EXR",)  # which Pillow does not read
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -131,8 +144,8 @@ def decode(path, depth, alpha=False, colours=True, part=None):
         return deep.DeepImage(pixels), [note]
     formats, notes = formats_of(path), []
     if formats == EXR:
-        check_size(deep.size_of_exr(path))
-        pixels, opacity = deep.read_exr(path, notes, not colours)
+        check_size(exr.size_of(path))
+        pixels, opacity = exr.read(path, notes, not colours)
         return with_opacity(pixels, opacity, alpha, colours, notes), notes
     with contextlib.ExitStack() as stack:
         try:  # by its path Pillow 13 misreads a TIFF of 1 channel that is to be turned
@@ -358,7 +371,7 @@ def formats_of(path):
     which it is; UserError if what reads that is not installed."""
     with open(path, "rb") as file:
         head = file.read(64)
-    if head.startswith(deep.EXR):
+    if head.startswith(exr.MAGIC):
         return EXR
     length = min(int.from_bytes(head[:4], "big"), len(head))
     brands = {head[place:place + 4] for place in (8, *range(16, length, 4))} if head[4:8] == b"ftyp" else set()

@@ -5,6 +5,7 @@ import difflib
 import os
 
 from . import archives, files, folders, map_names, materials
+from .constants import listed
 from .errors import UserError, printable
 
 
@@ -36,15 +37,12 @@ def paths_of(c, home, stack):
         paths = photos_in(paths[0])
     if len(paths) == 1:
         refuse(c, ("TEXTURE", "BLEND"), "names one of several textures", "IMAGE is one")
+        if os.path.isdir(paths[0]):
+            refuse(c, ("PIXELS",), "is for a photo that is pixel art", f"{printable(paths[0])} is a folder of maps")
     else:
         refuse(c, ("CROP", "CORNERS", "MASK", "PIXELS"), "is for one photo", f"IMAGE is {len(paths)} textures")
         check_names(paths, c.TEXTURE)
     return paths
-
-
-def listed(image):
-    """IMAGE as a list of paths."""
-    return [image] if isinstance(image, str) else list(image)
 
 
 def refuse(c, names, what, but):
