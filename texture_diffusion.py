@@ -92,6 +92,7 @@ try:
         processes,
         program,
         real_tiles,
+        references,
         repair,
         seeds,
         several,
@@ -107,7 +108,7 @@ try:
     from texture_tools.photo_facts import rotated, split_bands
     from texture_tools.rings import HALO, NEIGHBOURS, crop_middle, cut_windows, region_map, with_tile, without_tile
     from texture_tools.signals import StopAtOnce, StopSignals
-    from texture_tools.weights import as_beginning, channels_seen, with_facts
+    from texture_tools.weights import as_beginning, channels_seen, refers, with_facts
 except (ImportError, OSError) as problem:  # OSError: a library of torch's
     if "texture_tools" in (getattr(problem, "name", None) or ""):
         advice = f"the folder texture_tools, which belongs beside this script, is missing or not whole ({problem}): " \
@@ -419,6 +420,15 @@ def dropout_masks(count, share, generator):
     return torch.where(which < share, other, table[0])
 
 
+class Batch(NamedTuple):
+    """What a dataset gives to be trained on."""
+
+    windows: torch.Tensor  # canvases [B, C, S, S]
+    present: torch.Tensor  # the neighbours to be shown, bool [B, 8]
+    where: list | None = None  # where references come from, see references.found()
+    context: torch.Tensor | None = None  # what pictures are conditioned on, [B, length]
+
+
 class NeighbourDataset:
     """Tiles at any pixel offset of a photo, with their neighbours; lives on the device as one tensor.
 
@@ -442,6 +452,13 @@ class NeighbourDataset:
             raise UserError(f"VALIDATION = {validation} tiles in the lower right corner are masked; VALIDATION=0 holds "
                             "none out")
         self.table = self.offset_table(device)
+        self.patches = references.Patches(photo.x.to(device), self.usable(photo).to(device))
+
+    def usable(self, photo):
+        """Which pixels may be shown as references: bool [H, W], neither masked nor held out."""
+        usable = torch.ones(self.height, self.width, dtype=torch.bool) if photo.mask is None else ~photo.mask.hidden()
+        usable[self.held_y:, self.held_x:] = False
+        return usable
 
     def offset_table(self, device):
         """Offsets (y, x) of all training tiles, [N, 2] int64."""
@@ -482,28 +499,34 @@ class NeighbourDataset:
         """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
         return windows[:, :, self.halo:-self.halo, self.halo:-self.halo]
 
+    def where(self, offsets):
+        """What references.found() needs for the tiles at offsets [B, 2]: of each all of the photo but the tile itself.
+        """
+        return [(self.patches, [(y, x, self.tile)]) for y, x in offsets.tolist()]
+
     def examples(self, count, held_out):
-        """Canvases [B, C, S, S] and the checkerboard's neighbours, bool [B, 8], to be shown: of held-out tiles, or of
-        training tiles spread evenly."""
+        """Canvases [B, C, S, S], the checkerboard's neighbours, bool [B, 8], and where references come from, to be
+        shown: of held-out tiles, or of training tiles spread evenly."""
         offsets = self.validation_offsets()
         if not (held_out and len(offsets)):
             whole = self.table[self.available(self.table).all(1)]  # those with all 8 neighbours
             whole = whole if len(whole) else self.table  # beside a mask there may be none
             offsets = whole[torch.linspace(0, len(whole) - 1, count + 2, device=whole.device).long()[1:-1]]
         offsets = offsets[torch.arange(count, device=offsets.device) % len(offsets)]
-        return self.windows(offsets), self.checkerboard(offsets)
+        return self.windows(offsets), self.checkerboard(offsets), self.where(offsets)
 
     def checkerboard(self, offsets):
         """Those neighbours of the checkerboard's pattern that exist, bool [B, 8]."""
         return self.available(offsets) & keep_mask(CHECKERBOARD).to(offsets.device)
 
     def batch(self, count, share, generator):
-        """A training batch: canvases [B, C, S, S] and the neighbours to be shown, bool [B, 8]."""
+        """A Batch of tiles at random."""
         pick = torch.randint(len(self.table), (count,), generator=generator, device=self.table.device)
-        windows, exists = self.windows(self.table[pick]), self.available(self.table[pick])
+        offsets = self.table[pick]
+        windows, exists = self.windows(offsets), self.available(offsets)
         if len(self.orientations) > 1:
             windows, exists = self.augment(windows, exists, generator)
-        return windows, exists & dropout_masks(count, share, generator)
+        return Batch(windows, exists & dropout_masks(count, share, generator), self.where(offsets))
 
     def augment(self, windows, exists, generator):
         """The same canvases, each in one of the orientations, with their neighbours."""
@@ -528,13 +551,15 @@ class SeveralDatasets:
         return self.parts[0].tiles_of(windows)
 
     def batch(self, count, share, generator):
-        """As that of NeighbourDataset, and the labels, one-hot [B, textures]: as many of each as can be, at random
-        places, since a place in the batch is a noise level."""
+        """A Batch with labels, one-hot [B, textures]: as many of each as can be, at random places, since a place in the
+        batch is a noise level."""
         first = torch.randint(len(self.parts), (), generator=generator, device=generator.device)
         places = torch.randperm(count, generator=generator, device=generator.device)
         labels = (first + places) % len(self.parts)
         found = [self.parts[label].batch(1, share, generator) for label in labels.tolist()]
-        return *map(torch.cat, zip(*found)), F.one_hot(labels, len(self.parts)).float()
+        windows, present, where, _ = zip(*found)
+        labels = F.one_hot(labels, len(self.parts)).float()
+        return Batch(torch.cat(windows), torch.cat(present), sum(where, []), labels)
 
 
 # =============================================================================================
@@ -549,6 +574,9 @@ class SeveralDatasets:
 #        |                                          block --------> block                       |
 #        |                                             block - block                            |
 #        +--------------------------------> unshuffle 2 ----------------------------------------+
+#
+# Stem and head see two more pictures of the canvas' size, its references: patches of the photo, laid where they fit
+# (see texture_tools/references.py). What it is to draw need not be learned by heart.
 
 COLOURS = 3  # channels of a prior's network, which sees a grey photo as the first of them
 UNSHUFFLE = 4  # space-to-depth factor of the stem
@@ -590,10 +618,10 @@ class UNet(nn.Module):
     channels: C of the photo; tile: T, a multiple of tile_multiple(widths, unshuffle); widths: channels at
     1 / unshuffle of the resolution, at half of that, ..., one to four multiples of 8. Input and output are in
     normalised units. halo 0: pictures without neighbours; context: length of the vector that pictures are conditioned
-    on, 0 for none.
+    on, 0 for none; refers: whether it sees references.
     """
 
-    def __init__(self, channels, tile, widths, halo=HALO, unshuffle=UNSHUFFLE, context=0):
+    def __init__(self, channels, tile, widths, halo=HALO, unshuffle=UNSHUFFLE, context=0, refers=False):
         super().__init__()
         self.tile, self.halo, self.unshuffle = tile, halo, unshuffle
         self.head_unshuffle = min(unshuffle, HEAD_UNSHUFFLE)
@@ -616,6 +644,7 @@ class UNet(nn.Module):
         self.choice = nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 1)
         self.head_block = Block(HEAD_WIDTH, HEAD_WIDTH, c_time)
         self.head_out = nn.Conv2d(HEAD_WIDTH, out, 3, padding=1)
+        self.references = self.reference_layers(references.channels_of(channels), widths[0]) if refers else None
         self.precision = torch.float32  # of the convolutions; see pick_precision
         self.register_buffer("region", region_map(tile, self.halo), persistent=False)
         noise = photo_facts.noise_powers()
@@ -644,6 +673,13 @@ class UNet(nn.Module):
         net.label = F.one_hot(torch.tensor(label, device=self.axes.device), len(self.axes)).float()
         return net
 
+    def reference_layers(self, channels, width):
+        """What sees references of so many channels, and draws the gates of both pictures; they begin with zeros."""
+        fine, coarse = channels * self.head_unshuffle**2, channels * self.unshuffle**2
+        sizes = {"stem": (coarse, width), "head": (fine, HEAD_WIDTH), "filters": (fine, HEAD_WIDTH),
+                 "gates": (HEAD_WIDTH, references.PICTURES * self.head_unshuffle**2)}
+        return nn.ModuleDict({name: nn.Conv2d(*size, 3, padding=1) for name, size in sizes.items()})
+
     def initialise(self):
         """All rules of initialisation, in one place; torch's defaults where nothing is said."""
         nn.init.normal_(self.position, std=0.1)  # different from the start, small beside the stem's output
@@ -652,8 +688,9 @@ class UNet(nn.Module):
                 for layer in (module.conv2, module.time):
                     nn.init.zeros_(layer.weight)
                     nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.head_out.weight)  # the first prediction is the texture's mean
-        nn.init.zeros_(self.head_out.bias)
+        for layer in (self.head_out, *(self.references or {}).values()):  # the first prediction is the texture's mean
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def canvas(self, x_t, ring, present):
         """The tile x_t [B, C, T, T] among those neighbours of ring [B, C, S, S] that are present, bool [B, 8]; zero,
@@ -662,17 +699,24 @@ class UNet(nn.Module):
         crop_middle(canvas, self.tile)[:] = x_t
         return canvas.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x_t, ring, present, time, context=None):
-        """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
-        time [B] in (0, 1], context [B, length] or None for zeros; returns the two parts of predict_x0: what is added
-        to the filtered x_t, [B, C, T, T], and the gates of its bands, [B, bands, T, T]."""
-        canvas = self.canvas(x_t, ring, present)
-        with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
-            out = self.denoise(canvas, with_tile(present), time, context).float()
-        return out[:, :x_t.shape[1]], out[:, x_t.shape[1]:]
+    def referred(self, found, ring, present):
+        """The pictures of references.Found as canvases, and the maps, zero around the tile, [B, 2C + maps, S, S]."""
+        pictures = [self.canvas(picture, ring, present) for picture in found.pictures.unbind(1)]
+        return torch.cat([*pictures, F.pad(found.maps, [self.halo] * 4)], 1)
 
-    def denoise(self, canvas, present, time, context):
-        """From the canvas [B, C, S, S] to the head's output [B, C + bands, T, T]; present bool [B, 9]."""
+    def forward(self, x_t, ring, present, time, context=None, found=None):
+        """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
+        time [B] in (0, 1], context [B, length] or None for zeros, found: references.Found of a network that sees them;
+        returns the parts of predict_x0: what is added to the filtered x_t, [B, C, T, T], the gates of its bands, [B,
+        bands, T, T], and those of the references, [B, 2 or 0, T, T]."""
+        canvas, referred = self.canvas(x_t, ring, present), found and self.referred(found, ring, present)
+        with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
+            out = self.denoise(canvas, with_tile(present), time, context, referred).float()
+        return out.tensor_split([x_t.shape[1], x_t.shape[1] + len(self.signal)], 1)
+
+    def denoise(self, canvas, present, time, context, referred):
+        """From the canvas [B, C, S, S] and the references [B, R, S, S] or None to the head's output; present bool [B,
+        9]."""
         emb = self.time(time_features(time))
         context = self.label if context is None else context
         if context is not None:
@@ -681,6 +725,8 @@ class UNet(nn.Module):
         where = self.region[::self.unshuffle, ::self.unshuffle]
         position = self.position[torch.arange(9, device=where.device), present.long()]  # [B, 9, c]
         h = self.stem(x.contiguous(memory_format=torch.channels_last))
+        if referred is not None:
+            h = h + self.references["stem"](F.pixel_unshuffle(referred, self.unshuffle))
         h = h + position[:, where].permute(0, 3, 1, 2).to(h.dtype)
         skips = []
         for block, shrink in zip(self.down, self.shrink):
@@ -692,9 +738,10 @@ class UNet(nn.Module):
             side = min(h.shape[-1], self.tile // (self.unshuffle * 2**level) + 2 * CROP_MARGIN)
             h = self.up[level](torch.cat([crop_middle(h, side), crop_middle(skips[level], side)], 1), emb)
         h = crop_middle(F.silu(self.norm_out(h)), min(h.shape[-1], self.tile // self.unshuffle + CROP_MARGIN))
-        return self.head(F.pixel_shuffle(self.conv_out(h), self.unshuffle // self.head_unshuffle), canvas, present, emb)
+        h = F.pixel_shuffle(self.conv_out(h), self.unshuffle // self.head_unshuffle)
+        return self.head(h, canvas, present, emb, referred)
 
-    def head(self, h, canvas, present, emb):
+    def head(self, h, canvas, present, emb, referred):
         """What is left to do for the finest detail, from the U-Net's output h: the tile and the gates.
 
         Lines have to meet pixel by pixel at the border. Filters see the noisy tile and the clean neighbours apart,
@@ -707,9 +754,13 @@ class UNet(nn.Module):
         seen = F.pixel_unshuffle(torch.cat([canvas * centre, canvas * known, known], 1), self.head_unshuffle)
         h = crop_middle(h, seen.shape[-1])
         h, seen = (x.to(h.dtype, memory_format=torch.channels_last) for x in (h, seen))
-        h = F.silu(self.head_in(torch.cat([h, seen], 1))) + self.filters(seen) * self.choice(h)
-        h = crop_middle(self.head_out(self.head_block(h, emb)), self.tile // self.head_unshuffle)
-        return F.pixel_shuffle(h, self.head_unshuffle)
+        before, filtered = self.head_in(torch.cat([h, seen], 1)), self.filters(seen)
+        if referred is not None:
+            seen = F.pixel_unshuffle(crop_middle(referred, side), self.head_unshuffle)
+            before, filtered = before + self.references["head"](seen), filtered + self.references["filters"](seen)
+        h = self.head_block(F.silu(before) + filtered * self.choice(h), emb)
+        parts = [self.head_out(h)] + ([] if referred is None else [self.references["gates"](h)])
+        return F.pixel_shuffle(crop_middle(torch.cat(parts, 1), self.tile // self.head_unshuffle), self.head_unshuffle)
 
 
 def time_features(time, count=64):
@@ -728,6 +779,7 @@ def time_features(time, count=64):
 # about x0 there, so the network predicts x0.
 
 SAMPLERS = ("ddim", "ddpm", "mixed")
+FIND_EVERY = 4  # steps of drawing: references are looked for anew
 GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
@@ -761,12 +813,12 @@ def wiener_bands(net, x_t, ring, present, abar, signal):
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
 
-def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context=None):
+def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context=None, found=None):
     """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward.
 
     What the network draws is added to x_t, under the linear filter that is best for the photo's powers (Wiener) and
     gated by the network at each pixel of each band: where the noise is weaker than the detail, the detail need not
-    pass through the network. (v-prediction adds all of x_t, which left noise at all levels.)
+    pass through the network. (v-prediction adds all of x_t, which left noise at all levels.) So are the references.
 
     A network that hesitates between two shapes draws their mean, and what is drawn lacks contrast at all scales.
     guidance takes the estimate by this share further away from that of a worse model of the same photo, the filter
@@ -774,10 +826,19 @@ def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context
     """
     axes, signal = net.facts(context)
     x_t, ring = rotated(x_t, axes), rotated(ring, axes)
+    found = None if net.references is None else found.rotated(axes) if found else references.nothing(x_t)
     bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t), signal)
-    drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context)
+    drawn, gates, shares = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context, found)
     x0 = drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
+    if found:
+        x0 = x0 + (shares[:, :, None] * found.pictures).sum(1)
     return rotated(torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0, axes.mT)
+
+
+@torch.no_grad()
+def find_references(net, x_t, t, where, alphas_cumprod):
+    """The references.Found of x_t [B, C, T, T], from where the batch says; None for a network that sees none."""
+    return references.found(x_t, per_sample(alphas_cumprod, t), where) if net.references and where else None
 
 
 def posterior(x_t, x0, t, t_prev, alphas_cumprod):
@@ -961,27 +1022,29 @@ class Trainer:
 
     def loss(self, net, generator):
         """The weighted x0 loss of one random batch, a scalar tensor; each process takes its share of the batch."""
-        windows, *conditions = self.dataset.batch(self.batch_size, self.dropout, generator)
-        x0 = self.dataset.tiles_of(windows)
+        batch = self.dataset.batch(self.batch_size, self.dropout, generator)
+        x0 = self.dataset.tiles_of(batch.windows)
         device, steps = x0.device, len(self.alphas_cumprod)
         # Stratified timesteps: one from each of B equal parts of the chain, for a calmer gradient.
         spread = torch.arange(len(x0), device=device) + torch.rand(len(x0), generator=generator, device=device)
         t = (spread / len(x0) * steps).long().clamp(max=steps - 1)
         eps = torch.randn(x0.shape, generator=generator, device=device)
         share = slice(self.group.rank, None, self.group.world_size)
-        return self.weighted_error(net, *(x[share] for x in (x0, t, eps, windows, *conditions)))
+        return self.weighted_error(net, *(x if x is None else x[share] for x in (x0, t, eps, *batch)))
 
-    def weighted_error(self, net, x0, t, eps, ring, present, context=None):
+    def weighted_error(self, net, x0, t, eps, ring, present, where=None, context=None):
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
-        error = predict_x0(net, x_t, t, ring, present, self.alphas_cumprod, context=context) - x0
+        found = find_references(net, x_t, t, where, self.alphas_cumprod)
+        error = predict_x0(net, x_t, t, ring, present, self.alphas_cumprod, context=context, found=found) - x0
         return (loss_weight(t, self.alphas_cumprod) * self.border_weights * error**2).mean()
 
     @torch.inference_mode()
-    def noised(self, x0, t, eps, ring, present):
+    def noised(self, x0, t, eps, ring, present, where=None):
         """x0 noised to t, x_t, and the EMA's estimate of x0 from it, both [B, C, T, T]."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
-        return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod)
+        found = find_references(self.ema, x_t, t, where, self.alphas_cumprod)
+        return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod, found=found)
 
     def of(self, label):
         """The same with one of several textures, to draw and to show it: a view, whose averaged network is a copy."""
@@ -1062,8 +1125,9 @@ class Trainer:
         t = ((t + 0.5) * steps / VALIDATION_LEVELS).long()
         windows, generator = dataset.windows(offsets), seeds.torch_generator(self.seed, seeds.VALIDATING)
         eps = torch.randn(dataset.tiles_of(windows).shape, generator=generator).to(windows.device)
-        present = dataset.checkerboard(offsets)
-        parts = zip(*(x.split(self.batch_size) for x in (dataset.tiles_of(windows), t, eps, windows, present)))
+        values = dataset.tiles_of(windows), t, eps, windows, dataset.checkerboard(offsets), dataset.where(offsets)
+        parts = [[x[first:first + self.batch_size] for x in values]
+                 for first in range(0, len(offsets), self.batch_size)]
         losses = [self.weighted_error(self.ema, *part).item() * len(part[0]) for part in parts]
         return sum(losses) / len(offsets)
 
@@ -1230,7 +1294,7 @@ class Canvas:
     def __init__(self, layout, channels, device, begin=None):
         self.layout, self.grid, self.channels, self.device = layout, layout.grid, channels, device
         self.passes, self.real, self.order = layout.passes, layout.real(), layout.order()
-        self.sketch = begin or (lambda cell: (None, None))
+        self.sketch, self.areas = begin or (lambda cell: (None, None)), layout.areas
         self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
         self.parts = {}  # cell -> which of its pixels the network drew, drawings.packed(); not there: all
 
@@ -1294,13 +1358,17 @@ class Canvas:
 
 
 def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
-    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, parts=None, least=0) yields as
-    sample() does; least: what the strength is at least."""
+    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, parts=None, least=0,
+    areas=None) yields as sample() does; least: what the strength is at least; areas: of each tile those of the photo
+    that its references are not taken from, [(y, x, side)]."""
     bounds = [bound.to(alphas_cumprod.device) for bound in photo.bounds()]
+    patches = patches_of(photo, alphas_cumprod.device)
 
-    def draw(net, rings, present, generators, sketch=None, parts=None, least=0.0):
+    def draw(net, rings, present, generators, sketch=None, parts=None, least=0.0, areas=None):
+        refer = referring(net, patches, areas or [()] * len(rings), alphas_cumprod)
+
         def estimate(x_t, t):
-            return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE)
+            return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE, None, refer(x_t, t))
 
         shape = (rings.shape[1], net.tile, net.tile)
         return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, max(strength, least),
@@ -1309,12 +1377,32 @@ def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
     return draw
 
 
+def patches_of(photo, device):
+    """The references.Patches of a Photo, none of them masked."""
+    return references.Patches(photo.x.to(device), photo.mask and ~photo.mask.hidden().to(device))
+
+
+def referring(net, patches, areas, alphas_cumprod):
+    """refer(x_t, t): the references of a batch that is being drawn, looked for anew every few steps."""
+    where, kept = [(patches, part) for part in areas], []
+
+    def refer(x_t, t):
+        if len(kept) % FIND_EVERY == 0:
+            kept[:] = [find_references(net, x_t, t, where, alphas_cumprod)]
+        else:
+            kept.append(kept[0])
+        return kept[0]
+
+    return refer
+
+
 # What is drawn on is a canvas: the Canvas above, or one of repair.py and wang.py. It says
 #
 #     passes                      which cells are drawn, in lists, one list after another
 #     noise_key(cell)             by which numbers a cell's noise is keyed
 #     sketch(cell)                what it begins with, [C, T, T] or None, and which parts are drawn, [1, T, T] or None
 #     strength(cell)              how noisy that is made at least, 0 to 1, the same for all of a list
+#     areas(cell)                 what of the photo no references of it are taken from, [(y, x, side)]
 #     neighbours(cells)           what is seen around them: rings [B, C, S, S], and which of the 8 exist, bool [B, 8]
 #     place(cells, tiles, parts)  and takes the tiles that were drawn, [B, C, T, T]
 
@@ -1322,9 +1410,9 @@ def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
 def outpaint(net, canvas, passes, batch_size, draw, seed, group=processes.ALONE):
     """Draw the cells of passes on a canvas, in place; a generator that yields the number of tiles after each step.
 
-    draw(net, rings, present, generators, sketch, parts, least) is sample() with its settings. A tile's noise depends on
-    (seed, row, column) alone; batches are filled up with copies, so that no tile depends on how many are drawn. Each
-    process of a group draws a batch at a time.
+    draw(net, rings, present, generators, sketch, parts, least, areas) is sample() with its settings. A tile's noise
+    depends on (seed, row, column) alone; batches are filled up with copies, so that no tile depends on how many are
+    drawn. Each process of a group draws a batch at a time.
     """
     for cells in passes:
         found = {}
@@ -1345,8 +1433,9 @@ def outpaint(net, canvas, passes, batch_size, draw, seed, group=processes.ALONE)
             full = (own * batch_size)[:batch_size]
             rings, present = canvas.neighbours(full)
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *canvas.noise_key(cell)) for cell in full]
+            areas = [canvas.areas(cell) for cell in full]
             for _, x_t, _ in draw(net, rings, present, generators, *stacked(found, full, rings.device),
-                                  canvas.strength(cells[0])):
+                                  canvas.strength(cells[0]), areas):
                 tiles = x_t
                 yield sum(map(len, together))
             for batch, drawn in zip(together, group.all_gather(tiles)):
@@ -1375,17 +1464,21 @@ def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
     further channels."""
     nets = [net.of(label) for label in range(len(blend.textures))]
     bounds = torch.stack([torch.stack(texture.bounds()) for texture in blend.textures]).to(alphas_cumprod.device)
+    patches = [patches_of(texture, alphas_cumprod.device) for texture in blend.textures]
 
-    def draw(_, rings, present, generators, sketch, parts, least=0.0):
+    def draw(_, rings, present, generators, sketch, parts, least, areas):
         sketch, shares = sketch.split([rings.shape[1] - len(nets), len(nets)], 1)
         rings = rings[:, :sketch.shape[1]]
         seen = [label for label in range(len(nets)) if shares[:, label].any()]
+        refer = {label: referring(nets[label], patches[label], [part.get(label, ()) for part in areas], alphas_cumprod)
+                 for label in seen}
 
         def mixed(estimates):
             return sum(shares[:, label, None] * estimates(label) for label in seen)
 
         def estimate(x_t, t):
-            return mixed(lambda label: predict_x0(nets[label], x_t, t, rings, present, alphas_cumprod, GUIDANCE))
+            return mixed(lambda label: predict_x0(nets[label], x_t, t, rings, present, alphas_cumprod, GUIDANCE,
+                                                  None, refer[label](x_t, t)))
 
         limits = [mixed(lambda label, k=k: bounds[label, k]) for k in (0, 1)]
         begin = sketch if strength < 1 else None
@@ -1587,7 +1680,8 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
         channels = channels_of(weights, photo) if weights else None
         if prior:
             channels = max(channels, len(photo.x))
-        net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels, context=len(photo.textures))
+        net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels, context=len(photo.textures),
+                        refers=bool(weights) and refers(weights))
         net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
         trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
                           c.NEIGHBOUR_DROPOUT, c.SEED, group)

@@ -68,11 +68,11 @@ def ours(c, precision, quick):
     if precision is not None:
         trainer.net.precision = trainer.ema.precision = trainer.opts[0].precision = precision
     draw = td.make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
-    windows, present = trainer.dataset.examples(c.BATCH_SIZE, held_out=False)
+    windows, present, where = trainer.dataset.examples(c.BATCH_SIZE, held_out=False)
 
     def step():
         generators = [seeds.torch_generator(c.SEED, seeds.SHOWING, k) for k in range(c.BATCH_SIZE)]
-        next(draw(trainer.ema, windows, present, generators))
+        next(draw(trainer.ema, windows, present, generators, areas=[areas for _, areas in where]))
 
     return Subject(trainer.train_step, step, {"photo": photo, "trainer": trainer, "draw": draw})
 

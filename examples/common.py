@@ -52,13 +52,13 @@ class PictureDataset:
         return photo_facts.band_powers(self.x)
 
     def batch(self, count, dropout, generator):
-        """Pictures [B, C, T, T], which neighbours they have (none), bool [B, 8], and their context [B, K], if any."""
+        """A td.Batch of pictures [B, C, T, T], which have no neighbours, and their context [B, K], if any."""
         index = torch.randint(len(self.x), (count,), generator=generator, device=self.x.device)
         x, (flip, keep) = self.x[index], torch.rand(2, count, 1, generator=generator, device=self.x.device)
         if self.flips:
             x = torch.where(flip[..., None, None] < 0.5, x.flip(-1), x)
-        context = () if self.context is None else (self.context[index] * (keep >= dropout),)
-        return x, alone(x), *context
+        context = None if self.context is None else self.context[index] * (keep >= dropout)
+        return td.Batch(x, alone(x), context=context)
 
     def tiles_of(self, windows):
         """A picture is all tile."""

@@ -106,10 +106,10 @@ class StyleDataset:
         return self.epoch_tiles
 
     def batch(self, count, dropout, generator):
-        """Tiles [B, 1, T, T], which neighbours they have (none), bool [B, 8], and the style's label, [B, K]."""
-        windows, _, label = self.all.batch(count, dropout, generator)
-        x = self.all.tiles_of(windows)
-        return x, alone(x), CONTEXT_LENGTH * label
+        """A td.Batch of tiles [B, 1, T, T], which have no neighbours, and the style's label, [B, K]."""
+        batch = self.all.batch(count, dropout, generator)
+        x = self.all.tiles_of(batch.windows)
+        return td.Batch(x, alone(x), context=CONTEXT_LENGTH * batch.context)
 
     def tiles_of(self, windows):
         return windows

@@ -104,7 +104,7 @@ def prepare(c, output):
         "TILES", "SAVE_EVERY", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
     first = td.normalise(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first")
     facts = photo_facts.facts_of(first.x, td.COLOURS)
-    net = td.build_net(first, c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS)
+    net = td.build_net(first, c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS, refers=True)
     state = checkpoints.load(output) if checkpoints.exists(output) else {}
     wrong = checkpoints.differences(state.get("constants", made_of["constants"]), made_of["constants"],
                                     made_of["constants"])

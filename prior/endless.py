@@ -15,6 +15,8 @@ from .photograph import draw
 
 SIDE = 320  # of a material, pixels
 FLATTEST = 3.0  # levels: a material of less contrast teaches nothing
+OFTEN = ("fine_weave", "fine_knit", "sharp_gravel", "repeated")  # kinds that are drawn three times as often as others
+ALONE = 0.15  # share of the tiles without references
 GREY = 0.15  # share of the batches that are grey
 
 
@@ -47,7 +49,8 @@ def material(number, pictures, seed=0):
         if pictures and number % 2:
             pixels = crop(pictures[rng.integers(len(pictures))], rng)
         else:
-            pixels = draw(list(KINDS)[rng.integers(len(KINDS))], rng, SIDE)
+            names = [*KINDS, *OFTEN, *OFTEN]
+            pixels = draw(names[rng.integers(len(names))], rng, SIDE)
         if pixels.std((0, 1)).max() >= FLATTEST:
             turned = np.rot90(pixels, rng.integers(4))
             return np.ascontiguousarray(turned[:, ::rng.choice((1, -1))])
@@ -65,7 +68,7 @@ class EndlessDataset:
     halo = td.HALO
     validation = 0
 
-    def __init__(self, tile, pictures=(), pool=128, every=4, seed=0, device="cpu"):
+    def __init__(self, tile, pictures=(), pool=64, every=6, seed=0, device="cpu"):
         self.tile, self.pictures, self.pool, self.every, self.seed = tile, list(pictures), pool, every, seed
         self.device, self.nets, self.step, self.known = device, [], 0, {}
 
@@ -88,7 +91,10 @@ class EndlessDataset:
         chosen = [self.parts(self.step // self.every + place)[is_grey] for place in places]
         self.tell([facts for _, facts in chosen])
         self.step += 1
-        return [torch.cat(x) for x in zip(*(data.batch(1, share, generator) for data, _ in chosen))]
+        windows, present, where, _ = zip(*(data.batch(1, share, generator) for data, _ in chosen))
+        alone = torch.rand(count, generator=generator, device=generator.device) < ALONE
+        where = [None if none else place for (place,), none in zip(where, alone.tolist())]
+        return td.Batch(torch.cat(windows), torch.cat(present), where)
 
     def tell(self, facts):
         """Let the networks know the PhotoFacts of each picture of a batch."""

@@ -295,6 +295,27 @@ def gravel(rng, side):
 
 
 @kind
+def sharp_gravel(rng, side):
+    """Broken stones of all sizes with flat faces, one over another in a sun that stands low."""
+    cells = [Cells(rng, side, pitch, 1.0) for pitch in rng.uniform(8, 30) / 1.7 ** np.arange(3)]
+    colours, height, colour = tinted(rng, GREYS, 0.4), np.full((side, side), -np.inf), flat(side, (0, 0, 0))
+    for layer in cells:
+        slope = [layer.values(rng, -0.5, 0.5) for _ in range(2)]
+        stone = layer.values(rng, 0, 12) + slope[0] * layer.down + slope[1] * layer.right
+        stone = np.minimum(stone, stone - 1.5 + layer.edge) - 6 * (layer.edge < 0.7)
+        above = stone > height
+        colour = mix(colour, layer.colours(rng, colours, 0.2), above * 1.0)
+        height = np.maximum(height, stone)
+
+    # a stone lies in the shadow of what rises above the line to the sun
+    turn, rise, lit = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2), np.ones((side, side))
+    for far in range(1, 13):
+        by = round(far * np.sin(turn)), round(far * np.cos(turn))
+        lit -= (1 - rng.uniform(0.2, 0.4)) * lit * step(0, 1, np.roll(height, by, (0, 1)) - height - far * rise)
+    return 0.5 * height, colour * (lit * (1 + 0.06 * noise(rng, side, 3, 1)))[..., None]
+
+
+@kind
 def sand(rng, side):
     grain = rng.standard_normal((side, side))
     ripples = noise(rng, side, rng.uniform(20, 60), 2.5, rng.uniform(1, 5), rng.uniform(0, np.pi))
@@ -786,6 +807,31 @@ def woven_wire(rng, side):
     return height, colour * step(0.6, 0.75, height / height.max())[..., None]
 
 
+def shrunk(field, times):
+    """A field [side, side] or [side, side, C] drawn so many times too large, averaged."""
+    side = len(field) // times
+    return field.reshape(side, times, side, times, *field.shape[2:]).mean((1, 3))
+
+
+@kind
+def fine_weave(rng, side):
+    """Threads of 2 to 6 pixels in a pattern at random."""
+    times, (rows, columns) = 3, rng.integers(2, 9, 2)
+    pattern = rng.random((rows, columns)) < 0.5
+    pattern[rng.integers(rows), rng.integers(columns)] ^= pattern.all() or not pattern.any()
+    tones = tones_of(rng, int(rng.integers(1, 3))), tones_of(rng, int(rng.integers(1, 3)))
+    height, colour = weave(rng, times * side, pattern, times * rng.uniform(2, 6), *tones, rng.uniform(0, 0.6))
+    return shrunk(height, times) / times, shrunk(colour, times)
+
+
+@kind
+def fine_knit(rng, side):
+    """Stitches of 6 to 13 pixels."""
+    times = 2
+    height, colour = knit(rng, times * side)
+    return shrunk(height, times) / times, shrunk(colour, times)
+
+
 @kind
 def knit(rng, side):
     """Columns of stitches, each a V of two leaning loops."""
@@ -880,3 +926,13 @@ def wallpaper(rng, side):
     ink, other = step(0.3, 0.5, figure), step(-0.6, -0.8, figure)
     colour = mix(flat(side, any_colour(rng, 0.3, 0.9)), flat(side, any_colour(rng)), ink)
     return 0.3 * noise(rng, side, 4, 0.8), mix(colour, flat(side, any_colour(rng)), other)
+
+
+@kind
+def repeated(rng, side):
+    """Another kind in small, printed again and again on something uneven."""
+    times = int(rng.choice([n for n in (2, 4, 5, 8, 10) if side % n == 0]))
+    others = [name for name in KINDS if name not in ("repeated", "sharp_gravel")]
+    height, colour = KINDS[others[rng.integers(len(others))]](rng, side // times)
+    ground = rng.uniform(0, 0.08) * noise(rng, side, 20, 1.2) + rng.uniform(0, 0.06) * noise(rng, side, 2, 0.5)
+    return np.tile(height, (times, times)), np.tile(colour, (times, times, 1)) * np.exp(ground)[..., None]

@@ -192,7 +192,8 @@ def test_what_is_drawn_where_one_texture_is_alone_is_what_its_network_draws():
         return [torch.Generator().manual_seed(k) for k in range(2)]
 
     draw = td.make_blender(blend, net, *settings)
-    *_, (_, found, _) = draw(net, torch.cat([rings, rings], 1), present, noise(), torch.cat([sketch, shares], 1), None)
+    *_, (_, found, _) = draw(net, torch.cat([rings, rings], 1), present, noise(), torch.cat([sketch, shares], 1), None,
+                             0.0, [{}] * len(rings))
     draw = td.make_sampler(TEXTURES[1], *settings)
     *_, (_, alone, _) = draw(net.of(1), rings, present, noise(), sketch)
     assert torch.equal(found, torch.cat([alone, shares], 1))

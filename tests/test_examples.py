@@ -87,7 +87,7 @@ def pictures_in(folder):
 def test_a_batch_comes_with_its_context_except_where_it_is_dropped():
     x = torch.randn(6, 3, 8, 8)
     data = common.PictureDataset(x, torch.eye(6))
-    pictures, present, context = data.batch(4000, 0.25, torch.Generator().manual_seed(0))
+    pictures, present, _, context = data.batch(4000, 0.25, torch.Generator().manual_seed(0))
     assert not present.any()
     silent = (context == 0).all(1)
     assert 0.2 < silent.float().mean() < 0.3
@@ -96,9 +96,9 @@ def test_a_batch_comes_with_its_context_except_where_it_is_dropped():
 
 def test_half_of_the_pictures_are_mirrored_if_so_wished():
     x = torch.arange(8.0).expand(1, 1, 8, 8)
-    flipped, _ = common.PictureDataset(x, flips=True).batch(1000, 0.0, torch.Generator().manual_seed(0))
+    flipped, *_ = common.PictureDataset(x, flips=True).batch(1000, 0.0, torch.Generator().manual_seed(0))
     assert 0.4 < (flipped[:, 0, 0, 0] == 7).float().mean() < 0.6
-    plain, _ = common.PictureDataset(x).batch(1000, 0.0, torch.Generator().manual_seed(0))
+    plain, *_ = common.PictureDataset(x).batch(1000, 0.0, torch.Generator().manual_seed(0))
     assert (plain[:, 0, 0, 0] == 0).all()
 
 

@@ -379,7 +379,7 @@ def test_normals_turn_with_the_picture(rock, orientation):
 def test_training_examples_are_turned_with_their_normals(rock):
     photo = td.load_photo(rock)
     dataset = td.NeighbourDataset(photo, TILE, augment="rotations")
-    windows, _ = dataset.batch(8, 0.0, torch.Generator().manual_seed(0))
+    windows, *_ = dataset.batch(8, 0.0, torch.Generator().manual_seed(0))
     for window in photo.values(dataset.tiles_of(windows)).numpy():
         assert agreement(window[photo.maps.slices["normal"]], window[photo.maps.slices["height"]][0]) > 0.8
 
@@ -461,7 +461,7 @@ def test_a_prior_of_three_channels_begins_a_material_as_it_would_its_colour(rock
         trainer = make_trainer(each)
         trainer.begin_from(prior.state_dict(), "0" * 64)
         nets.append(trainer.ema)
-    windows, present = td.NeighbourDataset(photo, TILE).examples(2, False)
+    windows, present, _ = td.NeighbourDataset(photo, TILE).examples(2, False)
     x_t = torch.randn(2, 8, TILE, TILE, generator=torch.Generator().manual_seed(0))
     t, alphas_cumprod = torch.tensor([3, 30]), td.cosine_schedule(50)
     with torch.inference_mode():

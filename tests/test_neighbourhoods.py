@@ -54,7 +54,7 @@ def patterns_shown(photo, kind, scale, batch_size):
     """The presence patterns that outpainting shows to the network."""
     shown = set()
 
-    def draw(net, rings, present, generators, sketch, parts, least):
+    def draw(net, rings, present, generators, sketch, parts, least, areas):
         shown.update(map(names_of, present))
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -119,7 +119,7 @@ def test_no_batch_shows_a_held_out_pixel():
     photo = draw_photo(50, 66)
     dataset = td.NeighbourDataset(photo, TILE, 2)
     dataset.padded[:, HALO:-HALO, HALO:-HALO][:, torch.from_numpy(held_out_pixels(dataset))] = 1e6
-    windows, present = dataset.batch(500, 1.0, torch.Generator().manual_seed(0))
+    windows, present, *_ = dataset.batch(500, 1.0, torch.Generator().manual_seed(0))
     assert dataset.tiles_of(windows).max() < 1e6
     for window, mask in zip(windows, present):
         assert all(window[region(HALO, HALO, name)].max() < 1e6 for name in names_of(mask))

@@ -118,7 +118,7 @@ def test_another_seed_draws_other_tiles(net, photo):
 def test_no_two_drawn_tiles_share_their_noise(photo):
     layout, starts = planned(photo, "random"), []
 
-    def draw(net, rings, present, generators, sketch, parts, least):
+    def draw(net, rings, present, generators, sketch, parts, least, areas):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -139,7 +139,7 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
         layout, shown = planned(photo, kind), {1: [], 5: []}
         for batch_size, masks in shown.items():
-            def draw(net, rings, present, generators, sketch, parts, least, masks=masks):
+            def draw(net, rings, present, generators, sketch, parts, least, areas, masks=masks):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -193,7 +193,7 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     layout, seen = planned(photo, "matched"), []
     sketches = sketches_of(layout)
 
-    def draw(net, rings, present, generators, sketch, parts, least):
+    def draw(net, rings, present, generators, sketch, parts, least, areas):
         seen.extend(sketch)
         yield 0, sketch, None
 

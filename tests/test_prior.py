@@ -97,7 +97,7 @@ def test_a_batch_is_of_many_materials_in_colour_or_in_grey_whose_facts_the_netwo
     monkeypatch.setattr("prior.endless.GREY", share)
     data, told = EndlessDataset(16, pool=4, every=1), []
     data.nets = [type("Net", (), {"know": told.append})()]
-    windows, present = data.batch(5, 0.4, torch.Generator().manual_seed(0))
+    windows, present, *_ = data.batch(5, 0.4, torch.Generator().manual_seed(0))
     assert windows.shape == (5, channels, 48, 48) and present.shape == (5, 8)
     assert [fact.shape for fact in told[0]] == [(5, 3, channels), (5, 4, 3)]
     known = [parts[share][1].signal for parts in data.known.values()]

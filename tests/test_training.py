@@ -71,7 +71,7 @@ def test_pixels_along_the_border_count_more_and_all_together_one(photo):
     assert weights.shape == (tile, tile) and abs(weights.mean() - 1) < 1e-5
     assert torch.equal(weights, weights.T) and torch.equal(weights, weights.flip(0))
     assert (weights[tile // 2, :tile // 2].diff() < 0).all()
-    windows, present = trainer.dataset.batch(1, 0, torch.Generator().manual_seed(0))
+    windows, present, *_ = trainer.dataset.batch(1, 0, torch.Generator().manual_seed(0))
     x0, t, errors = trainer.dataset.tiles_of(windows), torch.tensor([len(trainer.alphas_cumprod) - 1]), []
     for row in (0, tile // 2):  # x_t is pure noise at this t: only the truth changes, at the border or in the middle
         changed = torch.zeros_like(x0)

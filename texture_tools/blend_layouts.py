@@ -83,6 +83,10 @@ class BlendLayout(Layout):
         label = self.seen[cell].index(True)
         return sketch, self.canvases[label].layout.seamed(self.judge_of(label), cell)[1]
 
+    def areas(self, cell):
+        """Of each texture that is seen in a cell, what its references are not taken from, {label: [(y, x, side)]}."""
+        return {label: self.canvases[label].layout.areas(cell) for label in self.canvases if self.seen[cell][label]}
+
     def around(self, label, cell):
         """A cell's sketch and those around it by one texture's layout, [C, side, side]; zero where that shows nothing.
         """

@@ -105,6 +105,13 @@ class Layout(NamedTuple):
         return {name: (tile, [-pixels for pixels in by]) for name, (tile, by) in self.grid.around(cell).items()
                 if name in matching.SIDES and real[tile]}
 
+    def areas(self, cell):
+        """What of the photo a cell's sketch is put together from, [(y, x, side)]: its references come from elsewhere.
+        Of what is turned nothing, since references are not."""
+        claimants = [(cell, (0, 0))] if self.real()[cell] else self.claimants(cell).values()
+        return [(*(self.source[there] + by).tolist(), self.grid.tile) for there, by in claimants
+                if self.orientation[there] == 0]
+
     def join_claims(self, cell):
         """What the real tiles around a gap claim of it, joined, [C, T, T], and where it comes from, int32 [3, T, T]."""
         claims = {name: self.claim(tile, by) for name, (tile, by) in self.claimants(cell).items()}

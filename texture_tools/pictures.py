@@ -67,13 +67,19 @@ def draw_prepared(path, before, after, corners=None, height=512):
     png.save_png(path, np.asarray(both))
 
 
+def areas_of(where):
+    """Of places [(references.Patches, areas)] the areas."""
+    return [areas for _, areas in where]
+
+
 def draw_preview(path, photo, trainer, draw):
     """A few fixed tiles as the EMA draws them now among their neighbours, above the truth.
 
-    draw(net, windows, present, generators) yields (t, x_t, estimate of x0) after each step, here and below.
+    draw(net, windows, present, generators, areas=areas) yields (t, x_t, estimate of x0) after each step, here and
+    below.
     """
-    windows, present = trainer.dataset.examples(4, held_out=False)
-    *_, (_, tiles, _) = draw(trainer.ema, windows, present, shown(trainer, len(windows)))
+    windows, present, where = trainer.dataset.examples(4, held_out=False)
+    *_, (_, tiles, _) = draw(trainer.ema, windows, present, shown(trainer, len(windows)), areas=areas_of(where))
     rows = [trainer.ema.canvas(x, windows, present) for x in (tiles, trainer.dataset.tiles_of(windows))]
     png.save_png(path, picture_grid(photo, torch.cat(rows), len(windows)))
 
@@ -82,11 +88,11 @@ def draw_predictions(path, photo, trainer, draw, held_out):
     """Rows of neighbours, noisy tile, one-step estimate of x0, full sample, truth and error, at several t."""
     steps, device = len(trainer.alphas_cumprod), trainer.alphas_cumprod.device
     t = torch.tensor([round(steps * part) - 1 for part in (0.95, 0.75, 0.5, 0.25)], device=device)
-    windows, present = trainer.dataset.examples(len(t), held_out)
+    windows, present, where = trainer.dataset.examples(len(t), held_out)
     x0, generators = trainer.dataset.tiles_of(windows), shown(trainer, len(t))
     eps = torch.stack([torch.randn(x.shape, generator=g) for x, g in zip(x0, generators)]).to(device)
-    x_t, estimate = trainer.noised(x0, t, eps, windows, present)
-    *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators)
+    x_t, estimate = trainer.noised(x0, t, eps, windows, present, where)
+    *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators, areas=areas_of(where))
     neighbours = trainer.ema.canvas(torch.zeros_like(x0), windows, present)
     columns = {"neighbours": neighbours, "noisy tile x_t": x_t, "estimate of x0": estimate,
                "full sample from noise": tiles, "truth x0": x0, "error of the estimate": estimate - x0}
@@ -121,8 +127,9 @@ def draw_table(path, photo, title, columns, labels):
 
 def draw_steps(path, photo, trainer, draw):
     """One tile from noise to clean: x_t above, the estimate of x0 below."""
-    windows, present = trainer.dataset.examples(1, held_out=True)
-    trail = [(x_t, x0) for _, x_t, x0 in draw(trainer.ema, windows, present, shown(trainer, 1))]
+    windows, present, where = trainer.dataset.examples(1, held_out=True)
+    drawn = draw(trainer.ema, windows, present, shown(trainer, 1), areas=areas_of(where))
+    trail = [(x_t, x0) for _, x_t, x0 in drawn]
     steps = [trail[round(k * (len(trail) - 1) / 7)] for k in range(min(8, len(trail)))]
     png.save_png(path, picture_grid(photo, torch.cat([torch.cat(x) for x in zip(*steps)]), len(steps)))
 

@@ -48,6 +48,10 @@ class Hole:
         """How noisy the sketch of a cell is made at least."""
         return FILLED
 
+    def areas(self, cell):
+        """What of the photo its references are not taken from: they may come from wherever it is known."""
+        return []
+
     def neighbours(self, cells):
         """Canvases [B, C, S, S] around cells, and which neighbours are known as far as they are seen, bool [B, 8]."""
         corners = torch.tensor(cells).T

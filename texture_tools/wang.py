@@ -129,6 +129,7 @@ class Sheet:
 
     def __init__(self, canvas, margin, weights, seed, sketched=True):
         self.canvas, self.noise_key, self.neighbours = canvas, canvas.noise_key, canvas.neighbours
+        self.areas = canvas.areas
         self.same = alike(cell for cells in canvas.passes for cell in cells)
         self.passes = [list(alike(cells)) for cells in canvas.passes]
         self.find = functools.cache(lambda: sketches(self.passes[-1], canvas, margin, weights, seed))

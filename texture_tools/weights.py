@@ -15,6 +15,11 @@ def channels_seen(weights, unshuffle):
         raise ValueError(f"its weights are of another network ({first_line(error)})") from error
 
 
+def refers(weights):
+    """Whether a network with such weights sees references."""
+    return any(name.startswith("references.") for name in weights)
+
+
 def as_beginning(weights, net):
     """A prior's weights as a network begins with them: what it knows of its photo stays. ValueError if they do not fit.
     """
@@ -22,6 +27,10 @@ def as_beginning(weights, net):
     if net.axes.shape[-2] > channels_seen(weights, net.unshuffle):
         weights = with_channels(weights, net)
     weights = {**weights, **{name: own[name] for name in photo_facts.PhotoFacts._fields if name in own}}
+    if net.references is None:
+        weights = {name: weight for name, weight in weights.items() if not name.startswith("references.")}
+    elif not refers(weights):
+        weights = {**{name: own[name] for name in own if name.startswith("references.")}, **weights}
     if net.context is not None:  # labels that a prior does not know say nothing at first
         weights = {"context.weight": torch.zeros_like(own["context.weight"]), **weights}
 
@@ -38,6 +47,9 @@ def with_channels(weights, net):
     blocks = {"stem.weight": (1, 0, 1, coarse), "head_in.weight": (1, width, 2, fine),  # dimension, where the
               "filters.weight": (1, 0, 2, fine), "head_out.weight": (0, 0, 1, fine),  # channels begin, how often they
               "head_out.bias": (0, 0, 1, fine)}  # follow each other, and the places of each
+    if refers(weights):
+        sizes = {"stem": coarse, "head": fine, "filters": fine}
+        blocks.update({f"references.{name}.weight": (1, 0, 2, size) for name, size in sizes.items()})
 
     wider = {}
     for name, (dim, first, count, size) in blocks.items():
