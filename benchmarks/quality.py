@@ -10,10 +10,10 @@ Prints a table for each exemplar; when all is done, writes benchmarks/RESULTS.md
 --quick takes tiny constants and two small photos, finishes in three minutes and writes nothing in the repository: its
 figures mean nothing, it shows that all runs.
 
-ours                                    texture_diffusion.py as it is, with the seeds 0, 1, ...; all others with seed 0
-50 epochs, 50 epochs from nothing       trained for longer, with the prior and without it
-rows                                    as ours, with LAYOUT=rows
-stacked, lucidrains, quilting           see benchmarks/peers
+ours                                     texture_diffusion.py as it is, with the seeds 0, 1, ...; all others with seed 0
+50 epochs, 50 epochs from nothing        trained for longer, with the prior and without it
+rows                                     as ours, with LAYOUT=rows
+stacked, lucidrains, quilting, posterior see benchmarks/peers
 """
 
 import argparse
@@ -45,9 +45,10 @@ from texture_tools.errors import RunError, Stopped, UserError
 SCRIPT = "texture_diffusion.py"
 OURS = {"ours": {}, "50 epochs": {"EPOCHS": 50}, "50 epochs from nothing": {"EPOCHS": 50, "PRIOR": None},
         "rows": {"LAYOUT": "rows"}}  # what is changed in the default constants
-PEERS = {"stacked": "ordered", "lucidrains": "matched", "quilting": None}  # LAYOUT; None: lays out nothing
+UNTRAINED = ("quilting", "posterior")
+PEERS = {"stacked": "ordered", "lucidrains": "matched", **dict.fromkeys(UNTRAINED)}  # LAYOUT; None: lays out nothing
 SYSTEMS = (*OURS, *PEERS)
-SECONDS = dict(zip(SYSTEMS, (95, 490, 490, 160, 570, 870, 20)))  # of one texture and its scores, on 2 cores
+SECONDS = dict(zip(SYSTEMS, (95, 490, 490, 160, 570, 870, 20, 200)))  # of one texture and its scores, on 2 cores
 SHOWN = ("ours", "50 epochs", *PEERS)  # on the contact sheets
 MAX_SIDE = 640  # of the exemplars, px
 SCALE = 3
@@ -218,7 +219,8 @@ def make_peer(bench, job):
     """A peer's texture, in a process of its own (its memory is measured), after as long a training as 50 epochs."""
     folder = folder_of(bench, job)
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = QUICK_SECONDS if bench.quick else make_texture(bench, job._replace(system="50 epochs"))["training"]
+    seconds = QUICK_SECONDS if bench.quick else 0 if job.system in UNTRAINED else \
+        make_texture(bench, job._replace(system="50 epochs"))["training"]
     task = (job.system, job.exemplar.path, PEERS[job.system], tile_of(bench), seconds, job.seed, folder / "texture.png")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
@@ -227,7 +229,7 @@ def make_peer(bench, job):
             for child in multiprocessing.active_children():
                 child.terminate()
             raise
-    training = 0 if job.system == "quilting" else seconds  # which has nothing to train
+    training = 0 if job.system in UNTRAINED else seconds
     return {"training": training, "drawing": wall - training, "memory": memory / 1e9 if memory else float("nan")}
 
 

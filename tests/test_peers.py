@@ -11,13 +11,13 @@ from PIL import Image
 import benchmarks
 import texture_diffusion as td
 from benchmarks import peers, speed
-from benchmarks.peers import lucidrains, quilting, stacked
+from benchmarks.peers import lucidrains, posterior, quilting, stacked
 from texture_tools import devices, matching
 from texture_tools.errors import UserError
 
 TILE = 16
 ROWS, COLUMNS = 3, 4
-MODULES = {"stacked": stacked, "lucidrains": lucidrains, "quilting": quilting}
+MODULES = {"stacked": stacked, "lucidrains": lucidrains, "quilting": quilting, "posterior": posterior}
 TRAINED = ["stacked", "lucidrains"]
 
 
@@ -224,6 +224,23 @@ def test_inpainting_keeps_what_is_known_and_draws_the_rest(photo):
         noised = td.q_sample(rings, torch.tensor([t, t]), eps, diffusion.alphas_cumprod)
         assert torch.allclose(x_t[..., :4], noised[..., :4])
         assert not torch.allclose(x_t[..., 4:], noised[..., 4:])
+
+
+# The patch posterior
+
+
+def test_the_posterior_of_patches_finds_a_photo_under_noise_and_draws_only_what_is_like_it():
+    figure = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    figure = torch.nn.functional.avg_pool2d(figure.repeat(1, 9, 9), 3, 1, 1)
+    x = (figure - figure.mean()) / figure.std()
+    x_t = 0.5 ** 0.5 * (x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1)))
+    x0 = posterior.estimate(x, x_t, 0.5, torch.Generator().manual_seed(2))
+    inner = np.s_[:, 16:-16, 16:-16]
+    assert (x0 - x)[inner].square().mean() < 0.1 * x[inner].square().mean()
+
+    drawn = posterior.draw(x, (60, 60), None, 6, torch.Generator().manual_seed(3))[:, 12:56, 12:56]
+    apart = (drawn[:, :, 8:] - drawn[:, :, :-8]).square().mean() / drawn.square().mean()
+    assert apart < 0.4 and drawn.std() > 0.6  # it repeats itself as the photo does; noise has 2 there, grey no contrast
 
 
 # Image quilting

@@ -7,6 +7,7 @@ train (wall clock); the keyword steps ends the training after so many steps inst
 stacked      the original idea: neighbours as channels at the same coordinates, forced mean and deviation
 lucidrains   denoising-diffusion-pytorch, unconditional on crops; gaps by replacement inpainting
 quilting     image quilting; trains nothing and ignores the layout
+posterior    diffusion by the photo's patches in closed form; trains nothing and ignores the layout
 """
 
 import ast
