@@ -99,12 +99,17 @@ def start(arguments, path, log):
     alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
     with open(log, "ab") as output:
         process = subprocess.Popen([sys.executable, SCRIPT, *arguments], stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=output, env={**os.environ, events.EVENTS: str(path)}, **alone)
+                                   stderr=output, env=surroundings(path), **alone)
     created = psutil.Process(process.pid).create_time()
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "process", "time": time.time(), "number": process.pid, "created": created})
                    + "\n")
     return process
+
+
+def surroundings(path):
+    """The environment of a run that tells what it does to path: its log is UTF-8 on every system."""
+    return {**os.environ, "PYTHONUTF8": "1", events.EVENTS: str(path)}
 
 
 def stop(number):

@@ -12,6 +12,7 @@ from .signals import StopAtOnce
 
 def run(main):
     """Call main() and return the exit code: 0, 2 for the user's mistake, 1 for a failed run, 128 + n for signal n."""
+    print_anything()
     code, text = outcome(main)
     say_end(inspect.getfile(main), code, text)
     return code
@@ -20,6 +21,7 @@ def run(main):
 def foresee(path):
     """Answer --help and --version for the script at a path before its imports, which take seconds, and end it there for
     words that are not understood; several processes find those out together, later."""
+    print_anything()
     if os.environ.get("WORLD_SIZE", "1") != "1":
         return
     try:
@@ -27,6 +29,14 @@ def foresee(path):
     except UserError as error:
         say_end(path, error.exit_code, str(error))
         sys.exit(error.exit_code)
+
+
+def print_anything():
+    """Let letters that an output's encoding lacks be printed as escapes, such as \\u77f3, instead of ending the run: a
+    photo may be called anything, and on Windows what is printed to a file has the 256 letters of a code page."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # others are no text files: a notebook's, or None without a console
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say_end(path, code, text):
