@@ -1,11 +1,12 @@
 """Step 2: training and drawing, in a process of its own; how far it is, and what it makes."""
 
 import csv
-import shlex
 import time
 from pathlib import Path
 
 from nicegui import ui
+
+from texture_tools import program
 
 from . import runs
 from .projects import EPOCHS
@@ -163,7 +164,7 @@ def is_small(path):
 
 def line_of(project, **more):
     """The command line for a project's settings."""
-    return shlex.join(["python", "texture_diffusion.py", *project.arguments(**more)])
+    return program.command_line(["python", "texture_diffusion.py", *project.arguments(**more)])
 
 
 def table(path):

@@ -22,7 +22,7 @@ from PIL import Image
 pytest.importorskip("nicegui")
 
 from page import guard, projects, runs, workers
-from texture_tools import events
+from texture_tools import events, files
 from texture_tools.errors import UserError
 
 CONSTANTS = [word for word in tiny() if not word.startswith(("EPOCHS=", "PREVIEW_EVERY="))]
@@ -116,13 +116,14 @@ def test_other_machines_need_the_password(monkeypatch):
 
 @pytest.mark.parametrize("name", [
     "../../etc/passwd.png", "..\\..\\x.png", "/etc/a.png", ".hidden.png", "..", "a\0b.png", "con\n.png", "=.png",
-    "-rf.png", "x" * 300 + ".png", "%2e%2e%2f.png", "名前.png"])
+    "-rf.png", "x" * 300 + ".png", "%2e%2e%2f.png", "名前.png", "CON.png", "nul.tar.png"])
 def test_names_of_uploads_never_leave_their_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(draw_pixels(54, 70)).save("sent.png")
     project = projects.Projects().add([(name if name.endswith(".png") else name + ".png", Path("sent.png"))])
     assert project.image.resolve().parent.parent == tmp_path / "uploads"
     assert project.image.is_file() and projects.is_name(project.name) and "=" not in project.name
+    assert files.name_of(project.image) == project.name and files.unreserved(project.name) == project.name
     assert {path.name for path in tmp_path.iterdir()} == {"sent.png", "uploads"}
 
 

@@ -13,18 +13,51 @@ from pathlib import Path
 
 from . import events
 from .errors import DiskError, UserError, printable
+from .program import WINDOWS
 
-WINDOWS = os.name == "nt"
 LONGEST_NAME = 120  # bytes of the photo's name in the names of results
+LONGEST_FILE = 255  # bytes of a file's name, on every disk
+LONGEST_PATH = 259  # characters of a whole path on Windows, where that was not changed
+AROUND = 32  # bytes that temporary files beside a result have in their names, and its does not
+SHORTEST = 40  # bytes that a result's name may always have
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(?= *(\.|$))", re.I)  # Windows' devices
 
 
 def name_of(path):
     """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
     stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
-    if len(stem.encode()) <= LONGEST_NAME:
-        return stem or "_"
-    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]  # two long names may differ in their ends alone
-    return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
+    return shortened(unreserved(stem) or "_", LONGEST_NAME)
+
+
+def unreserved(name):
+    """A file's name that Windows takes for no device: of CON, of CON.2 and of others it makes CON_ and CON_.2."""
+    device = RESERVED.match(name)
+    return f"{device[0]}_{name[device.end():]}" if device else name
+
+
+def shortened(name, most):
+    """A name of so many bytes at most, with a digest in place of its end: two long ones may differ in that alone."""
+    text = name.encode("utf-8", "surrogatepass")
+    if len(text) <= most:
+        return name
+    return text[:most - 9].decode(errors="ignore") + "_" + hashlib.sha256(text).hexdigest()[:8]
+
+
+def fitting(folder, name):
+    """The name for a file in a folder, which may begin with another folder's: itself, or shortened where the system
+    would take it, or the whole path, for too long."""
+    *parents, last = name.split("/")
+    stem, suffix = os.path.splitext(last)
+    most = LONGEST_FILE - AROUND
+    if WINDOWS:
+        left = LONGEST_PATH - characters(folder) - AROUND
+        most = min(most, max(SHORTEST, left // (len(parents) + 1) - 1))
+    return "/".join([*(shortened(parent, most) for parent in parents), shortened(stem, most - len(suffix)) + suffix])
+
+
+def characters(path):
+    """How long Windows finds a whole path."""
+    return len(os.path.abspath(path).encode("utf-16-le", "surrogatepass")) // 2
 
 
 def write_atomically(path, write, before=None):
@@ -84,16 +117,24 @@ def find_file(path, beside):
 def prepare_folders(output_dir, checkpoint_dir, name):
     """Make and try the folders; returns the pictures' folder and the checkpoint's path. UserError if not writable."""
     folder, models = Path(output_dir) / name, Path(checkpoint_dir)
-    for place in (folder, models):
+    for place, longest in ((folder, "-" * SHORTEST), (models, f"{name}.previous.pt")):
+        probe = place / f".{longest}.{os.getpid()}.tmp"
         try:
             place.mkdir(parents=True, exist_ok=True)
-            probe = place / f".{os.getpid()}.tmp"
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError(f"the folder {place} cannot be written to ({error.strerror}); "
-                            "choose another OUTPUT_DIR and CHECKPOINT_DIR") from None
+            raise UserError(f"the folder {printable(place)} cannot be written to ({error.strerror}); "
+                            f"choose another OUTPUT_DIR and CHECKPOINT_DIR{too_long(probe)}") from None
     return folder, models / f"{name}.pt"
+
+
+def too_long(path):
+    """What to say of a path that Windows refused, if it was for its length, else nothing."""
+    if not WINDOWS or characters(path) <= LONGEST_PATH:
+        return ""
+    return f" nearer to the root of a disk, or a shorter name for the photo: {characters(path)} characters are more " \
+           f"than the {LONGEST_PATH} that Windows takes for a whole path"
 
 
 def check_room(folder, size, what):
@@ -188,8 +229,8 @@ class Results:
     def path(self, name):
         """The path for the result of this name, which may begin with a folder's: itself, or name.2, name.3, ..."""
         if name not in self.chosen:
-            stem, suffix = os.path.splitext(name)
-            paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else name) for n in range(1, 10**6))
+            stem, suffix = os.path.splitext(fitting(self.folder, name))
+            paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else stem + suffix) for n in range(1, 10**6))
             path = next(filter(self.replaceable, paths))
             try:
                 path.parent.mkdir(exist_ok=True)
