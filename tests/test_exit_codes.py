@@ -4,6 +4,7 @@ import io
 import sys
 from unittest import mock
 
+import pytest
 import torch
 
 import texture_diffusion as td
@@ -15,6 +16,27 @@ def test_a_memory_that_is_full_is_one_sentence(trained, monkeypatch):
     monkeypatch.setattr(td, "announce", lambda *args: torch.empty(10**15))
     result = trained(EPOCHS=3)
     assert result.code == 1 and len(result.err.splitlines()) == 1 and "BATCH_SIZE" in result.err
+
+
+@pytest.mark.parametrize("text", [  # as torch and others write them
+    "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried",
+    "[enforce fail at ..\\c10\\core\\impl\\alloc_cpu.cpp:72] data. DefaultCPUAllocator: not enough memory: you tried",
+    "MPS backend out of memory (MPS allocated: 7.23 GB, other allocations: 1.54 GB, max allowed: 9.07 GB). Tried to",
+    "Invalid buffer size: 24.00 GB", "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA out of memory. Tried to allocate"])
+@pytest.mark.parametrize("kind", [RuntimeError, getattr(torch, "AcceleratorError", RuntimeError)])
+def test_a_memory_that_is_full_is_known_on_every_system(text, kind):
+    code, sentence = exit_codes.foreseen(kind(text))
+    assert code == 1 and "memory is full" in sentence and "BATCH_SIZE" in sentence
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, getattr(torch, "AcceleratorError", RuntimeError)])
+def test_a_gpu_that_fails_is_one_sentence(kind):
+    code, sentence = exit_codes.foreseen(kind("CUDA error: an illegal memory access was encountered\nCUDA kernel"))
+    assert code == 1 and sentence == ("the GPU failed (CUDA error: an illegal memory access was encountered); "
+                                      "the same command goes on from the last checkpoint")
+    assert exit_codes.foreseen(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
 
 
 # What is printed

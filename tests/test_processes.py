@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT, draw_pixels, environment, tiny
 from PIL import Image
 
-from texture_tools import checkpoints
+from texture_tools import checkpoints, processes
 
 STEPS = 5
 RUN = f"""
@@ -120,3 +120,13 @@ def test_a_stop_signal_reaches_all_at_the_same_step(launch):
 def test_a_batch_that_cannot_be_shared_out_is_refused_with_one_sentence(launch):
     code, _, err = launch(2, "odd", BATCH_SIZE=5)
     assert code != 0 and err.count("BATCH_SIZE is 5") == 1
+
+
+@pytest.mark.parametrize("text", ["DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes",
+                                  "CUDA error: an illegal memory access was encountered"])
+def test_a_process_of_several_says_what_it_lacks_and_not_that_it_lost_the_others(monkeypatch, text):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(processes, "join", lambda: processes.ALONE)
+    monkeypatch.setattr(processes.dist, "destroy_process_group", lambda: None)
+    with pytest.raises(RuntimeError, match=text), processes.joined():
+        raise RuntimeError(text)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from . import constants, events
-from .errors import RunError, Stopped, UserError
+from .errors import RunError, Stopped, UserError, first_line
 from .signals import StopAtOnce
 
 
@@ -71,4 +71,6 @@ def foreseen(error):
         from . import devices  # which imports torch: --help does without
         if devices.is_out_of_memory(error):
             return 1, "the memory is full; try a smaller BATCH_SIZE or TILE_SIZE"
+        if devices.is_failure_of_gpu(error):
+            return 1, f"the GPU failed ({first_line(error)}); the same command goes on from the last checkpoint"
     return None

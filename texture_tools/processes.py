@@ -136,7 +136,7 @@ def joined():
             raise SystemExit(error.exit_code) from None
         raise
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if devices.is_out_of_memory(error) or devices.is_failure_of_gpu(error):
             raise
         raise RunError(f"process {group.rank} of {group.world_size} cannot reach the others, one of them may have "
                        f"ended ({first_line(error)}); the same command goes on from the last checkpoint") from error
