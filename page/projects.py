@@ -90,7 +90,7 @@ class Project:
     def stop(self):
         """Ask the run that is at work to save and end."""
         if self.told.is_running():
-            runs.stop(self.told.process[0])
+            runs.stop(self.told.process[0], self.told.path)
 
     def poll(self):
         """Take in what was told; let go of a process that has ended."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import constants, events
 from .errors import RunError, Stopped, UserError, first_line
-from .signals import StopAtOnce
+from .signals import StopAtOnce, stopped_by_file
 
 
 def run(main):
@@ -51,7 +51,7 @@ def say_end(path, code, text):
 def outcome(main):
     """Call main(); returns the exit code, and the sentence of an error, or ""."""
     try:
-        with StopAtOnce():
+        with StopAtOnce(), stopped_by_file():
             main()
         return 0, ""
     except (Exception, Stopped) as error:
