@@ -159,6 +159,44 @@ def test_a_file_that_stays_open_is_waited_for_no_longer_than_a_bounded_time(tmp_
     assert files_in(tmp_path) == {}
 
 
+def test_on_macos_a_file_is_written_to_the_disk_itself(tmp_path, monkeypatch):
+    fcntl, calls = pytest.importorskip("fcntl"), []
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", lambda number, command: calls.append((os.fstat(number).st_ino, command)))
+    files.write_atomically(tmp_path / "a", lambda file: file.write(b"a"))
+    assert calls == [((tmp_path / "a").stat().st_ino, 51), (tmp_path.stat().st_ino, 51)]
+
+
+def test_a_disk_that_cannot_do_that_is_asked_for_less(tmp_path, monkeypatch):
+    fcntl, calls, fsync = pytest.importorskip("fcntl"), [], os.fsync
+
+    def refused(number, command):
+        raise OSError(45, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", refused)
+    monkeypatch.setattr(os, "fsync", lambda number: calls.append(number) or fsync(number))
+    files.write_atomically(tmp_path / "a", lambda file: file.write(b"a"))
+    assert (tmp_path / "a").read_bytes() == b"a" and len(calls) == 2
+
+
+def test_what_windows_does_not_let_go_is_left_to_be_swept_later(tmp_path, monkeypatch):
+    (tmp_path / ".a.png.12.tmp").touch()
+
+    def busy(path, missing_ok=False):
+        raise PermissionError(13, "The process cannot access the file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", busy)
+        files.sweep(tmp_path, ".+")
+        kept = drawings.Drawing([tmp_path / "b.png"], [(3, 8, True)], (3, 3), [None], {}, [])
+        kept.keep(0, {}, {})
+        kept.write([draw_pixels(3, 3)], 1, {}, {})
+    assert (tmp_path / "b.png").exists()
+    files.sweep(tmp_path, ".+")
+    assert not (tmp_path / ".a.png.12.tmp").exists()
+
+
 def test_a_disk_too_small_is_named_before_anything_is_done(drawing, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
     result = drawing(OUTPUT_SIZE="(32768,32768)", EPOCHS=2)
@@ -263,6 +301,12 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(trained, tmp_path):
     (tmp_path / "checkpoints" / ".photo.lock").write_text("999999\n")
     assert trained(EPOCHS=0).code == 0
     assert not list(tmp_path.rglob("*lock"))
+
+
+def test_a_disk_that_never_knows_a_file_again_locks_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "samestat", lambda *stats: False)
+    with files.locked(tmp_path / "lock", "photo"):
+        assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
 
 
 def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):

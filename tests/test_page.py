@@ -23,7 +23,7 @@ pytest.importorskip("nicegui")
 
 from page import app, guard, projects, runs, workers
 from texture_tools import events, files
-from texture_tools.errors import UserError
+from texture_tools.errors import DiskError, UserError
 
 CONSTANTS = [word for word in tiny() if not word.startswith(("EPOCHS=", "PREVIEW_EVERY="))]
 SHOTS = os.environ.get("TEXTURE_PAGE_SHOTS")  # a folder for screenshots of a run with the default constants
@@ -319,6 +319,46 @@ def test_a_pyramid_holds_each_pixel(tmp_path):
     assert (whole[:300, :530, :3] == pixels).all() and (whole[:300, :530, 3] == 255).all()
     assert not whole[300:, :, 3].any() and not whole[:, 530:, 3].any()
     assert workers.pyramid(tmp_path / "t.png", str(tmp_path / "twice"), 2)[:2] == (1060, 600)
+
+
+def half_made(tmp_path):
+    """A folder that was just written."""
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "0.png").touch()
+    return str(tmp_path / "half")
+
+
+def test_a_fresh_folder_that_a_scanner_has_open_is_waited_for(tmp_path, monkeypatch):
+    replace, attempts = os.replace, []
+
+    def busy(*paths):
+        attempts.append(paths)
+        if len(attempts) < 3:
+            raise PermissionError(13, "Permission denied")
+        replace(*paths)
+
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, busy)
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    workers.put_in_place(half_made(tmp_path), str(tmp_path / "tiles"))
+    assert (tmp_path / "tiles" / "0.png").exists() and not (tmp_path / "half").exists()
+
+
+def test_of_two_windows_the_first_one_s_folder_stays_and_one_that_cannot_be_had_is_named(tmp_path, monkeypatch):
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles" / "first.png").touch()
+    workers.put_in_place(half_made(tmp_path), str(tmp_path / "tiles"))
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["first.png"]
+    shutil.rmtree(tmp_path / "tiles")
+
+    def refused(*paths):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(DiskError, match="tiles cannot be written: Permission denied"):
+        workers.put_in_place(half_made(tmp_path), str(tmp_path / "tiles"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_mask_is_white_where_it_was_painted(tmp_path):

@@ -19,6 +19,7 @@ LONGEST_NAME = 120  # bytes of the photo's name in the names of results
 LONGEST_FILE = 255  # bytes of a file's name, on every disk
 LONGEST_PATH = 259  # characters of a whole path on Windows, where that was not changed
 AROUND = 32  # bytes that temporary files beside a result have in their names, and its does not
+LOOKS = 20  # whether a lock's file is the one at its path
 SHORTEST = 40  # bytes that a result's name may always have
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(?= *(\.|$))", re.I)  # Windows' devices
 
@@ -68,7 +69,7 @@ def write_atomically(path, write, before=None):
         with open(temporary, "wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         if before is not None:
             before()
         replace(temporary, path)
@@ -97,16 +98,28 @@ def replace(source, target):
     with contextlib.suppress(OSError):  # a name is safe when its folder is on the disk, too; not every system can
         folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            sync(folder)
         finally:
             os.close(folder)
+
+
+def sync(number):
+    """Wait until what was written to the open file of a number is on the disk. On macOS os.fsync() leaves it in the
+    disk's own memory, which a power cut empties."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(number, fcntl.F_FULLFSYNC)
+    except (ImportError, AttributeError, OSError):  # another system, or a disk that cannot
+        os.fsync(number)
 
 
 def sweep(folder, pattern):
     """Delete the temporary files that a killed run left, of files whose names match a regular expression."""
     for path in [*folder.iterdir(), *folder.glob("output_texture_*/.*"), *folder.glob("repaired*/.*")]:
         if re.fullmatch(rf"\.({pattern})\.\d+\.(tmp|link)", path.name):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows deletes none that a scanner has open: the next run does
+                path.unlink(missing_ok=True)
 
 
 def find_file(path, beside):
@@ -150,13 +163,13 @@ def locked(path, name):
     """While entered, no other run can lock path; UserError if one does. The lock ends with its process, however that
     ends."""
     file = open(path, "a+")
-    while True:
+    for attempt in range(1, LOOKS + 1):
         if not lock(file):
             file.seek(0)
             other = file.read().strip() or "unknown"
             raise UserError(f"another run works on {name} (process {other}, {printable(path)}); "
                             "wait until it ends, or stop it")
-        if is_at(file, path):
+        if is_at(file, path) or attempt == LOOKS:  # some network disks never say so
             break
         file.close()  # the run before has just deleted it
         file = open(path, "a+")
