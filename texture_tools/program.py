@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -47,8 +46,10 @@ def command_line(words):
 
 def quoted(word):
     """A word as cmd and PowerShell take it, in quotes if it holds what may mean something to either of them."""
-    text = subprocess.list2cmdline([word])
-    return text if text.startswith('"') or re.fullmatch(r"[\w.:\\/=+-]+", word) else f'"{text}"'
+    if re.fullmatch(r"[\w.:\\/=+-]+", word):
+        return word
+    inside = re.sub(r'(\\*)"', r'\1\1\\"', word)  # backslashes count where they stand before a quote
+    return '"' + re.sub(r"(\\+)$", r"\1\1", inside) + '"'
 
 
 def home_of(script):

@@ -60,9 +60,13 @@ def stopped_by_file():
                 signal.raise_signal(signal.SIGTERM)
                 break
 
-    if path:
-        threading.Thread(target=watch, daemon=True).start()
+    if not path:
+        yield
+        return
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield
     finally:
         left.set()
+        watcher.join()  # once the handlers are given back a signal would end the process
