@@ -43,7 +43,7 @@ import sys
 
 if RUN := __name__ == "__main__" or os.path.basename(sys.argv[0]) in ("texture-diffusion", "texture-diffusion.exe"):
     # until exit_codes.run() looks after them: importing torch takes seconds
-    for stop_signal in (signal.SIGINT, signal.SIGTERM):
+    for stop_signal in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)):
         signal.signal(stop_signal, lambda number, frame: os._exit(128 + number))
 
 import contextlib

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import functools
 import os
+import time
 from pathlib import Path
 
 from common import need, td
@@ -62,15 +63,31 @@ def open_picture(path, shape, dtype):
         size = shape[0] * shape[1] * shape[2] * dtype.itemsize
         files.check_room(path.parent, size, f"a picture of {shape[1]} x {shape[0]} pixels")
         made = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        tifffile.memmap(made, shape=shape, dtype=dtype, bigtiff=True, photometric="rgb" if shape[2] > 1 else None)
-        with contextlib.suppress(FileExistsError):
-            os.link(made, path)  # whole, or another job's that was faster
-        made.unlink()
+        photometric = "rgb" if shape[2] > 1 else None
+        tifffile.imwrite(made, None, shape=shape, dtype=dtype, bigtiff=True, photometric=photometric)
+        name_once(made, path)
+        with contextlib.suppress(OSError):  # Windows deletes none that a scanner has open
+            made.unlink(missing_ok=True)
     x = tifffile.memmap(path, mode="r+")
     if x.size != shape[0] * shape[1] * shape[2] or x.dtype != dtype:
         raise UserError(f"{path} is there already and no picture of {shape[1]} x {shape[0]} pixels with {shape[2]} "
                         f"channels of {dtype}; delete it, or give another name")
     return x.reshape(shape)
+
+
+def name_once(made, path):
+    """Give a whole file its name, unless another job's has it, which was faster."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return
+    except OSError:  # a disk without links, such as exFAT: one job at a time looks, and renames
+        for _ in range(50):
+            with contextlib.suppress(UserError), files.locked(path.with_name(f".{path.name}.lock"), path.name):
+                if not path.exists():
+                    files.replace(made, path)
+                return
+            time.sleep(0.1)
 
 
 def draw(path, size, at, job, words):

@@ -174,7 +174,8 @@ def free_port(host, port):
     """The port asked for, or without one the first that is free from PORT on; UserError if it is taken."""
     for candidate in [port] if port else range(PORT, PORT + 50):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # that of Windows shares a port that is taken
+            probe.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
             try:
                 probe.bind((host, candidate))
                 return candidate

@@ -1,11 +1,12 @@
 """Step 2: training and drawing, in a process of its own; how far it is, and what it makes."""
 
 import csv
-import shlex
 import time
 from pathlib import Path
 
 from nicegui import ui
+
+from texture_tools import program
 
 from . import runs
 from .projects import EPOCHS
@@ -13,6 +14,7 @@ from .projects import EPOCHS
 LENGTHS = (0, 1, 2, 3, 5, 8, 12, 20, 35, 50)  # epochs to choose from
 EPOCH_SECONDS = 9.0  # of two cores, until a run has shown how long one takes
 EPOCH_TILES = 176
+STOPPED = (130, 143, 149)  # the exit codes of SIGINT, SIGTERM and Windows' SIGBREAK
 SAYS = {True: "the texture", False: "above: tiles as the model draws them now among real ones; below: the photo"}
 SMALL = 3e7  # bytes of a texture that is shown whole
 CHART = {
@@ -88,7 +90,7 @@ class DrawStep:
         told, running = project.told, project.told.is_running()
         self.command.set_text(line_of(project))
         self.go.visible, self.halt.visible = not running, running
-        self.go.set_text("Go on" if told.outcome() and told.outcome()[0] in (130, 143, None) else "Draw")
+        self.go.set_text("Go on" if told.outcome() and told.outcome()[0] in (*STOPPED, None) else "Draw")
         self.look.visible = bool(told.textures)
         self.progress(told, running)
         self.tell(told.said)
@@ -110,8 +112,8 @@ class DrawStep:
         elif outcome is None:
             self.doing.set_text("Nothing was drawn of this photo yet.")
         else:
-            self.doing.set_text({0: "Done.", 130: "Stopped and saved.", 143: "Stopped and saved."}.get(
-                outcome[0], "The run has ended." if outcome[0] is None else "That did not work."))
+            self.doing.set_text({0: "Done.", None: "The run has ended.", **dict.fromkeys(STOPPED, "Stopped and saved.")
+                                 }.get(outcome[0], "That did not work."))
 
     def tell(self, said):
         """What the script said."""
@@ -163,7 +165,7 @@ def is_small(path):
 
 def line_of(project, **more):
     """The command line for a project's settings."""
-    return shlex.join(["python", "texture_diffusion.py", *project.arguments(**more)])
+    return program.command_line(["python", "texture_diffusion.py", *project.arguments(**more)])
 
 
 def table(path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nicegui import background_tasks, ui
 
+from texture_tools import files
 from texture_tools.errors import UserError
 
 from . import workers
@@ -147,7 +148,7 @@ class PhotoStep:
             self.notes = [sentence]
         else:
             (width, height), _, self.notes = found
-            target.replace(project.view("prepared.png"))
+            files.replace(target, project.view("prepared.png"))
             self.preview.set_source(f"/view/{project.name}/prepared.png?{time.time_ns()}")
             self.used.set_text(f"used: {width} x {height} pixels")
             project.set(used=[width, height])

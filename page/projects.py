@@ -38,6 +38,11 @@ class Project:
                      if path.is_dir() or path.suffix.lower() in SUFFIXES), self.folder / self.name)
 
     @property
+    def model(self):
+        """The path of the photo's model."""
+        return Path("checkpoints") / f"{files.name_of(self.image)}.pt"
+
+    @property
     def max_side(self):
         """The longer side that the script shrinks a photo to."""
         given = [word.partition("=")[2] for word in self.constants if word.startswith("MAX_SIDE=")]
@@ -72,7 +77,7 @@ class Project:
         if self.told.is_running():
             raise UserError(f"another run works on {self.name}; wait until it ends, or stop it")
         before, now = self.settings.get("trained"), self.prepared_by()
-        if before is not None and before != now and (Path("checkpoints") / f"{self.name}.pt").exists():
+        if before is not None and before != now and self.model.exists():
             if not more.get("EPOCHS", EPOCHS):
                 raise UserError("the model learned from the photo as it was before you changed it; give it some "
                                 "seconds of training, and it starts anew")
@@ -85,7 +90,7 @@ class Project:
     def stop(self):
         """Ask the run that is at work to save and end."""
         if self.told.is_running():
-            runs.stop(self.told.process[0])
+            runs.stop(self.told.process[0], self.told.path)
 
     def poll(self):
         """Take in what was told; let go of a process that has ended."""
@@ -151,7 +156,7 @@ def tupled(value):
 def safe_name(text):
     """A name for a folder made of any text: word characters, dots and dashes; no path, never empty."""
     name = re.sub(r"[^\w.-]+", "_", text.replace("\\", "/").rsplit("/", 1)[-1]).strip("._-")[:LONGEST_NAME].strip("._-")
-    return name or "photo"
+    return files.unreserved(name) or "photo"
 
 
 def is_name(name):

@@ -1,6 +1,7 @@
 """A run of the script, in a process of its own that outlives the page: what it tells goes to a file, from which a page
 that was started anew knows how far it is."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ from types import SimpleNamespace
 
 import psutil
 
-from texture_tools import events
+from texture_tools import events, signals
+from texture_tools.program import WINDOWS
 
 SCRIPT = Path(__file__).resolve().parents[1] / "texture_diffusion.py"
 MOST = 20  # textures that are shown, the newest first
@@ -96,10 +98,11 @@ def start(arguments, path, log):
     command = ["python", SCRIPT.name, *arguments]
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "started", "time": time.time(), "command": command}) + "\n")
-    alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+    stop_file(path).unlink(missing_ok=True)  # an earlier run's, which ended first
+    alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"start_new_session": True}
     with open(log, "ab") as output:
         process = subprocess.Popen([sys.executable, SCRIPT, *arguments], stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=output, env={**os.environ, events.EVENTS: str(path)}, **alone)
+                                   stderr=output, env=surroundings(path), **alone)
     created = psutil.Process(process.pid).create_time()
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "process", "time": time.time(), "number": process.pid, "created": created})
@@ -107,12 +110,23 @@ def start(arguments, path, log):
     return process
 
 
-def stop(number):
-    """Ask a run to save and end."""
-    if os.name == "nt":
-        os.kill(number, signal.CTRL_BREAK_EVENT)
-    else:
-        os.kill(number, signal.SIGTERM)
+def surroundings(path):
+    """The environment of a run that tells what it does to path: its log is UTF-8 on every system."""
+    return {**os.environ, "PYTHONUTF8": "1", events.EVENTS: str(path), signals.STOP_FILE: str(stop_file(path))}
+
+
+def stop_file(path):
+    """The file that stops the run that tells what it does to path."""
+    return Path(path).with_name("stop")
+
+
+def stop(number, path):
+    """Ask the run of a number that tells what it does to path to save and end. On Windows a signal reaches it only
+    where the page has a console, and where it has none some versions of os.kill() end it unsaved."""
+    if not WINDOWS:
+        with contextlib.suppress(OSError):
+            return os.kill(number, signal.SIGTERM)
+    stop_file(path).touch()
 
 
 def describe(told):

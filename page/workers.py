@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from nicegui import run
 
+from texture_tools import files
 from texture_tools.drawings import SHRINK
-from texture_tools.errors import RunError, UserError, first_line
+from texture_tools.errors import DiskError, RunError, UserError, first_line
 
 SHOWN = 1600  # longer side of photos as they are shown, px
 TILE = 256  # of a pyramid, px
@@ -115,11 +116,19 @@ def pyramid(path, folder, times=1):
         image = image.addalpha() if image.bands in (1, 3) else image  # the last tiles end where the picture does
         image.dzsave(half_made, layout="google", suffix=".png[compression=1]", tile_size=TILE, background=0,
                      region_shrink="mean")
-        try:
-            Path(half_made).rename(folder)
-        except OSError:  # another window was first
-            shutil.rmtree(half_made)
+        put_in_place(half_made, folder)
     return width, height, zoom
+
+
+def put_in_place(half_made, folder):
+    """Give a folder that is whole its name, unless another window's has it, which was first; DiskError if it cannot be
+    had. On Windows a scanner may have its fresh files open, which is waited for."""
+    try:
+        files.replace(half_made, Path(folder))
+    except OSError as error:
+        shutil.rmtree(half_made, ignore_errors=True)
+        if not Path(folder).exists():
+            raise DiskError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def thumbnail(path, target):

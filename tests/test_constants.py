@@ -115,6 +115,15 @@ def test_what_people_mistype_is_one_sentence(words, said):
     assert len(str(refusal.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("word, value", [
+    (r"IMAGE=('C:\new\a.jpg','C:\temp\b.jpg')", (r"C:\new\a.jpg", r"C:\temp\b.jpg")),
+    (r"""IMAGE=["\\nas\x\a.jpg", '..\u1.jpg']""", (r"\\nas\x\a.jpg", r"..\u1.jpg")),
+    (r"GUIDE='C:\new\"a.png'", r"""C:\new\"a.png"""), (r"PRIOR='D:\'", "D:\\"), (r"MASK=C:\new\m.png", r"C:\new\m.png"),
+    (r"OUTPUT_DIR='C:\results\x'", r"C:\results\x")])
+def test_a_backslash_in_a_path_is_one(word, value):
+    assert getattr(constants_of(word), word.partition("=")[0]) == value
+
+
 def test_a_square_may_be_written_into_main_too():
     c = constants_of()
     c.OUTPUT_SIZE = 300

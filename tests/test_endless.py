@@ -1,5 +1,6 @@
 """A plane without end: what is drawn of it depends on its place alone."""
 
+import os
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from conftest import ROOT, STRIPE, TILE, assert_refused, figures, pixels_in, slow_but, stop_after, striped_photo, tiny
 
 import texture_diffusion as td
-from texture_tools import drawings, endless, matching, seeds
+from texture_tools import drawings, endless, files, matching, seeds
 from texture_tools.errors import UserError
 
 PLACES = [(-37, -301), (10**9, -(10**9) - 5), (2**60 - 100, 3)]  # x, y
@@ -145,6 +146,51 @@ def test_jobs_that_know_nothing_of_each_other_draw_one_picture(region, trained, 
         mosaic.main(["mosaic.tif", "100x91", *words])
     with pytest.raises(UserError, match="up to 6 jobs"):
         mosaic.main(["other.tif", "100x90", "--job", "7/7", *words])
+
+
+@pytest.fixture
+def mosaic(monkeypatch):
+    """examples/mosaic.py, with a disk that knows no links."""
+    pytest.importorskip("tifffile")
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    import mosaic
+
+    def refused(*paths):
+        raise PermissionError(1, "Operation not permitted")  # as Linux has it for exFAT
+
+    monkeypatch.setattr(os, "link", refused)
+    return mosaic
+
+
+def test_a_mosaic_can_be_on_a_disk_without_links(mosaic, tmp_path):
+    path = tmp_path / "mosaic.tif"
+    mosaic.open_picture(path, (30, 40, 3), np.dtype("uint8"))[:9] = 7
+    x = mosaic.open_picture(path, (30, 40, 3), np.dtype("uint8"))  # another job
+    assert (x[:9] == 7).all() and not x[9:].any()
+    assert [path.name for path in tmp_path.iterdir()] == ["mosaic.tif"]
+
+
+def test_of_two_jobs_there_the_faster_one_s_picture_stays(mosaic, tmp_path, monkeypatch):
+    path, made = tmp_path / "mosaic.tif", tmp_path / "made"
+    lock = files.locked(tmp_path / ".mosaic.tif.lock", "mosaic.tif")
+
+    def faster(seconds):  # while this one waits, the other one ends
+        path.write_text("the other's")
+        lock.__exit__(None, None, None)
+
+    made.write_text("this one's")
+    monkeypatch.setattr(mosaic.time, "sleep", faster)
+    lock.__enter__()
+    mosaic.name_once(made, path)
+    assert path.read_text() == "the other's"
+
+
+def test_no_file_that_is_deleted_is_mapped(mosaic, tmp_path, monkeypatch):
+    """Windows deletes none."""
+    memmap, mapped = np.memmap, []
+    monkeypatch.setattr(np, "memmap", lambda path, *args, **more: mapped.append(path) or memmap(path, *args, **more))
+    mosaic.open_picture(tmp_path / "mosaic.tif", (30, 40, 3), np.dtype("uint8"))
+    assert [os.path.basename(path) for path in mapped] == ["mosaic.tif"]
 
 
 def repeated_photo(down, right):

@@ -27,8 +27,8 @@ from conftest import (
 )
 from PIL import Image
 
-from texture_tools import files
-from texture_tools.errors import DiskError, RunError
+from texture_tools import drawings, files
+from texture_tools.errors import DiskError, RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -159,10 +159,110 @@ def test_a_file_that_stays_open_is_waited_for_no_longer_than_a_bounded_time(tmp_
     assert files_in(tmp_path) == {}
 
 
+def test_on_macos_a_file_is_written_to_the_disk_itself(tmp_path, monkeypatch):
+    fcntl, calls = pytest.importorskip("fcntl"), []
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", lambda number, command: calls.append((os.fstat(number).st_ino, command)))
+    files.write_atomically(tmp_path / "a", lambda file: file.write(b"a"))
+    assert calls == [((tmp_path / "a").stat().st_ino, 51), (tmp_path.stat().st_ino, 51)]
+
+
+def test_a_disk_that_cannot_do_that_is_asked_for_less(tmp_path, monkeypatch):
+    fcntl, calls, fsync = pytest.importorskip("fcntl"), [], os.fsync
+
+    def refused(number, command):
+        raise OSError(45, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", refused)
+    monkeypatch.setattr(os, "fsync", lambda number: calls.append(number) or fsync(number))
+    files.write_atomically(tmp_path / "a", lambda file: file.write(b"a"))
+    assert (tmp_path / "a").read_bytes() == b"a" and len(calls) == 2
+
+
+def test_what_windows_does_not_let_go_is_left_to_be_swept_later(tmp_path, monkeypatch):
+    (tmp_path / ".a.png.12.tmp").touch()
+
+    def busy(path, missing_ok=False):
+        raise PermissionError(13, "The process cannot access the file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", busy)
+        files.sweep(tmp_path, ".+")
+        kept = drawings.Drawing([tmp_path / "b.png"], [(3, 8, True)], (3, 3), [None], {}, [])
+        kept.keep(0, {}, {})
+        kept.write([draw_pixels(3, 3)], 1, {}, {})
+    assert (tmp_path / "b.png").exists()
+    files.sweep(tmp_path, ".+")
+    assert not (tmp_path / ".a.png.12.tmp").exists()
+
+
 def test_a_disk_too_small_is_named_before_anything_is_done(drawing, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
     result = drawing(OUTPUT_SIZE="(32768,32768)", EPOCHS=2)
     assert result.code == 2 and "3.23 GB" in result.err and "2.00 GB" in result.err and "training" not in result.err
+
+
+# Names
+
+
+@pytest.mark.parametrize("name, called", [
+    ("CON.png", "CON_"), ("nul.jpg", "nul_"), ("AUX.tar.gz", "AUX_.tar"), ("com1.png", "com1_"), ("LPT².png", "LPT²_"),
+    ("prn .png", "prn_"), ("CONIN$.png", "CONIN$_"), ("console.png", "console"), ("com10.png", "com10"),
+    ("my con.png", "my con"), ("a.con.png", "a.con"), ("con_.png", "con_")])
+def test_no_name_is_that_of_a_device_of_windows(name, called):
+    assert files.name_of(name) == called
+
+
+def results_in(folder, *names):
+    """The paths of results of some names in a folder, which is made."""
+    folder.mkdir(parents=True)
+    with files.Results(folder, "digest") as results:
+        return [results.path(name) for name in names]
+
+
+LONG = "_".join(["output_texture_3x3", "ü" * 60, "guided_by", "ä" * 59, "ABC", "tileable_xy"])
+
+
+def test_a_name_of_many_parts_is_shortened_where_no_disk_takes_it(tmp_path):
+    paths = results_in(tmp_path / "of", f"{LONG}_seed1.png", f"{LONG}_seed2.png", f"{LONG}/albedo.png", "loss.csv")
+    assert len(set(paths)) == 4 and paths[3].name == "loss.csv" and paths[2].name == "albedo.png"
+    assert all(path.name.startswith("output_texture_3x3") for path in [*paths[:2], paths[2].parent])
+    kept = drawings.Drawing(paths[:1], [(3, 8, True)], (9, 9), [None] * 2, {}, [])
+    for path in (paths[0], paths[2], kept.path, kept.writers[0].part):
+        files.write_atomically(path, lambda file: file.write(b"x"))
+        files.write_atomically(path.with_name(path.name.replace(".png", ".999.png")), lambda file: file.write(b"x"))
+
+
+@pytest.mark.parametrize("left", [120, 150, 200])
+def test_a_whole_path_is_one_that_windows_takes(tmp_path, monkeypatch, left):
+    folder = tmp_path / ("石" * 60)
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(files, "LONGEST_PATH", len(str(folder)) + left)
+    paths = results_in(folder, f"{LONG}_seed1.png", f"{LONG}_seed2.png", f"{LONG}/{'a' * 99}.png", "preview.png")
+    assert len(set(paths)) == 4 and paths[3].name == "preview.png"
+    kept = drawings.Drawing(paths[2:3], [(3, 8, True)], (9, 9), [None] * 2, {}, [])
+    for path in (*paths, kept.path):
+        assert len(str(path.with_name(f".{path.name}.1234567.tmp"))) <= files.LONGEST_PATH
+
+
+def test_a_folder_too_deep_for_windows_is_refused_with_the_numbers(tmp_path, monkeypatch):
+    touch, most = Path.touch, len(str(tmp_path)) + 99
+
+    def refused(path):
+        if len(str(path)) > most:
+            raise FileNotFoundError(2, "The system cannot find the path specified")
+        touch(path)
+
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(files, "LONGEST_PATH", most)
+    monkeypatch.setattr(Path, "touch", refused)
+    deep = tmp_path / ("a" * 80)
+    with pytest.raises(UserError, match=f"nearer to the root of a disk.*characters are more than the {most}"):
+        files.prepare_folders(deep, tmp_path, "rock")
+    with pytest.raises(UserError, match="a shorter name for the photo"):
+        files.prepare_folders(tmp_path, deep, "rock")
+    files.prepare_folders(tmp_path, tmp_path, "rock")
 
 
 # Two runs at a time
@@ -201,6 +301,12 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(trained, tmp_path):
     (tmp_path / "checkpoints" / ".photo.lock").write_text("999999\n")
     assert trained(EPOCHS=0).code == 0
     assert not list(tmp_path.rglob("*lock"))
+
+
+def test_a_disk_that_never_knows_a_file_again_locks_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "samestat", lambda *stats: False)
+    with files.locked(tmp_path / "lock", "photo"):
+        assert (tmp_path / "lock").read_text().strip() == str(os.getpid())
 
 
 def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):

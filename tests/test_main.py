@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+import os
 import re
 import shlex
 import shutil
@@ -107,6 +108,16 @@ def test_the_command_that_makes_a_model_can_be_pasted(tool, tmp_path):
     assert_refused(result, "no model")
     command = shlex.split(result.err.partition("python texture_diffusion.py ")[2].strip())
     assert constants_of(*command).IMAGE == "my photo.png"
+
+
+def test_so_can_the_command_for_several_photos(tool, tmp_path):
+    names = ["my photo.png", "it's.png"] + [r"C:\new\a.png"] * (os.name != "nt")
+    for seed, name in enumerate(names):
+        Image.fromarray(draw_pixels(54, 70, seed)).save(tmp_path / name)
+    result = tool(*names, "EPOCHS=0", "TILE_SIZE=16", "WIDTHS=(8,16)", "PRIOR=None")
+    assert_refused(result, "no model")
+    command = shlex.split(result.err.partition("python texture_diffusion.py ")[2].strip())
+    assert constants_of(*command).IMAGE == tuple(names)
 
 
 def test_a_model_can_draw_at_another_batch_size_and_says_what_differs(trained):

@@ -21,9 +21,9 @@ from PIL import Image
 
 pytest.importorskip("nicegui")
 
-from page import guard, projects, runs, workers
-from texture_tools import events
-from texture_tools.errors import UserError
+from page import app, guard, projects, runs, workers
+from texture_tools import events, files
+from texture_tools.errors import DiskError, UserError
 
 CONSTANTS = [word for word in tiny() if not word.startswith(("EPOCHS=", "PREVIEW_EVERY="))]
 SHOTS = os.environ.get("TEXTURE_PAGE_SHOTS")  # a folder for screenshots of a run with the default constants
@@ -116,13 +116,14 @@ def test_other_machines_need_the_password(monkeypatch):
 
 @pytest.mark.parametrize("name", [
     "../../etc/passwd.png", "..\\..\\x.png", "/etc/a.png", ".hidden.png", "..", "a\0b.png", "con\n.png", "=.png",
-    "-rf.png", "x" * 300 + ".png", "%2e%2e%2f.png", "名前.png"])
+    "-rf.png", "x" * 300 + ".png", "%2e%2e%2f.png", "名前.png", "CON.png", "nul.tar.png"])
 def test_names_of_uploads_never_leave_their_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(draw_pixels(54, 70)).save("sent.png")
     project = projects.Projects().add([(name if name.endswith(".png") else name + ".png", Path("sent.png"))])
     assert project.image.resolve().parent.parent == tmp_path / "uploads"
     assert project.image.is_file() and projects.is_name(project.name) and "=" not in project.name
+    assert files.name_of(project.image) == project.name and files.unreserved(project.name) == project.name
     assert {path.name for path in tmp_path.iterdir()} == {"sent.png", "uploads"}
 
 
@@ -185,6 +186,98 @@ def test_another_process_with_the_number_of_a_run_is_not_taken_for_it(tmp_path):
     assert not told.is_running()
 
 
+RUN = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from texture_tools import events, exit_codes
+def main():
+    print('石.png', flush=True)
+    events.tell("said", text="here")
+    for _ in range(3000):
+        time.sleep(0.01)
+sys.exit(exit_codes.run(main))
+"""
+
+
+@pytest.fixture
+def run_of(tmp_path, monkeypatch):
+    """Starts a script as runs start the tool: run_of() -> its process, once it is at work; and what it told."""
+    monkeypatch.setattr(runs, "SCRIPT", tmp_path / "tool.py")
+    runs.SCRIPT.write_text(RUN, encoding="utf-8")
+    told = runs.Told(tmp_path / "events.jsonl")
+
+    def start():
+        process, end = runs.start([], told.path, tmp_path / "log.txt"), time.monotonic() + 30
+        while "here" not in told.said and time.monotonic() < end:
+            told.read()
+            time.sleep(0.01)
+        return process, told
+
+    return start
+
+
+@pytest.mark.skipif(os.name == "nt", reason="for Windows' ways on another system")
+def test_on_windows_a_file_stops_a_run_and_no_signal_does(run_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "WINDOWS", True)
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0, raising=False)
+    (tmp_path / "stop").touch()  # an earlier run ended before it saw that
+    process, told = run_of()
+    assert process.poll() is None and told.is_running()
+    monkeypatch.setattr(os, "kill", lambda *args: pytest.fail("ends a process on Windows"))
+    runs.stop(process.pid, told.path)
+    monkeypatch.undo()
+    assert process.wait(20) == 143
+    told.read()
+    assert told.outcome() == (143, "stopped")
+
+
+@pytest.mark.parametrize("refusal", [PermissionError, ProcessLookupError])
+def test_a_signal_that_cannot_be_sent_leaves_a_file(tmp_path, monkeypatch, refusal):
+    def refused(number, kind):
+        raise refusal(1, "not permitted")
+
+    monkeypatch.setattr(os, "kill", refused)
+    runs.stop(4711, tmp_path / "events.jsonl")
+    assert (tmp_path / "stop").exists()
+
+
+def test_the_log_of_a_run_is_utf_8_whatever_the_system_s_letters_are(run_of, tmp_path, monkeypatch):
+    for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
+        monkeypatch.setenv(name, value)
+    process, told = run_of()
+    process.kill()
+    process.wait()
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "石.png\n"
+
+
+class Sockets:
+    """In place of socket.socket on Windows: only with SO_EXCLUSIVEADDRUSE a port that is taken is refused."""
+
+    def __init__(self, *kind):
+        self.exclusive = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def setsockopt(self, level, option, value):
+        self.exclusive = option == socket.SO_EXCLUSIVEADDRUSE
+
+    def bind(self, address):
+        if self.exclusive and address[1] == app.PORT:
+            raise PermissionError(10013, "forbidden")
+
+
+def test_a_port_that_is_taken_is_not_taken_again_on_windows(monkeypatch):
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
+    monkeypatch.setattr(socket, "socket", Sockets)
+    assert app.free_port("127.0.0.1", 0) == app.PORT + 1
+    with pytest.raises(UserError, match="8080, cannot be had"):
+        app.free_port("127.0.0.1", app.PORT)
+
+
 def test_half_a_line_is_read_when_it_is_whole(tmp_path):
     told = told_of(tmp_path, {"event": "started", "command": []})
     with open(told.path, "a") as file:
@@ -226,6 +319,46 @@ def test_a_pyramid_holds_each_pixel(tmp_path):
     assert (whole[:300, :530, :3] == pixels).all() and (whole[:300, :530, 3] == 255).all()
     assert not whole[300:, :, 3].any() and not whole[:, 530:, 3].any()
     assert workers.pyramid(tmp_path / "t.png", str(tmp_path / "twice"), 2)[:2] == (1060, 600)
+
+
+def half_made(tmp_path):
+    """A folder that was just written."""
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "0.png").touch()
+    return str(tmp_path / "half")
+
+
+def test_a_fresh_folder_that_a_scanner_has_open_is_waited_for(tmp_path, monkeypatch):
+    replace, attempts = os.replace, []
+
+    def busy(*paths):
+        attempts.append(paths)
+        if len(attempts) < 3:
+            raise PermissionError(13, "Permission denied")
+        replace(*paths)
+
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, busy)
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    workers.put_in_place(half_made(tmp_path), str(tmp_path / "tiles"))
+    assert (tmp_path / "tiles" / "0.png").exists() and not (tmp_path / "half").exists()
+
+
+def test_of_two_windows_the_first_one_s_folder_stays_and_one_that_cannot_be_had_is_named(tmp_path, monkeypatch):
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles" / "first.png").touch()
+    workers.put_in_place(half_made(tmp_path), str(tmp_path / "tiles"))
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["first.png"]
+    shutil.rmtree(tmp_path / "tiles")
+
+    def refused(*paths):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(DiskError, match="tiles cannot be written: Permission denied"):
+        workers.put_in_place(half_made(tmp_path), str(tmp_path / "tiles"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_mask_is_white_where_it_was_painted(tmp_path):

@@ -1,6 +1,7 @@
 """PNG files, whole and in bands, with 8 and 16 bits a channel."""
 
 import importlib.util
+import os
 import struct
 import zlib
 
@@ -9,7 +10,7 @@ import pytest
 from conftest import draw_pixels
 from PIL import Image
 
-from texture_tools import drawings, png
+from texture_tools import drawings, files, png
 from texture_tools.errors import DiskError
 
 CHANNELS = {"grey": 1, "grey and alpha": 2, "RGB": 3, "RGBA": 4}
@@ -140,11 +141,45 @@ def test_a_band_that_found_no_room_can_be_written_again(tmp_path, monkeypatch):
     writer = png.PngBands(tmp_path / "a.png", (40, 50), {}, depth=16)
     writer.write(pixels[:10])
     with monkeypatch.context() as patch, pytest.raises(DiskError, match="make room"):
-        patch.setattr(png.os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        patch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         writer.write(pixels[10:])
     writer.write(pixels[10:])
     for read in readers("RGB", 16):
         assert np.array_equal(read(tmp_path / "a.png"), pixels)
+
+
+def busy(times, replace=os.replace):
+    """os.replace on Windows while a viewer has the target open, which it has for so many attempts."""
+    attempts = []
+
+    def attempt(*paths):
+        attempts.append(paths)
+        if len(attempts) <= times:
+            raise PermissionError(13, "Permission denied")
+        replace(*paths)
+
+    return attempt
+
+
+def test_a_picture_that_a_viewer_has_open_is_waited_for(tmp_path, monkeypatch):
+    pixels = kind_of(40, 50, "RGB", 8)
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(os, "replace", busy(3))
+    png.PngBands(tmp_path / "a.png", (40, 50), {}).write(pixels)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
+
+
+def test_one_that_stays_open_is_named_and_can_be_written_again(tmp_path, monkeypatch):
+    pixels = kind_of(40, 50, "RGB", 8)
+    writer = png.PngBands(tmp_path / "a.png", (40, 50), {})
+    writer.write(pixels[:10])
+    with monkeypatch.context() as patch, pytest.raises(DiskError, match="no program has it open") as refusal:
+        patch.setattr(os, "replace", busy(99))
+        writer.write(pixels[10:])
+    assert "room" not in str(refusal.value)
+    writer.write(pixels[10:])
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
 
 
 @pytest.mark.parametrize("band", [np.zeros((5, 50, 3), np.uint8), np.zeros((5, 50), np.uint16),

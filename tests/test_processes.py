@@ -12,7 +12,8 @@ import torch
 from conftest import ROOT, draw_pixels, environment, tiny
 from PIL import Image
 
-from texture_tools import checkpoints
+from texture_tools import checkpoints, processes
+from texture_tools.errors import RunError
 
 STEPS = 5
 RUN = f"""
@@ -120,3 +121,50 @@ def test_a_stop_signal_reaches_all_at_the_same_step(launch):
 def test_a_batch_that_cannot_be_shared_out_is_refused_with_one_sentence(launch):
     code, _, err = launch(2, "odd", BATCH_SIZE=5)
     assert code != 0 and err.count("BATCH_SIZE is 5") == 1
+
+
+@pytest.mark.parametrize("text", ["DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes",
+                                  "CUDA error: an illegal memory access was encountered"])
+def test_a_process_of_several_says_what_it_lacks_and_not_that_it_lost_the_others(monkeypatch, text):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(processes, "join", lambda: processes.ALONE)
+    monkeypatch.setattr(processes.dist, "destroy_process_group", lambda: None)
+    with pytest.raises(RuntimeError, match=text), processes.joined():
+        raise RuntimeError(text)
+
+
+@pytest.fixture
+def joining(monkeypatch):
+    """Joins the others without any: joining(error or None) -> how they were to talk."""
+    backends = []
+
+    def call(error=None):
+        def initialise(backend):
+            backends.append((backend, os.environ.get("USE_LIBUV")))
+            if error is not None:
+                raise error
+
+        monkeypatch.setattr(processes.dist, "init_process_group", initialise)
+        monkeypatch.setattr(processes, "TorchrunGroup", lambda device: device)
+        monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+        monkeypatch.setattr(processes.devices, "pick_device", lambda *args: torch.device("cuda"))
+        monkeypatch.setattr(processes.dist, "is_nccl_available", lambda: False)
+        monkeypatch.delenv("USE_LIBUV", raising=False)
+        processes.join()
+        return backends[-1]
+
+    return call
+
+
+@pytest.mark.parametrize("windows, libuv", [(True, "0"), (False, None)])
+def test_on_windows_processes_talk_without_libuv_and_nccl(joining, monkeypatch, windows, libuv):
+    monkeypatch.setenv("USE_LIBUV", "1")  # is put back
+    monkeypatch.setattr(processes, "WINDOWS", windows)
+    assert joining() == ("gloo", libuv)
+
+
+def test_processes_that_do_not_find_each_other_are_one_sentence(joining):
+    with pytest.raises(RunError, match="do not find each other .*libuv support.*; set USE_LIBUV=0 in the environment"):
+        joining(RuntimeError("use_libuv was requested but PyTorch was built without libuv support\nException raised"))
+    with pytest.raises(RunError, match=r"do not find each other \(timed out\)$"):
+        joining(RuntimeError("timed out"))

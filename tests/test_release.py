@@ -65,6 +65,19 @@ def test_advice_names_the_script_as_the_person_did(monkeypatch, started, typed):
     assert program.typed() == typed
 
 
+@pytest.mark.parametrize("word, quoted", [
+    ("EPOCHS=50", "EPOCHS=50"), (r"C:\new\a.jpg", r"C:\new\a.jpg"), ("IMAGE=my rock.jpg", '"IMAGE=my rock.jpg"'),
+    ("a&b.jpg", '"a&b.jpg"'), ("it's.jpg", '"it\'s.jpg"'), ("CORNERS=((0,1),(2,3))", '"CORNERS=((0,1),(2,3))"'),
+    ("C:\\my photos\\", '"C:\\my photos\\\\"'), ("石.png", "石.png"), ("", '""'),
+    ("D:\\a(1)\\", '"D:\\a(1)\\\\"'), ('a \\"b"', '"a \\\\\\"b\\""')])
+def test_on_windows_a_command_has_the_quotes_of_its_shells(monkeypatch, word, quoted):
+    monkeypatch.setattr(program, "WINDOWS", True)
+    monkeypatch.setattr(sys, "argv", [r"texture_diffusion.py"])
+    assert program.typed(word, "SEED=1") == f"python texture_diffusion.py {quoted} SEED=1"
+    if " " in word:
+        assert quoted == subprocess.list2cmdline([word])
+
+
 def built(kind, source, target):
     """What hatchling makes of the sources in a folder."""
     if not importlib.util.find_spec("hatchling"):

@@ -1,17 +1,32 @@
 """Stop signals, wherever they arrive."""
 
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import assert_same, checkpoint_in, draw_pixels, files_in, send_when, slow_but, start, tiny
+from conftest import (
+    SCRIPT,
+    assert_same,
+    checkpoint_in,
+    draw_pixels,
+    environment,
+    files_in,
+    send_when,
+    slow_but,
+    start,
+    tiny,
+)
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import checkpoints, measures, pictures, signals
+from texture_tools import checkpoints, exit_codes, measures, pictures, signals
+from texture_tools.errors import Stopped
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -43,6 +58,72 @@ def test_a_second_interrupt_stops_at_once():
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def ctrl_break(monkeypatch):
+    """Windows' signal of Ctrl-Break, here another one; whoever does not know it does nothing."""
+    if not hasattr(signal, "SIGBREAK"):
+        monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    before = signal.signal(signal.SIGBREAK, lambda *args: None)
+    yield signal.SIGBREAK
+    signal.signal(signal.SIGBREAK, before)
+
+
+def test_ctrl_break_stops_a_run_too(ctrl_break):
+    before = signal.getsignal(ctrl_break)
+    with signals.StopSignals() as stop:
+        signal.raise_signal(ctrl_break)
+        assert stop.received == ctrl_break
+    with pytest.raises(Stopped) as stopped, signals.StopAtOnce():
+        signal.raise_signal(ctrl_break)
+    assert stopped.value.exit_code == 128 + ctrl_break and signal.getsignal(ctrl_break) == before
+
+
+BREAK = """
+import runpy, signal, sys
+signal.SIGBREAK = signal.SIGUSR1
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows sends no signals to another process")
+def test_ctrl_break_while_packages_are_imported_is_no_crash(tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGUSR1)\ntime.sleep(9)")
+    result = subprocess.run([sys.executable, "-c", BREAK, SCRIPT, "photo.png"], capture_output=True, text=True,
+                            env=environment(PYTHONPATH=os.pathsep.join([str(tmp_path), str(SCRIPT.parent)])))
+    assert (result.returncode, result.stderr) == (128 + signal.SIGUSR1, "")
+
+
+def test_a_file_stops_a_run_where_no_signal_can_be_sent(tmp_path, monkeypatch):
+    monkeypatch.setenv(signals.STOP_FILE, str(tmp_path / "stop"))
+    monkeypatch.setattr(signals, "OFTEN", 0.01)
+    received, handler = [], signal.getsignal(signal.SIGTERM)
+
+    def main():
+        with signals.StopSignals() as stop:  # training, which saves
+            (tmp_path / "stop").touch()
+            end = time.monotonic() + 10
+            while stop.received is None and time.monotonic() < end:
+                time.sleep(0.001)
+            received.append(stop.received)
+
+    assert exit_codes.run(main) == 0 and received == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_a_file_stops_it_at_once_where_there_is_nothing_to_save(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(signals.STOP_FILE, str(tmp_path / "stop"))
+    monkeypatch.setattr(signals, "OFTEN", 0.01)
+    (tmp_path / "stop").touch()
+    end = time.monotonic() + 10
+
+    def main():
+        while time.monotonic() < end:
+            time.sleep(0.001)
+
+    assert exit_codes.run(main) == 143 and capsys.readouterr().err == "test_signals: stopped\n"
 
 
 # Whole runs

@@ -4,7 +4,6 @@ import io
 import math
 import os
 import re
-import shlex
 import sys
 import warnings
 import zipfile
@@ -216,8 +215,8 @@ def find_state(checkpoint, photo, c, network, training, home, group):
     if checkpoint.resolve() in [Path(path).resolve() for path in named]:
         raise UserError(f"the model of this photo would replace the prior, {printable(checkpoint)}; give the photo "
                         "another name, or choose another CHECKPOINT_DIR")
+    images = [c.IMAGE] if isinstance(c.IMAGE, str) else c.IMAGE
     if c.FRESH and group.rank == 0 and exists(checkpoint):
-        images = [c.IMAGE] if isinstance(c.IMAGE, str) else c.IMAGE
         aside = put_aside(checkpoint, *(files.find_file(image, home) for image in images))
         group.say(f"note: {printable(checkpoint)} was put aside as {printable(aside)}")
     group.barrier()
@@ -226,7 +225,7 @@ def find_state(checkpoint, photo, c, network, training, home, group):
             return {}
         if c.PRIOR is None:
             raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one with: "
-                            f"{program.typed()} {shlex.quote(f'IMAGE={c.IMAGE}')} EPOCHS=50")
+                            + program.typed(f"IMAGE={images[0]}", *images[1:], "EPOCHS=50"))
         group.say("note: there is no model of this photo yet, so it is drawn with the prior alone; "
                   "without EPOCHS=0 it is trained first, which makes it better")
         return {}

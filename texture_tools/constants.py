@@ -161,7 +161,7 @@ def parse_value(name, text, default):
     it is written, unless it is a value of another type that the constant may have."""
     kinds = kinds_of(name, default)
     try:
-        value = ast.literal_eval(text if str in kinds else WORDS.get(text.lower(), text))
+        value = literal(text if str in kinds else WORDS.get(text.lower(), text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text
     if type(value) is list and tuple in kinds:
@@ -174,6 +174,12 @@ def parse_value(name, text, default):
         return text
     wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
     raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
+
+
+def literal(text):
+    """The value that a text of the command line writes as Python does, but that a backslash is one: 'C:\\new\\a.jpg' is
+    a path, and no line break in it."""
+    return ast.literal_eval(text.replace("\\", "\\\\"))
 
 
 def kinds_of(name, default):

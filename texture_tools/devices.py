@@ -1,6 +1,7 @@
 """Where the network computes and in which precision, and what that takes: seconds and memory."""
 
 import copy
+import re
 import sys
 import time
 
@@ -59,6 +60,16 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+FULL = re.compile("can't allocate memory|not enough memory|out of memory|invalid buffer size|alloc_failed", re.I)
+
+
 def is_out_of_memory(error):
-    """Whether a RuntimeError or MemoryError says that there is no memory left."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+    """Whether a RuntimeError or MemoryError says that there is no memory left: that of Linux and macOS, of Windows, of
+    a GPU, of MPS for a single tensor, of cuBLAS and cuDNN."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or FULL.search(str(error)) is not None
+
+
+def is_failure_of_gpu(error):
+    """Whether a RuntimeError is a GPU's own: a fault, a driver that was reset, a kernel that is lacking."""
+    known = getattr(torch, "AcceleratorError", ())  # from torch 2.8 on
+    return isinstance(error, known) or str(error).startswith(("CUDA error", "HIP error"))

@@ -2,6 +2,7 @@
 kept beside it: finished bands in the file, and the tiles on which later bands depend.
 """
 
+import contextlib
 import hashlib
 
 import numpy as np
@@ -105,4 +106,5 @@ class Drawing:
         if done < self.count:
             self.keep(done, tiles, parts)
         elif self.group.rank == 0:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows deletes none that a scanner has open; it fits no other drawing
+                self.path.unlink(missing_ok=True)

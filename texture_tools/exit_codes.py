@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 from . import constants, events
-from .errors import RunError, Stopped, UserError
-from .signals import StopAtOnce
+from .errors import RunError, Stopped, UserError, first_line
+from .signals import StopAtOnce, stopped_by_file
 
 
 def run(main):
     """Call main() and return the exit code: 0, 2 for the user's mistake, 1 for a failed run, 128 + n for signal n."""
+    print_anything()
     code, text = outcome(main)
     say_end(inspect.getfile(main), code, text)
     return code
@@ -20,6 +21,7 @@ def run(main):
 def foresee(path):
     """Answer --help and --version for the script at a path before its imports, which take seconds, and end it there for
     words that are not understood; several processes find those out together, later."""
+    print_anything()
     if os.environ.get("WORLD_SIZE", "1") != "1":
         return
     try:
@@ -27,6 +29,14 @@ def foresee(path):
     except UserError as error:
         say_end(path, error.exit_code, str(error))
         sys.exit(error.exit_code)
+
+
+def print_anything():
+    """Let letters that an output's encoding lacks be printed as escapes, such as \\u77f3, instead of ending the run: a
+    photo may be called anything, and on Windows what is printed to a file has the 256 letters of a code page."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # others are no text files: a notebook's, or None without a console
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say_end(path, code, text):
@@ -41,7 +51,7 @@ def say_end(path, code, text):
 def outcome(main):
     """Call main(); returns the exit code, and the sentence of an error, or ""."""
     try:
-        with StopAtOnce():
+        with StopAtOnce(), stopped_by_file():
             main()
         return 0, ""
     except (Exception, Stopped) as error:
@@ -61,4 +71,6 @@ def foreseen(error):
         from . import devices  # which imports torch: --help does without
         if devices.is_out_of_memory(error):
             return 1, "the memory is full; try a smaller BATCH_SIZE or TILE_SIZE"
+        if devices.is_failure_of_gpu(error):
+            return 1, f"the GPU failed ({first_line(error)}); the same command goes on from the last checkpoint"
     return None

@@ -13,18 +13,52 @@ from pathlib import Path
 
 from . import events
 from .errors import DiskError, UserError, printable
+from .program import WINDOWS
 
-WINDOWS = os.name == "nt"
 LONGEST_NAME = 120  # bytes of the photo's name in the names of results
+LONGEST_FILE = 255  # bytes of a file's name, on every disk
+LONGEST_PATH = 259  # characters of a whole path on Windows, where that was not changed
+AROUND = 32  # bytes that temporary files beside a result have in their names, and its does not
+LOOKS = 20  # whether a lock's file is the one at its path
+SHORTEST = 40  # bytes that a result's name may always have
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(?= *(\.|$))", re.I)  # Windows' devices
 
 
 def name_of(path):
     """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
     stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
-    if len(stem.encode()) <= LONGEST_NAME:
-        return stem or "_"
-    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]  # two long names may differ in their ends alone
-    return stem.encode()[:LONGEST_NAME - 9].decode(errors="ignore") + "_" + digest
+    return shortened(unreserved(stem) or "_", LONGEST_NAME)
+
+
+def unreserved(name):
+    """A file's name that Windows takes for no device: of CON, of CON.2 and of others it makes CON_ and CON_.2."""
+    device = RESERVED.match(name)
+    return f"{device[0]}_{name[device.end():]}" if device else name
+
+
+def shortened(name, most):
+    """A name of so many bytes at most, with a digest in place of its end: two long ones may differ in that alone."""
+    text = name.encode("utf-8", "surrogatepass")
+    if len(text) <= most:
+        return name
+    return text[:most - 9].decode(errors="ignore") + "_" + hashlib.sha256(text).hexdigest()[:8]
+
+
+def fitting(folder, name):
+    """The name for a file in a folder, which may begin with another folder's: itself, or shortened where the system
+    would take it, or the whole path, for too long."""
+    *parents, last = name.split("/")
+    stem, suffix = os.path.splitext(last)
+    most = LONGEST_FILE - AROUND
+    if WINDOWS:
+        left = LONGEST_PATH - characters(folder) - AROUND
+        most = min(most, max(SHORTEST, left // (len(parents) + 1) - 1))
+    return "/".join([*(shortened(parent, most) for parent in parents), shortened(stem, most - len(suffix)) + suffix])
+
+
+def characters(path):
+    """How long Windows finds a whole path."""
+    return len(os.path.abspath(path).encode("utf-16-le", "surrogatepass")) // 2
 
 
 def write_atomically(path, write, before=None):
@@ -35,7 +69,7 @@ def write_atomically(path, write, before=None):
         with open(temporary, "wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         if before is not None:
             before()
         replace(temporary, path)
@@ -64,16 +98,28 @@ def replace(source, target):
     with contextlib.suppress(OSError):  # a name is safe when its folder is on the disk, too; not every system can
         folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            sync(folder)
         finally:
             os.close(folder)
+
+
+def sync(number):
+    """Wait until what was written to the open file of a number is on the disk. On macOS os.fsync() leaves it in the
+    disk's own memory, which a power cut empties."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(number, fcntl.F_FULLFSYNC)
+    except (ImportError, AttributeError, OSError):  # another system, or a disk that cannot
+        os.fsync(number)
 
 
 def sweep(folder, pattern):
     """Delete the temporary files that a killed run left, of files whose names match a regular expression."""
     for path in [*folder.iterdir(), *folder.glob("output_texture_*/.*"), *folder.glob("repaired*/.*")]:
         if re.fullmatch(rf"\.({pattern})\.\d+\.(tmp|link)", path.name):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows deletes none that a scanner has open: the next run does
+                path.unlink(missing_ok=True)
 
 
 def find_file(path, beside):
@@ -84,16 +130,24 @@ def find_file(path, beside):
 def prepare_folders(output_dir, checkpoint_dir, name):
     """Make and try the folders; returns the pictures' folder and the checkpoint's path. UserError if not writable."""
     folder, models = Path(output_dir) / name, Path(checkpoint_dir)
-    for place in (folder, models):
+    for place, longest in ((folder, "-" * SHORTEST), (models, f"{name}.previous.pt")):
+        probe = place / f".{longest}.{os.getpid()}.tmp"
         try:
             place.mkdir(parents=True, exist_ok=True)
-            probe = place / f".{os.getpid()}.tmp"
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError(f"the folder {place} cannot be written to ({error.strerror}); "
-                            "choose another OUTPUT_DIR and CHECKPOINT_DIR") from None
+            raise UserError(f"the folder {printable(place)} cannot be written to ({error.strerror}); "
+                            f"choose another OUTPUT_DIR and CHECKPOINT_DIR{too_long(probe)}") from None
     return folder, models / f"{name}.pt"
+
+
+def too_long(path):
+    """What to say of a path that Windows refused, if it was for its length, else nothing."""
+    if not WINDOWS or characters(path) <= LONGEST_PATH:
+        return ""
+    return f" nearer to the root of a disk, or a shorter name for the photo: {characters(path)} characters are more " \
+           f"than the {LONGEST_PATH} that Windows takes for a whole path"
 
 
 def check_room(folder, size, what):
@@ -109,13 +163,13 @@ def locked(path, name):
     """While entered, no other run can lock path; UserError if one does. The lock ends with its process, however that
     ends."""
     file = open(path, "a+")
-    while True:
+    for attempt in range(1, LOOKS + 1):
         if not lock(file):
             file.seek(0)
             other = file.read().strip() or "unknown"
             raise UserError(f"another run works on {name} (process {other}, {printable(path)}); "
                             "wait until it ends, or stop it")
-        if is_at(file, path):
+        if is_at(file, path) or attempt == LOOKS:  # some network disks never say so
             break
         file.close()  # the run before has just deleted it
         file = open(path, "a+")
@@ -188,8 +242,8 @@ class Results:
     def path(self, name):
         """The path for the result of this name, which may begin with a folder's: itself, or name.2, name.3, ..."""
         if name not in self.chosen:
-            stem, suffix = os.path.splitext(name)
-            paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else name) for n in range(1, 10**6))
+            stem, suffix = os.path.splitext(fitting(self.folder, name))
+            paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else stem + suffix) for n in range(1, 10**6))
             path = next(filter(self.replaceable, paths))
             try:
                 path.parent.mkdir(exist_ok=True)

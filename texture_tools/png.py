@@ -8,7 +8,6 @@ Pixels are uint8 or uint16, and [H, W] is grey, [H, W, 2] grey and alpha, [H, W,
 sRGB (section 11.3.2.5) says that values are colours in sRGB, and not data such as heights.
 """
 
-import os
 import struct
 import zlib
 
@@ -97,14 +96,16 @@ class PngBands:
                 if last:
                     file.write(chunk(b"IEND", b""))
                 file.flush()
-                os.fsync(file.fileno())
-                self.length = file.tell()
-            self.rows, self.adler = self.rows + len(pixels), adler
+                files.sync(file.fileno())
+                length = file.tell()
             if last:
-                os.replace(self.part, self.path)
+                files.replace(self.part, self.path)
         except OSError as error:
-            raise DiskError(f"{self.path} cannot be written: {error.strerror}; make room, and the same command "
-                            "goes on from there") from error
+            busy = isinstance(error, PermissionError)
+            advice = "see that it may be written and that no program has it open" if busy else "make room"
+            raise DiskError(f"{self.path} cannot be written: {error.strerror}; {advice}, and the same command goes on "
+                            "from there") from error
+        self.rows, self.adler, self.length = self.rows + len(pixels), adler, length
 
     def check(self, pixels):
         """ValueError unless pixels are the next rows of this picture."""

@@ -3,7 +3,7 @@
     torchrun --standalone --nproc-per-node=2 texture_diffusion.py rock.jpg
 
 Each takes its share of every batch of training, and its batches of the tiles of a pass. The folders must be the same
-for all of them; the first process, of rank 0, writes and tells. GPUs talk by NCCL, CPUs by Gloo.
+for all of them; the first process, of rank 0, writes and tells. GPUs talk by NCCL where it is there, CPUs by Gloo.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from . import devices, events
 from .errors import RunError, Stopped, UserError, first_line
+from .program import WINDOWS
 
 OFTEN = 0.3  # seconds from one progress that is told to the next
 
@@ -136,7 +137,7 @@ def joined():
             raise SystemExit(error.exit_code) from None
         raise
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if devices.is_out_of_memory(error) or devices.is_failure_of_gpu(error):
             raise
         raise RunError(f"process {group.rank} of {group.world_size} cannot reach the others, one of them may have "
                        f"ended ({first_line(error)}); the same command goes on from the last checkpoint") from error
@@ -154,5 +155,12 @@ def join():
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // on_machine))
     device = devices.pick_device()
     warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint about kernels that are channels_last
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if WINDOWS:
+        os.environ.setdefault("USE_LIBUV", "0")  # wheels for Windows are without libuv
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo")
+    except RuntimeError as error:
+        advice = "; set USE_LIBUV=0 in the environment before torchrun" * ("libuv" in str(error))
+        raise RunError("the processes that torchrun started do not find each other "
+                       f"({first_line(error)}){advice}") from error
     return TorchrunGroup(device)

@@ -2,7 +2,9 @@
 """
 
 import importlib.metadata
+import os
 import platform
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from . import __version__
 from .errors import printable
 
+WINDOWS = os.name == "nt"
 SCRIPT, COMMAND = "texture_diffusion.py", "texture-diffusion"  # the command is what pip install makes of the script
 SHIPPED = Path(__file__).resolve().with_name("shipped")  # the photo and the prior of the defaults in a wheel
 
@@ -28,12 +31,25 @@ def installed(package):
         return "not installed"
 
 
-def typed():
-    """How the person ran the script, for advice that can be pasted; run by another program, as from its own folder."""
+def typed(*words):
+    """How the person ran the script, for advice that can be pasted, with words behind it; run by another program, as
+    from its own folder."""
     path = Path(sys.argv[0])
-    if path.stem == COMMAND:
-        return COMMAND
-    return printable(shlex.join(["python", sys.argv[0] if path.name == SCRIPT else SCRIPT]))
+    begun = [COMMAND] if path.stem == COMMAND else ["python", sys.argv[0] if path.name == SCRIPT else SCRIPT]
+    return printable(command_line([*begun, *words]))
+
+
+def command_line(words):
+    """Words as they are typed in this system's shell: those of Windows know double quotes alone."""
+    return " ".join(map(quoted, words)) if WINDOWS else shlex.join(words)
+
+
+def quoted(word):
+    """A word as cmd and PowerShell take it, in quotes if it holds what may mean something to either of them."""
+    if re.fullmatch(r"[\w.:\\/=+-]+", word):
+        return word
+    inside = re.sub(r'(\\*)"', r'\1\1\\"', word)  # backslashes count where they stand before a quote
+    return '"' + re.sub(r"(\\+)$", r"\1\1", inside) + '"'
 
 
 def home_of(script):
