@@ -1,11 +1,12 @@
-"""What seconds of training give, with the prior and without it.
+"""What the prior gives alone, with its references and without them, and what a minute of training adds.
 
     python -m benchmarks.minute [FOLDER] [--quick] [--seeds 2] [--exemplars brick,grass] [--learned FOLDER]
 
-For scikit-image's brick, grass and gravel and each picture in FOLDER, none of which the prior may have seen: trains for
-STAGES from the prior and from nothing, draws, and scores the drawn tiles (see benchmarks/scores.py). Takes an hour and
-a half for 8 photos; what is done is kept in benchmarks/cache, of each commit apart, and the same command goes on. When
-all is done, writes benchmarks/MINUTE.md, docs/minute.png (curves) and docs/minute.jpg (parts of textures of PICTURED).
+For samples/stones.png, scikit-image's brick, grass and gravel and each picture in FOLDER, none of which the prior may
+have seen: trains for STAGES, draws with REDRAW="gaps", so that tiles are drawn whole, and scores these (see
+benchmarks/scores.py). Takes an hour for 9 photos; what is done is kept in benchmarks/cache, of each commit apart, and
+the same command goes on. When all is done, writes benchmarks/MINUTE.md, docs/minute.png (curves) and docs/minute.jpg
+(parts of textures of PICTURED).
 --quick takes tiny constants and one small photo, and writes nothing in the repository: it shows that all runs.
 
 --learned: the folder of photos that the prior has learned from. What it drew alone is then looked for in them: the
@@ -25,15 +26,16 @@ from PIL import Image, ImageDraw
 
 import texture_diffusion as td
 from benchmarks import Progress, commits, peers, quality, scores
-from texture_tools import exit_codes, photos
+from texture_tools import checkpoints, exit_codes, photos
 
 MAX_SIDE = 512  # of the photos, px
-STAGES = {("prior", 0): 50, ("prior", 3): 80, ("prior", 5): 95, ("nothing", 5): 95}  # what it begins from and EPOCHS: s
+ALONE = "prior, no references"
+STAGES = {(ALONE, 0): 50, ("prior", 0): 55, ("prior", 5): 120}  # what it begins from and EPOCHS: s
 PICTURED = ("gravel", "roof")  # photos of docs/minute.jpg
 PART, GAP, LABEL = 400, 8, 18  # of that picture: side of a part, px between, height of the labels
 EPOCH_TILES = 176  # the default
-SHOWN = ("validation loss", "statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "C2ST",
-         "C2ST apart")
+SHOWN = ("validation loss", "statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "verbatim",
+         "C2ST", "C2ST apart")
 DRAWN_IN = ("validation loss", "statistics", "spectrum dB")  # the figure
 STRIDE = 4  # between the patches that are looked at, px
 FLAT = 4.0  # levels: patches of less contrast look alike anywhere
@@ -43,10 +45,19 @@ def bench_of(bench, begin, epochs):
     """The quality.Bench of a stage."""
     folder = bench.cache / "minute" / f"{begin}-{epochs}"
     epochs = epochs or int(bench.quick)  # a trial has no prior that could draw without any training
-    constants = {**bench.constants, "MAX_SIDE": MAX_SIDE, "EPOCHS": epochs, "VALIDATION": 1}
-    if begin == "nothing":
-        constants["PRIOR"] = None
+    constants = {"REDRAW": "gaps", **bench.constants, "MAX_SIDE": MAX_SIDE, "EPOCHS": epochs, "VALIDATION": 1}
+    if begin == ALONE and not bench.quick:
+        constants["PRIOR"] = prior_alone(folder)
     return bench._replace(cache=folder, constants=constants)
+
+
+def prior_alone(folder):
+    """The path of the shipped prior without what sees references."""
+    weights, _ = checkpoints.load_prior(td.HERE / "checkpoints/prior.pt", peers.constants().WIDTHS)
+    path, alone = folder / "prior.pt", {name: weights[name] for name in weights if not name.startswith("references.")}
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoints.save(path, {**checkpoints.load(td.HERE / "checkpoints/prior.pt"), "ema": alone})
+    return str(path)
 
 
 def measure(bench, exemplar, seeds):
@@ -133,7 +144,7 @@ def draw_figure(path, tables, rate=0):
     axes = figure.subplots(len(tables), len(DRAWN_IN), squeeze=False)
     for row, (name, table) in zip(axes, tables.items()):
         for ax, score in zip(row, DRAWN_IN):
-            for begin, mark in zip(("prior", "nothing"), "os"):
+            for begin, mark in zip(("prior", ALONE), "os"):
                 points = [(seconds_of(epochs, found, rate), found[score])
                           for (start, epochs), found in table.items() if start == begin]
                 ax.plot(*zip(*points), marker=mark, markersize=4, label=begin) if points else None
@@ -201,8 +212,8 @@ def run(bench, exemplars, seeds, progress, learned=(), rate=0):
 
 
 def exemplars_of(bench, folder, names=()):
-    """The exemplars: those in names, or all but the stones."""
-    return [exemplar for exemplar in quality.exemplars_of(bench, folder, names) if names or exemplar.name != "stones"]
+    """The exemplars: those in names, or all."""
+    return quality.exemplars_of(bench, folder, names)
 
 
 def main():
@@ -211,7 +222,7 @@ def main():
     parser.add_argument("folder", nargs="?", help="photos beside scikit-image's")
     parser.add_argument("--quick", action="store_true", help="a trial that writes nothing here")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--exemplars", default="", help="names, comma-separated; default: all but the stones")
+    parser.add_argument("--exemplars", default="", help="names, comma-separated; default: all")
     parser.add_argument("--learned", help="the folder of photos that the prior has learned from")
     parser.add_argument("--rate", type=float, default=0, help="tiles a second of training alone on this machine, for "
                         "the seconds; default: as they were taken")

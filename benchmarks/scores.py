@@ -26,6 +26,8 @@ spread          deviation of the tiles' mean CIELAB colours over that of the til
 contrast        standard deviation of the generated tiles' pixels over that of the photo's
 novelty         distance of generated 16 x 16 patches to the nearest patch in one half of the photo, over that
                 of patches of the other half; mean of both halves. Below 1 is closer to copying, far above is noise
+verbatim        the largest piece of a drawn tile that stands in the photo as it is, of its area: 16 x 16 patches side
+                by side whose nearest patches in the photo are side by side, too. 0: no two are; 1: all of the tile
 repetition      largest normalised autocorrelation of the whole texture further away than a tile, over the photo's.
                 Ceiling: the photo, repeated
 drift           spectrum, contrast and colour by the order in which tiles were drawn, where there is one
@@ -41,6 +43,8 @@ import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 from plenoptic.models import PortillaSimoncelli
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_score
@@ -55,6 +59,7 @@ WINDOWS = 200  # windows of one tile that represent the photo, and tiles that re
 PATCH = 16  # side of the patches that novelty compares, px
 QUERIES = 2000  # generated patches that are looked up
 STRIDE = 2  # between the photo's patches, px
+COMPONENTS, COPIES = 32, 16  # of patches, and tiles that are looked at, for what is verbatim
 SWD_PATCH, SWD_PATCHES, SWD_DIRECTIONS, SWD_SCALES = 7, 16384, 256, 3  # side in px; patches, projections, scales
 CORRELATION_WIDTH = 7  # of the Portilla-Simoncelli autocorrelations, px
 COMPONENTS, FOLDS = 40, 5  # of the classifier's principal components and cross-validation
@@ -316,6 +321,36 @@ def novelty(generated, pixels, rng):
                for here, there in (halves, halves[::-1])) / 2
 
 
+def verbatim(generated, pixels):
+    """See the module's text; the mean of a few generated tiles [N, T, T, 3] of a photo [H, W, 3]."""
+    photo, rows = patches_of(pixels[None], STRIDE), generated.shape[1] // PATCH
+    pca = PCA(COMPONENTS, random_state=0).fit(photo[::max(1, len(photo) // WINDOWS**2)].numpy())
+    project = torch.from_numpy(pca.components_.T)
+    known = torch.cat([part @ project for part in photo.split(8192)])
+    found = []
+    for queries in torch.from_numpy(generated[:COPIES]):
+        queries = patches_of(queries.numpy()[None], PATCH) @ project
+        places = torch.cat([torch.cdist(part, known).argmin(1) for part in queries.split(256)])
+        wide = (pixels.shape[1] - PATCH) // STRIDE + 1
+        away = STRIDE * np.stack([(places // wide).numpy(), (places % wide).numpy()], 1).reshape(rows, rows, 2)
+        found.append(largest_piece(away - PATCH * np.indices((rows, rows)).transpose(1, 2, 0)))
+    return float(np.mean(found))
+
+
+def largest_piece(away):
+    """The share of patches in the largest piece of those beside each other that lie as far from where they stand in the
+    photo, within a step, int [rows, columns, 2]; 0 if it is of one patch alone."""
+    numbers = np.arange(away[..., 0].size).reshape(away.shape[:2])
+    joined = []
+    for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        same = np.abs(away[here] - away[there]).max(-1) <= STRIDE
+        joined.append(np.stack([numbers[here][same], numbers[there][same]]))
+    ends = np.concatenate(joined, 1)
+    links = coo_array((np.ones(ends.shape[1]), tuple(ends)), 2 * [numbers.size])
+    size = np.bincount(connected_components(links, directed=False)[1]).max()
+    return 0.0 if size == 1 else size / numbers.size
+
+
 def autocorrelation(pixels, tile):
     """Largest normalised autocorrelation of the luminance of a picture [H, W, 3] at shifts of more than a tile and at
     most half the picture, in rows or in columns."""
@@ -381,7 +416,7 @@ def score(pixels, layout, tile, real):
     tiles = some(tiles_where(pixels, layout, tile, real=False), rng)
     borders = some(border_windows(pixels, layout, tile), rng)
     return {**tile_scores(tiles, real), "C2ST borders": c2st(texture_statistics(borders), real.statistics),
-            **seams(pixels, layout, tile), "novelty": novelty(tiles, photo, rng),
+            **seams(pixels, layout, tile), "novelty": novelty(tiles, photo, rng), "verbatim": verbatim(tiles, photo),
             "repetition": autocorrelation(pixels, tile) / autocorrelation(photo, tile),
             "drift": drift(pixels, layout, tile, real)}
 
@@ -414,7 +449,7 @@ def ceiling(real, tile):
 
 DIGITS = {"patch SWD": 2, "spectrum dB": 2, "statistics": 2, "C2ST": 2, "C2ST apart": 2, "C2ST borders": 2,
           "seam 1st": 2, "seam 2nd": 2, "seam low": 2, "colour": 2, "spread": 2, "contrast": 3, "novelty": 2,
-          "repetition": 2}
+          "verbatim": 2, "repetition": 2}
 
 
 def markdown_header(first):

@@ -125,6 +125,15 @@ def test_colour_is_a_distance_of_means(measured):
     assert scores.colour(measured.photo[None], measured.photo[None]) == 0
 
 
+def test_verbatim_is_the_share_of_a_tile_that_is_copied_in_one_piece(measured):
+    photo, side = measured.photo, 3 * scores.PATCH
+    other = texture(SIDE, 5)[:side, :side]
+    half = np.concatenate([photo[7:7 + side, 3:3 + side - scores.PATCH], other[:, :scores.PATCH]], 1)
+    tiles = [photo[9:9 + side, 5:5 + side], half, other]
+    copied, partly, new = (scores.verbatim(tile[None], photo) for tile in tiles)
+    assert copied == 1 and partly == pytest.approx(2 / 3) and new < 0.4
+
+
 def test_novelty_is_low_on_copies_and_one_on_more_of_the_same(measured):
     assert measured.of["more"]["novelty"] == pytest.approx(1, abs=0.08)
     assert measured.of["copy"]["novelty"] < 0.8
@@ -313,10 +322,10 @@ def test_the_table_has_a_row_for_each_stage_and_the_figure_a_panel_for_each_scor
     for folder in ("benchmarks", "docs"):
         (tmp_path / folder).mkdir()
     row = {**dict.fromkeys(minute.SHOWN, 0.5), "training": 40.0}
-    table = {("prior", 0): {**row, "training": 0.0}, ("prior", 5): row, ("nothing", 5): row}
+    table = {("prior", 0): {**row, "training": 0.0}, ("prior", 5): row, (minute.ALONE, 0): row}
     minute.write(tmp_path, {"bark": table}, {"bark": 1.1})
     text = (tmp_path / "benchmarks" / "MINUTE.md").read_text(encoding="utf-8")
-    assert "| prior | 0 | 0 | 0.500 | 0.50 |" in text and "| nothing | 5 | 40 |" in text and "1.100" in text
+    assert "| prior | 0 | 0 | 0.500 | 0.50 |" in text and f"| {minute.ALONE} | 0 | 40 |" in text and "1.100" in text
     assert Image.open(tmp_path / "docs" / "minute.png").width > 900
     assert commits.commit_in(tmp_path / "docs" / "minute.png") == commits.commit()
 
