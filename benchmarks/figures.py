@@ -1,4 +1,4 @@
-"""All figures of the README, of one commit.
+"""All figures of docs/FIGURES.md, of one commit.
 
     python -m benchmarks.figures [FOLDER] [--fresh] [--quick]
 

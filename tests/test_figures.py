@@ -1,4 +1,4 @@
-"""All figures of one commit: what is made, what is refused; the README's figures against the files that hold them."""
+"""All figures of one commit: what is made, what is refused; docs/FIGURES.md against the files that hold them."""
 
 import contextlib
 import functools
@@ -163,7 +163,7 @@ def test_the_figures_that_are_committed_are_of_one_commit(stages):
 
 
 def test_every_picture_of_the_documents_is_made_by_a_command_or_is_no_texture(stages):
-    shown = {match for page in ("README.md", "docs/MANUAL.md")
+    shown = {match for page in ("README.md", "docs/FIGURES.md", "docs/MANUAL.md")
              for match in re.findall(r"!\[[^]]*\]\((?:docs/)?([^)]+)\)", read(page))}
     made = {path.removeprefix("docs/") for stage in stages for path in stage.results}
     made |= {f"{name}.jpg" for name in pictures.PICTURES}
@@ -186,7 +186,7 @@ def test_what_is_transparent_is_shown_over_squares():
 
 
 # =============================================================================================
-# The README's figures
+# docs/FIGURES.md
 # =============================================================================================
 
 SYSTEMS = {"image quilting": "quilting", 'the original idea ("stacked")': "stacked",
@@ -235,7 +235,7 @@ def minute_figures(text):
 
 
 def numbers_of_results(readme, text):
-    """Of each table of systems in the README: (where, number, figure, None if there is none)."""
+    """Of each table of systems in a text: (where, number, figure, None if there is none)."""
     figures_, known = result_figures(text), set().union(*result_figures(text).values())
     for _, (corner, *names), rows in tables_in(readme):
         columns = [columns_of(name) for name in names]
@@ -289,8 +289,8 @@ def disagreements(kind, readme):
 
 @pytest.mark.parametrize("kind, least", [("benchmarks/RESULTS.md", 50), ("benchmarks/MINUTE.md", 50),
                                          ("benchmarks/SPEED.md", 0)])
-def test_the_readme_s_figures_are_those_of_the_files(kind, least):
-    pages = [path for path in ("README.md", "docs/MANUAL.md") if (ROOT / path).exists()]
+def test_the_figures_that_are_told_are_those_of_the_files(kind, least):
+    pages = [path for path in ("README.md", "docs/FIGURES.md", "docs/MANUAL.md") if (ROOT / path).exists()]
     count, wrong = disagreements(kind, "\n\n".join(map(read, pages)))
     assert count >= least and not wrong
 
