@@ -41,7 +41,7 @@ import os
 import signal
 import sys
 
-if RUN := __name__ == "__main__" or os.path.basename(sys.argv[0]) in ("texture-diffusion", "texture-diffusion.exe"):
+if RUN := __name__ == "__main__":
     # until exit_codes.run() looks after them: importing torch takes seconds
     for stop_signal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop_signal, lambda number, frame: os._exit(128 + number))
@@ -1866,7 +1866,7 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
 
 
 def run():
-    """The script as a program, as which pip install makes the command texture-diffusion; returns the exit code."""
+    """The script as a program; returns the exit code."""
     return exit_codes.run(main)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from nicegui import ui
 
+from texture_tools import program
+
 from . import runs
 from .projects import EPOCHS
 
@@ -163,7 +165,7 @@ def is_small(path):
 
 def line_of(project, **more):
     """The command line for a project's settings."""
-    return shlex.join(["python", "texture_diffusion.py", *project.arguments(**more)])
+    return shlex.join([*program.words(), *project.arguments(**more)])
 
 
 def table(path):

@@ -1,6 +1,7 @@
 """A run of the script, in a process of its own that outlives the page: what it tells goes to a file, from which a page
 that was started anew knows how far it is."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -12,9 +13,9 @@ from types import SimpleNamespace
 
 import psutil
 
-from texture_tools import events
+from texture_tools import events, program
 
-SCRIPT = Path(__file__).resolve().parents[1] / "texture_diffusion.py"
+SCRIPT = Path(importlib.util.find_spec("texture_diffusion").origin)  # beside the page, or where pip put it
 MOST = 20  # textures that are shown, the newest first
 
 
@@ -93,7 +94,7 @@ class Told:
 
 def start(arguments, path, log):
     """Start the script with arguments; what it tells is added to path, what it prints to log."""
-    command = ["python", SCRIPT.name, *arguments]
+    command = [*program.words(), *arguments]
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "started", "time": time.time(), "command": command}) + "\n")
     alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import constants, events
+from . import constants, events, program
 from .errors import RunError, Stopped, UserError
 from .signals import StopAtOnce
 
@@ -19,7 +19,10 @@ def run(main):
 
 def foresee(path):
     """Answer --help and --version for the script at a path before its imports, which take seconds, and end it there for
-    words that are not understood; several processes find those out together, later."""
+    words that are not understood; several processes find those out together, later. The word page makes it the page."""
+    if sys.argv[1:2] == ["page"]:
+        program.run_page()
+        sys.exit(0)
     if os.environ.get("WORLD_SIZE", "1") != "1":
         return
     try:
