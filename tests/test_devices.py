@@ -128,7 +128,7 @@ def test_a_run_refuses_a_device_that_cannot_be_used_and_says_which_is_not(tool, 
 
 def test_the_trial_is_passed_by_the_cpu_itself_in_each_layout_and_precision():
     for layout in (torch.channels_last, torch.contiguous_format):
-        assert trials.problem_with(devices.CPU, torch.float32, layout, contextlib.nullcontext()) == ""
+        assert trials.problem_with(devices.CPU, torch.float32, layout, contextlib.nullcontext) == ""
     assert devices.trial_of(devices.CPU, torch.bfloat16) == ""
 
 
@@ -171,6 +171,14 @@ def test_the_trial_asks_for_the_operators_of_training_and_drawing():
         trials.answers(devices.CPU, torch.channels_last, contextlib.nullcontext())
     missing = {name for name in asked.seen - tried.seen if not name.startswith("_record_function")}
     assert missing <= ON_THE_CPU | SIMPLE
+
+
+def test_a_gpu_that_cannot_even_be_asked_for_bfloat16_computes_in_float32(monkeypatch):
+    def autocast(*args):
+        raise RuntimeError("Current CUDA Device does not support bfloat16.")
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    assert "does not support bfloat16" in devices.trial_of(torch.device("cuda"), torch.bfloat16)
 
 
 def test_no_autocast_is_entered_in_float32(monkeypatch):

@@ -60,7 +60,7 @@ def is_there(kind):
 
 def trial_of(device, precision):
     """What is wrong with a device, see trials.problem_with()."""
-    return trials.problem_with(device, precision, layout_on(device), autocast(device, precision))
+    return trials.problem_with(device, precision, layout_on(device), lambda: autocast(device, precision))
 
 
 def layout_on(device):

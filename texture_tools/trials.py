@@ -51,9 +51,10 @@ class SmallNet(nn.Module):
 def problem_with(device, precision, layout, autocast):
     """What is wrong with a device, the rest of a sentence, "" if nothing is.
 
-    layout: the memory format of pictures there; autocast: a context in which the network computes in the precision."""
+    layout: the memory format of pictures there; autocast: makes a context in which networks compute in the precision.
+    """
     try:
-        found = answers(device, layout, autocast)
+        found = answers(device, layout, autocast())
     except (RuntimeError, TypeError) as error:  # torch raises these two for what a device cannot do
         return explained(device, error)
     far = farthest(found, expected())
