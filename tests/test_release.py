@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -36,6 +37,20 @@ def test_the_extras_ask_for_what_the_requirements_of_the_page_and_of_the_tests_d
     formats = [extras[name] for name in ("heic", "exr", "raw", "tiff")]
     assert {line for extra in formats for line in extra} <= set(requirements("requirements-dev.txt"))
     assert extras["all"] == [f"texture-diffusion[{','.join(name for name in extras if name != 'all')}]"]
+
+
+def test_the_workflow_pins_its_actions_ends_in_time_and_is_shell_that_can_be_read():
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (\S+)", text)
+    assert actions and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in actions)
+    assert text.count("timeout-minutes:") == text.count("runs-on:") == 3
+
+    blocks = re.findall(r"^( +)(?:- )?run: \|\n((?:\1 .*\n)+)", text, re.M)
+    scripts = [block for _, block in blocks] + re.findall(r"run: ([^|\n]+)\n", text)
+    assert len(scripts) == text.count(" run: ") >= 6
+    if not shutil.which("bash") or os.name == "nt":
+        pytest.skip("there is no bash to read it")
+    subprocess.run(["bash", "-n"], input="\n".join(scripts), text=True, check=True)
 
 
 def test_the_version_is_in_one_place_and_the_last_entry_of_the_changes():
