@@ -41,7 +41,7 @@ import os
 import signal
 import sys
 
-if RUN := __name__ == "__main__" or os.path.basename(sys.argv[0]) in ("texture-diffusion", "texture-diffusion.exe"):
+if RUN := __name__ == "__main__":
     # until exit_codes.run() looks after them: importing torch takes seconds
     for stop_signal in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)):
         signal.signal(stop_signal, lambda number, frame: os._exit(128 + number))
@@ -697,7 +697,7 @@ class UNet(nn.Module):
         which is the mean colour, where there is none."""
         canvas = ring * with_tile(present)[:, self.region][:, None]
         crop_middle(canvas, self.tile)[:] = x_t
-        return canvas.contiguous(memory_format=torch.channels_last)
+        return canvas.contiguous(memory_format=devices.layout_on(canvas.device))
 
     def referred(self, found, ring, present):
         """The pictures of references.Found as canvases, and the maps, zero around the tile, [B, 2C + maps, S, S]."""
@@ -710,7 +710,7 @@ class UNet(nn.Module):
         returns the parts of predict_x0: what is added to the filtered x_t, [B, C, T, T], the gates of its bands, [B,
         bands, T, T], and those of the references, [B, 2 or 0, T, T]."""
         canvas, referred = self.canvas(x_t, ring, present), found and self.referred(found, ring, present)
-        with torch.autocast(x_t.device.type, self.precision, enabled=self.precision != torch.float32):
+        with devices.autocast(x_t.device, self.precision):
             out = self.denoise(canvas, with_tile(present), time, context, referred).float()
         return out.tensor_split([x_t.shape[1], x_t.shape[1] + len(self.signal)], 1)
 
@@ -724,7 +724,7 @@ class UNet(nn.Module):
         x = F.pixel_unshuffle(canvas, self.unshuffle)
         where = self.region[::self.unshuffle, ::self.unshuffle]
         position = self.position[torch.arange(9, device=where.device), present.long()]  # [B, 9, c]
-        h = self.stem(x.contiguous(memory_format=torch.channels_last))
+        h = self.stem(x.contiguous(memory_format=devices.layout_on(x.device)))
         if referred is not None:
             h = h + self.references["stem"](F.pixel_unshuffle(referred, self.unshuffle))
         h = h + position[:, where].permute(0, 3, 1, 2).to(h.dtype)
@@ -753,7 +753,7 @@ class UNet(nn.Module):
         known = present[:, region[0, 0]][:, None] * (1 - centre)
         seen = F.pixel_unshuffle(torch.cat([canvas * centre, canvas * known, known], 1), self.head_unshuffle)
         h = crop_middle(h, seen.shape[-1])
-        h, seen = (x.to(h.dtype, memory_format=torch.channels_last) for x in (h, seen))
+        h, seen = (x.to(h.dtype, memory_format=devices.layout_on(x.device)) for x in (h, seen))
         before, filtered = self.head_in(torch.cat([h, seen], 1)), self.filters(seen)
         if referred is not None:
             seen = F.pixel_unshuffle(crop_middle(referred, side), self.head_unshuffle)
@@ -959,13 +959,13 @@ def learning_rate_at(step, start, end, peak):
 
 
 def build_net(photo, tile, widths, seed, device, channels=None, **options):
-    """A UNet that knows a Photo, or several textures, with reproducible initial weights, channels_last, on the device.
-    channels: of the network, the photo's or more; options: of UNet."""
+    """A UNet that knows a Photo, or several textures, with reproducible initial weights, on the device and as it likes
+    them laid out. channels: of the network, the photo's or more; options: of UNet."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
         net = UNet(channels or len(photo.x), tile, widths, **options)
     net.know(facts_of(photo, channels or len(photo.x)))
-    return net.to(device, memory_format=torch.channels_last)
+    return net.to(device, memory_format=devices.layout_on(torch.device(device)))
 
 
 def facts_of(photo, channels):
@@ -1176,7 +1176,7 @@ def measure_speed(trainer, training=True):
             twin.loss(twin.net, generator)
 
     works = [twin.train_step if training else lambda: None, draw]
-    seconds = [min(devices.timed(work) for _ in range(2)) for work in works]
+    seconds = [min(devices.timed(work, generator.device) for _ in range(2)) for work in works]
     twin.objective = None  # the two hold each other, and the copy of the network with them
     return seconds
 
@@ -1528,7 +1528,7 @@ RISEN = 0.03  # share by which the validation loss has to rise to be spoken of
 ALPHAS = ("draw", "fill")
 REDRAWS = ("seams", "gaps", "all")
 CHOICES = {"ALPHA": ALPHAS, "REDRAW": REDRAWS, "SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE,
-           "AUGMENT": tuple(AUGMENTS)}
+           "AUGMENT": tuple(AUGMENTS), "DEVICE": devices.CHOICES}
 
 
 def main(argv=None):
@@ -1572,6 +1572,7 @@ def main(argv=None):
     LAYOUT            = "matched"               # "matched" | "ordered" | "random" | "rows": where real tiles go
     SAMPLES           = 1                       # textures to draw, with SEED, SEED + 1, ...
     SEED              = 0                       # another seed, another texture (and, if it is trained, another model)
+    DEVICE            = "auto"                  # "auto" | "cpu" | "cuda" | "mps" | "xpu": what computes, tried first
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints
     PREVIEW_EVERY     = 10                      # epochs between previews
@@ -1664,7 +1665,7 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     for texture in textures:
         constants.check_sizes(*texture.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
     torch.set_float32_matmul_precision("high")
-    device = devices.pick_device()
+    device = group.pick_device(c.DEVICE)
     if c.VALIDATION is None:
         masked = photo.mask is not None and photo.mask.hidden()[-c.TILE_SIZE:, -c.TILE_SIZE:].any()
         c.VALIDATION = int(not masked and all(math.prod(side // c.TILE_SIZE for side in texture.x.shape[1:]) >= 16
@@ -1766,7 +1767,7 @@ def announce(photo, trainer, c, said=()):
         tiles = count * drawn_share(photo, c, grid) * math.prod(grid.shape()) * height * width / math.prod(grid.size)
         seamed = c.REDRAW == "seams" and c.LAYOUT != "rows" and c.STRENGTH < 1
         spent += tiles * (DRAWN * drawing + sketch_seconds(photo.x.cpu(), c.TILE_SIZE) if seamed else drawing)
-    memory = devices.peak_memory()
+    memory = devices.peak_memory(net.position.device)
     say(f"expected: training {duration(steps * training)}, drawing {duration(spent)} for {count} x "
         f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
 
@@ -1928,7 +1929,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
         whole = pixels if photo.art is None else photo.art.reduced(pixels)
         pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), whole, c.TILEABLE)
     output = paths[0]
-    figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained, made)
+    figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained, made, canvas.device)
     if photo.maps is not None and photo.maps.folder:
         output = output.parent
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
@@ -1953,13 +1954,13 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     made = canvas.made((0, 0), size)
     pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, made)
     figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
-               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained, made),
+               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained, made, canvas.device),
                **wang.save(results, name, layout.grid, pixels, seed)}
     events.print_figures(figures)
 
 
 def run():
-    """The script as a program, as which pip install makes the command texture-diffusion; returns the exit code."""
+    """The script as a program; returns the exit code."""
     return exit_codes.run(main)
 
 

@@ -100,13 +100,14 @@ def peer(net, c, precision, call=None):
     """A network with eps = call(x_t, t) as a Subject: noise in, mean squared error, AdamW."""
     device = devices.pick_device()
     precision = devices.pick_precision(device) if precision is None else precision
-    net.to(device, memory_format=torch.channels_last)
+    net.to(device, memory_format=devices.layout_on(device))
     opt = torch.optim.AdamW(net.parameters())
-    x = torch.randn(c.BATCH_SIZE, 3, c.TILE_SIZE, c.TILE_SIZE, device=device).to(memory_format=torch.channels_last)
+    x = torch.randn(c.BATCH_SIZE, 3, c.TILE_SIZE, c.TILE_SIZE, device=device)
+    x = x.contiguous(memory_format=devices.layout_on(device))
     t = torch.arange(c.BATCH_SIZE, device=device)
 
     def evaluate():
-        with peers.mixed_precision(device, precision):
+        with devices.autocast(device, precision):
             return (call or net)(x, t)
 
     def train():
@@ -120,11 +121,11 @@ def peer(net, c, precision, call=None):
 
 def convolutions(device, precision, batch, quick):
     """3x3 convolutions to find the machine's peak with: two dicts {name: work} and {name: GFLOP}."""
-    works, cost = {}, {}
+    works, cost, layout = {}, {}, devices.layout_on(device)
     for channels, side in PEAK_SHAPES[:1] if quick else PEAK_SHAPES:
-        layer = nn.Conv2d(channels, channels, 3, padding=1).to(device, precision, memory_format=torch.channels_last)
+        layer = nn.Conv2d(channels, channels, 3, padding=1).to(device, precision, memory_format=layout)
         x = torch.randn(batch, channels, side, side, device=device, dtype=precision)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=layout)
         name = f"convolution of {channels} channels, {side} x {side}"
         works[name] = torch.inference_mode()(functools.partial(layer, x))
         cost[name] = 2 * 9 * batch * (channels * side)**2 / 1e9
@@ -138,14 +139,14 @@ def gflop(work):
     return counter.get_total_flops() / 1e9
 
 
-def best_times(works, rounds):
-    """The shortest seconds of each of works {name: function}, measured in turn after one call of each."""
+def best_times(works, rounds, device=devices.CPU):
+    """The shortest seconds of each of works {name: function} on a device, measured in turn after one call of each."""
     for work in works.values():
         work()
     best = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):
         for name, work in works.items():
-            best[name] = min(best[name], devices.timed(work))
+            best[name] = min(best[name], devices.timed(work, device))
     return best
 
 
@@ -162,11 +163,11 @@ def in_a_process(name, quick):
 
 def alone(name, quick):
     """What in_a_process runs: a training and a sampling step; prints the time after the first, and the peak bytes."""
-    subject = SUBJECTS[name](constants(quick), None, quick)
-    devices.timed(subject.train)
+    subject, device = SUBJECTS[name](constants(quick), None, quick), devices.pick_device()
+    devices.timed(subject.train, device)
     end = time.time()
-    devices.timed(subject.draw)
-    print(end, devices.peak_memory() or float("nan"))
+    devices.timed(subject.draw, device)
+    print(end, devices.peak_memory(device) or float("nan"))
 
 
 def plan(photo, c, side):
@@ -201,7 +202,7 @@ def seconds_per_megapixel(subjects, times, c):
             seconds = batches * c.SAMPLE_STEPS * times[name, "draw"] + (planning * size if name == "ours" else 0)
             measured = name == "ours" and (size == first or seconds < LIMIT)
             if measured:
-                seconds = devices.timed(functools.partial(draw_square, context, c, side))
+                seconds = devices.timed(functools.partial(draw_square, context, c, side))  # ends on the CPU
             row.append((seconds / size, measured))
     return rows
 
@@ -218,7 +219,7 @@ def measure(quick):
         for kind in ("train", "draw"):
             works[name, kind] = getattr(subjects[name], kind)
             cost[name, kind] = gflop(getattr(counted, kind))
-    times = best_times(works, rounds)
+    times = best_times(works, rounds, device)
     rate = {name: cost[name] / seconds for name, seconds in times.items()}  # GFLOP/s
     peak = max((name for name in rate if isinstance(name, str)), key=rate.get)
     megapixel = seconds_per_megapixel(subjects, times, c)

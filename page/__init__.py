@@ -1,5 +1,6 @@
 """The page: the way from a photo to a texture in a browser, `python page.py`.
 
+    __main__.py    what starts it
     app.py         the frame: head, the four steps, what is common to them
     photo.py       1 Photo    upload, corners, crop, mask, even light
     draw.py        2 Draw     training and drawing, with progress

@@ -165,7 +165,7 @@ def is_small(path):
 
 def line_of(project, **more):
     """The command line for a project's settings."""
-    return program.command_line(["python", "texture_diffusion.py", *project.arguments(**more)])
+    return program.command_line([*program.words(), *project.arguments(**more)])
 
 
 def table(path):

@@ -2,6 +2,7 @@
 that was started anew knows how far it is."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -13,10 +14,10 @@ from types import SimpleNamespace
 
 import psutil
 
-from texture_tools import events, signals
+from texture_tools import events, program, signals
 from texture_tools.program import WINDOWS
 
-SCRIPT = Path(__file__).resolve().parents[1] / "texture_diffusion.py"
+SCRIPT = Path(importlib.util.find_spec("texture_diffusion").origin)  # beside the page, or where pip put it
 MOST = 20  # textures that are shown, the newest first
 
 
@@ -95,7 +96,7 @@ class Told:
 
 def start(arguments, path, log):
     """Start the script with arguments; what it tells is added to path, what it prints to log."""
-    command = ["python", SCRIPT.name, *arguments]
+    command = [*program.words(), *arguments]
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "started", "time": time.time(), "command": command}) + "\n")
     stop_file(path).unlink(missing_ok=True)  # an earlier run's, which ended first

@@ -337,7 +337,7 @@ def tool(tmp_path, monkeypatch, capsys, plain_figures):
     """Runs the tool in this process, in an empty folder with photo.png: tool("EPOCHS=0") -> code, out, err."""
     Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(devices, "pick_device", lambda *args: torch.device("cpu"))
     monkeypatch.setattr(devices, "pick_precision", lambda *args: torch.float32)
     monkeypatch.setattr(matching, "ATTEMPTS", 1)  # of layouts, the best of which is taken: half of a tiny run's time
 

@@ -1,5 +1,6 @@
 """What the benchmark's scores promise: near the floor on more of the same texture, far from it on anything else."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
-from benchmarks import commits, golden, minute, quality, scores, structure, wrap
+from benchmarks import commits, golden, gpu, minute, quality, scores, structure, wrap
 from texture_tools.errors import RunError, UserError
 
 TILE = 32
@@ -410,3 +411,35 @@ def test_what_a_command_writes_otherwise_is_named(tmp_path):
     paths[0].write_text("raise SystemExit('the disk is full')")
     with pytest.raises(RunError, match="photo.png ended with 1: the disk is full"):
         golden.differences(paths[:2], ["photo.png"])
+
+
+def test_a_part_on_a_gpu_that_fails_costs_no_other_and_each_is_written_at_once(tmp_path, monkeypatch):
+    path, seconds = tmp_path / "gpu.json", iter([600, 500, 400, 300, 200, 70, 65, 60, 50, 40, 30, 20])
+
+    def fail():
+        assert "machine" in path.read_text()
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines")
+
+    parts = dict.fromkeys(gpu.PARTS, lambda: {"figure": 1})
+    bench = SimpleNamespace(left=lambda: next(seconds), **{**parts, "default_run": fail})
+    found = gpu.measured(bench, path)
+    assert found == json.loads(path.read_text())
+    assert found["default_run"] == {"failed": "RuntimeError: CUDA error: an illegal memory access was encountered"}
+    assert found["machine"] == found["speed"] == {"figure": 1} and "no time" in found["memory"]["left_out"]
+
+    monkeypatch.setattr(gpu, "Bench", lambda quick: bench)
+    monkeypatch.setattr(gpu, "measured", lambda *args: found)
+    with pytest.raises(RunError, match="default_run failed; all else is in"):
+        gpu.main([str(path)])
+
+
+@pytest.mark.slow
+def test_without_a_gpu_the_cpu_is_compared_with_itself(monkeypatch):
+    monkeypatch.setattr(gpu.devices, "pick_device", lambda *args: gpu.devices.CPU)
+    bench = gpu.Bench(quick=False)
+    assert bench.quick and bench.machine()["device"] == "cpu"
+    assert bench.resumed() == {name: {"repeated_bit_for_bit": True, "resumed_bit_for_bit": True,
+                                      "largest_difference": 0} for name in ("float32", "bfloat16")}
+    same = bench.as_the_cpu()
+    assert set(same["float32"].values()) == {0} and 0 < same["bfloat16"]["gradient_by_share"] < 0.05
+    assert all(figure > 0 for figures in bench.speed().values() for figure in figures.values())

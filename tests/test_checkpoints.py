@@ -160,7 +160,7 @@ import texture_diffusion as td
 from texture_tools import devices, exit_codes, files, pictures
 
 torch.set_num_threads(1)
-devices.pick_device = lambda: torch.device("cpu")
+devices.pick_device = lambda *args: torch.device("cpu")
 devices.pick_precision = lambda *args: torch.float32
 pictures.save_figure = lambda path, figure: files.write_atomically(path, lambda file: file.write(b"-"))
 loss = td.Trainer.loss

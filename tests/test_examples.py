@@ -44,7 +44,7 @@ SMALL = ("WIDTHS=(8,16)", "TIMESTEPS=20", "BATCH_SIZE=4", "EPOCHS=1")
 def plain():
     """The same arithmetic everywhere, for the fixtures of the module, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
+        patch.setattr(devices, "pick_device", lambda *args: torch.device("cpu"))
         patch.setattr(devices, "pick_precision", lambda *args: torch.float32)
         yield
 

@@ -660,14 +660,15 @@ def test_a_killed_page_finds_its_run_again_and_two_windows_start_one(window, ser
     assert window.wait(lambda: window.all("button", "Go on"))
 
 
-def start_page(folder, *arguments, **extra):
-    return subprocess.run([sys.executable, ROOT / "page.py", "--no-browser", *arguments], cwd=folder, timeout=60,
+def start_page(folder, *arguments, words=(ROOT / "page.py",), **extra):
+    return subprocess.run([sys.executable, *words, "--no-browser", *arguments], cwd=folder, timeout=60,
                           env=surroundings(**extra), capture_output=True, text=True)
 
 
-def test_a_page_without_its_packages_names_the_command(tmp_path):
-    (tmp_path / "nicegui.py").write_text("raise ImportError('no nicegui', name='nicegui')")
-    result = start_page(tmp_path, PYTHONPATH=str(tmp_path))
+@pytest.mark.parametrize("words", [[ROOT / "page.py"], [SCRIPT, "page"]], ids=["page.py", "script"])
+def test_a_page_without_its_packages_names_the_command(tmp_path, words):
+    (tmp_path / "fastapi.py").write_text("raise ImportError('no fastapi', name='fastapi')")
+    result = start_page(tmp_path, words=words, PYTHONPATH=str(tmp_path))
     assert result.returncode == 2 and "pip install -r requirements-page.txt" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 

@@ -23,7 +23,7 @@ TRAINED = ["stacked", "lucidrains"]
 
 @pytest.fixture(autouse=True)
 def plain_cpu(monkeypatch):
-    monkeypatch.setattr(devices, "pick_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(devices, "pick_device", lambda *args: torch.device("cpu"))
     monkeypatch.setattr(devices, "pick_precision", lambda *args: torch.float32)
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -27,6 +28,29 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 def test_the_packages_are_those_of_requirements_txt():
     assert sorted(PROJECT["project"]["dependencies"]) == sorted(requirements("requirements.txt"))
     assert f'requires-python = "{PROJECT["project"]["requires-python"]}"' in inline_metadata()
+
+
+def test_the_extras_ask_for_what_the_requirements_of_the_page_and_of_the_tests_do():
+    extras = PROJECT["project"]["optional-dependencies"]
+    page = {line for line in requirements("requirements-page.txt") if not line.startswith("-r")}
+    assert set(extras["page"]) == page
+    formats = [extras[name] for name in ("heic", "exr", "raw", "tiff")]
+    assert {line for extra in formats for line in extra} <= set(requirements("requirements-dev.txt"))
+    assert extras["all"] == [f"texture-diffusion[{','.join(name for name in extras if name != 'all')}]"]
+
+
+def test_the_workflow_pins_its_actions_ends_in_time_and_is_shell_that_can_be_read():
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (\S+)", text)
+    assert actions and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in actions)
+    assert text.count("timeout-minutes:") == text.count("runs-on:") == 3
+
+    blocks = re.findall(r"^( +)(?:- )?run: \|\n((?:\1 .*\n)+)", text, re.M)
+    scripts = [block for _, block in blocks] + re.findall(r"run: ([^|\n]+)\n", text)
+    assert len(scripts) == text.count(" run: ") >= 6
+    if not shutil.which("bash") or os.name == "nt":
+        pytest.skip("there is no bash to read it")
+    subprocess.run(["bash", "-n"], input="\n".join(scripts), text=True, check=True)
 
 
 def test_the_version_is_in_one_place_and_the_last_entry_of_the_changes():
@@ -98,24 +122,26 @@ def installed(tmp_path_factory):
         names = archive.namelist()
         archive.extractall(folder / "site")
         entry = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
-    module, function = re.search(r"^texture-diffusion = (\w+):(\w+)$", entry, re.M).groups()
+    module, function = re.search(r"^texture-diffusion = ([\w.]+):(\w+)$", entry, re.M).groups()
     started, empty = folder / "texture-diffusion", folder / "empty"
     started.write_text(f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n")  # as pip does
     empty.mkdir()
 
-    def command(*args, first=""):
+    def command(*args, first="", program=started):
         path = os.pathsep.join(filter(None, [str(first), str(folder / "site")]))
-        return subprocess.run([sys.executable, str(started), *args], cwd=empty, env=environment(PYTHONPATH=path),
+        return subprocess.run([sys.executable, str(program), *args], cwd=empty, env=environment(PYTHONPATH=path),
                               capture_output=True, text=True, timeout=200)
 
-    return SimpleNamespace(names=names, size=wheel.stat().st_size, command=command, empty=empty)
+    return SimpleNamespace(names=names, size=wheel.stat().st_size, command=command, empty=empty,
+                           site=folder / "site")
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_script_its_rooms_the_photo_and_the_prior_and_nothing_else(installed):
+def test_the_wheel_holds_the_script_its_rooms_the_page_the_photo_and_the_prior_and_nothing_else(installed):
     rooms = {f"texture_tools/{path.name}" for path in (ROOT / "texture_tools").glob("*.py")}
     shipped = {f"texture_tools/shipped/{path}" for path in ("samples/stones.png", "checkpoints/prior.pt")}
-    assert {name for name in installed.names if ".dist-info/" not in name} == {SCRIPT.name} | rooms | shipped
+    page = {f"texture_tools/page/{path.name}" for path in (ROOT / "page").iterdir() if path.is_file()}
+    assert {name for name in installed.names if ".dist-info/" not in name} == {SCRIPT.name} | rooms | shipped | page
     assert installed.size < 30e6
 
 
@@ -124,6 +150,17 @@ def test_the_command_finds_its_photo_and_prior_in_any_folder_and_advises_what_ca
     other = installed.command("WIDTHS=(8,16)")
     assert other.returncode == 2 and "shipped" in other.stderr and "in the prior" in other.stderr
     assert {path.name for path in installed.empty.iterdir()} == {"samples", "checkpoints"}
+
+
+def test_the_page_comes_with_the_command_and_starts_the_script_that_pip_installed(installed, tmp_path):
+    (tmp_path / "fastapi.py").write_text("raise ImportError('no fastapi', name='fastapi')")
+    result = installed.command("page", "--help", first=tmp_path)
+    assert result.returncode == 2 and 'pip install "texture-diffusion[page]"' in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+    pytest.importorskip("psutil")
+    (tmp_path / "where.py").write_text("from texture_tools.page import runs\nprint(runs.SCRIPT)")
+    assert installed.command(program=tmp_path / "where.py").stdout.strip() == str(installed.site / SCRIPT.name)
 
 
 @pytest.mark.slow

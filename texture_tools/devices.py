@@ -1,57 +1,127 @@
 """Where the network computes and in which precision, and what that takes: seconds and memory."""
 
+import contextlib
 import copy
+import functools
 import re
+import shutil
 import sys
 import time
+import warnings
 
 import torch
 from torch import nn
 
+from . import trials
+from .errors import UserError, first_line
 
-def pick_device():
-    """CUDA, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+CPU = torch.device("cpu")
+GPUS = ("cuda", "xpu", "mps")  # in the order in which they are looked for; AMD's are cuda, too
+CHOICES = ("auto", "cpu", *GPUS)
+ROCM = "note: ROCm looks for the fastest way to compute whenever it meets a new size, and keeps it: the first run " \
+       "may seem to stand still for minutes"
+
+
+def pick_device(wanted="auto", say=print):
+    """The torch.device to compute on. "auto": the first kind of GPU that passes a trial, else the CPU, and say() is
+    given a note on each that does not; a kind that is asked for by name and cannot be used is a UserError."""
+    for kind in [kind for kind in GPUS if wanted in ("auto", kind)]:
+        if kind == "cuda" and torch.version.hip and torch.cuda.is_available():
+            say(ROCM)
+        problem = problem_of(kind)
+        if problem == "":
+            return torch.device(kind)
+        if wanted == kind:
+            problem = problem or f"torch {torch.__version__} finds none on this machine"
+            raise UserError(f"DEVICE is {kind}, which cannot be used: {problem}. DEVICE=auto takes what there is")
+        if problem:
+            say(f"note: {kind} is not used: {problem}")
+    return CPU
+
+
+@functools.cache
+def problem_of(kind):
+    """What keeps a kind of GPU from being used, the rest of a sentence; "": nothing, None: there seems to be none."""
+    with warnings.catch_warnings(record=True) as warned:  # torch has several lines for what a note says in one
+        warnings.simplefilter("always")
+        if is_there(kind):
+            return trial_of(torch.device(kind), torch.float32)
+    if warned:  # a driver that is too old
+        return first_line(warned[0].message)
+    if kind == "cuda" and not (torch.version.cuda or torch.version.hip) and shutil.which("nvidia-smi"):
+        return (f"this build of torch, {torch.__version__}, is for the CPU alone, and there seems to be a GPU of "
+                "NVIDIA's; the line for it is at pytorch.org/get-started/locally")
+    return None
+
+
+def is_there(kind):
+    """Whether torch finds a kind of GPU."""
+    return {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}[kind].is_available()
+
+
+def trial_of(device, precision):
+    """What is wrong with a device, see trials.problem_with()."""
+    return trials.problem_with(device, precision, layout_on(device), lambda: autocast(device, precision))
+
+
+def layout_on(device):
+    """In which order the numbers of pictures lie in memory: channels_last, which is faster, but for MPS, where some
+    convolutions of such pictures are wrong or slow."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def autocast(device, precision):
+    """A context in which a network computes in a precision; none for float32, which not all devices can autocast to."""
+    return contextlib.nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
 
 
 def pick_precision(device, before=None):
-    """torch.bfloat16 where the hardware computes in it, else torch.float32.
+    """torch.bfloat16 where the hardware computes in it, and rightly, else torch.float32.
 
-    A CPU without bf16 units emulates them slowly, and torch does not say which kind it runs on:
+    NVIDIA's GPUs do from compute capability 8.0 on. A CPU without bf16 units emulates them slowly, and torch does not
+    say which kind it runs on; nor does it of GPUs of other makers:
     the same convolution is timed in both for a moment, and bf16 has to win clearly. A run that goes on keeps
     the precision of the one before, "float32" or "bfloat16", so that it ends as if it had not been stopped,
     unless it lost by far.
     """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float32
-    if device.type != "cpu":
+    if device.type == "mps":
         return torch.float32
-    conv, x = nn.Conv2d(64, 64, 3, padding=1), torch.randn(4, 64, 48, 48)
+    if device.type == "cuda" and not torch.version.hip:
+        wins = torch.cuda.get_device_capability() >= (8, 0)
+    else:
+        wins = bfloat16_gain(device) > {None: 1.25, "float32": 2.5, "bfloat16": 0.7}[before]
+    return torch.bfloat16 if wins and (device == CPU or not trial_of(device, torch.bfloat16)) else torch.float32
+
+
+def bfloat16_gain(device):
+    """How many times as fast as in float32 a convolution is in bfloat16."""
+    batch, side = (4, 48) if device == CPU else (32, 128)  # a GPU is to be filled
+    conv, x = nn.Conv2d(64, 64, 3, padding=1).to(device), torch.randn(batch, 64, side, side, device=device)
 
     def seconds(dtype):
-        layer, y = (thing.to(dtype, memory_format=torch.channels_last) for thing in (copy.deepcopy(conv), x))
+        layer, y = (thing.to(dtype, memory_format=layout_on(device)) for thing in (copy.deepcopy(conv), x))
         with torch.inference_mode():
-            return min(timed(lambda: layer(y)) for _ in range(8))
+            return min(timed(lambda: layer(y), device) for _ in range(8))
 
-    enough = {None: 1.25, "float32": 2.5, "bfloat16": 0.7}[before]
-    return torch.bfloat16 if seconds(torch.float32) > enough * seconds(torch.bfloat16) else torch.float32
+    return seconds(torch.float32) / seconds(torch.bfloat16)
 
 
-def timed(work):
-    """Seconds that work() takes; the GPU is waited for."""
+def timed(work, device=CPU):
+    """Seconds that work() takes; a GPU is waited for."""
     start = time.perf_counter()
     work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
     return time.perf_counter() - start
 
 
-def peak_memory():
-    """Largest memory of this process so far in bytes (of the GPU, where there is one), None if unknown."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+def peak_memory(device=CPU):
+    """Largest memory so far in bytes, of a GPU or of this process, None if unknown. MPS counts no largest: what its
+    allocator holds, and it seldom gives any back."""
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    if device.type != "cpu":
+        return getattr(torch, device.type).max_memory_allocated()
     try:
         import resource
     except ImportError:  # Windows

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import constants, events
+from . import constants, events, program
 from .errors import RunError, Stopped, UserError, first_line
 from .signals import StopAtOnce, stopped_by_file
 
@@ -20,8 +20,11 @@ def run(main):
 
 def foresee(path):
     """Answer --help and --version for the script at a path before its imports, which take seconds, and end it there for
-    words that are not understood; several processes find those out together, later."""
+    words that are not understood; several processes find those out together, later. The word page makes it the page."""
     print_anything()
+    if sys.argv[1:2] == ["page"]:
+        program.run_page()
+        sys.exit(0)
     if os.environ.get("WORLD_SIZE", "1") != "1":
         return
     try:
@@ -72,5 +75,6 @@ def foreseen(error):
         if devices.is_out_of_memory(error):
             return 1, "the memory is full; try a smaller BATCH_SIZE or TILE_SIZE"
         if devices.is_failure_of_gpu(error):
-            return 1, f"the GPU failed ({first_line(error)}); the same command goes on from the last checkpoint"
+            return 1, f"the GPU failed ({first_line(error)}); the same command goes on from the last checkpoint, " \
+                      "with DEVICE=cpu without it"
     return None

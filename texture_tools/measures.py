@@ -50,11 +50,11 @@ def colour_difference(pixels, layout, photo, corner=(0, 0)):
     return float(np.linalg.norm(to_lab(pixels[drawn]).mean(0) - to_lab(photo.pixels(photo.x)).mean((0, 1))))
 
 
-def run_figures(pixels, layout, photo, corner, drawn, trained, made):
+def run_figures(pixels, layout, photo, corner, drawn, trained, made, device):
     """The figures of a run as texts {name: figure}; pixels: as in seam_ratios; drawn, trained: (seconds, tiles);
-    made: which pixels the network drew, bool [H, W]."""
+    made: which pixels the network drew, bool [H, W]; device: on which it did."""
     seam_1st, seam_2nd = seam_ratios(pixels, layout, corner)
-    memory = devices.peak_memory()
+    memory = devices.peak_memory(device)
     return {
         "training_seconds": f"{trained[0]:.1f}", "sampling_seconds": f"{drawn[0]:.1f}",
         "training_tiles_per_second": f"{trained[1] / trained[0]:.2f}" if trained[1] else "none",

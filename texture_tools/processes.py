@@ -58,6 +58,10 @@ class ProcessGroup:
         """A progress bar (tqdm), one for all processes; in a log file it moves on every 20 seconds."""
         return Bar(mininterval=0.5 if sys.stderr.isatty() else 20, disable=self.rank > 0, **options)
 
+    def pick_device(self, wanted):
+        """devices.pick_device() for this process."""
+        return devices.pick_device(wanted, self.say)
+
     def wrap(self, module):
         """A module whose gradients become the mean of all processes'."""
         return module
@@ -87,10 +91,25 @@ ALONE = ProcessGroup()
 
 
 class TorchrunGroup(ProcessGroup):
-    """The processes that torchrun started."""
+    """The processes that torchrun started. gpu: whether this one has a GPU of its own that NCCL can reach."""
 
-    def __init__(self, device):
-        self.device, self.rank, self.world_size = device, dist.get_rank(), dist.get_world_size()
+    def __init__(self, gpu):
+        self.gpu, self.rank, self.world_size = gpu, dist.get_rank(), dist.get_world_size()
+
+    def pick_device(self, wanted):
+        """The same kind for all: CUDA if each has a GPU of its own that can be used, else the CPU."""
+        if wanted not in ("auto", "cuda", "cpu"):
+            raise UserError(f"DEVICE is {wanted}, which several processes cannot share; start it without torchrun, or "
+                            "set DEVICE=cpu")
+        usable = wanted != "cpu" and self.gpu and devices.problem_of("cuda") == ""
+        if not self.any(not usable):
+            return torch.device("cuda")
+        lacking = f"not each of the {self.world_size} processes has a GPU of its own that can be used"
+        if wanted == "cuda":
+            raise UserError(f"DEVICE is cuda, and {lacking}; start as many as there are GPUs, or set DEVICE=auto")
+        if wanted == "auto" and self.any(torch.cuda.is_available()):
+            self.say(f"note: {lacking}, so all compute on the CPU")
+        return devices.CPU
 
     def wrap(self, module):
         """Parallel over batches (Li et al. 2020, arXiv 2006.15704)."""
@@ -104,13 +123,13 @@ class TorchrunGroup(ProcessGroup):
 
     def all_reduce(self, value, operation):
         """A number of all processes made one."""
-        x = torch.tensor(value, dtype=torch.float32, device=self.device)
+        x = torch.tensor(value, dtype=torch.float32)
         dist.all_reduce(x, operation)
         return x.item()
 
     def broadcast(self, value):
         found = [value]
-        dist.broadcast_object_list(found, 0, device=self.device)
+        dist.broadcast_object_list(found, 0, device=devices.CPU)
         return found[0]
 
     def all_gather(self, x):
@@ -147,20 +166,19 @@ def joined():
 
 
 def join():
-    """Make this process one of torchrun's, on a GPU or with a share of the CPU's cores of its own."""
+    """Make this process one of torchrun's, with a GPU and a share of the CPU's cores of its own."""
     local_rank, on_machine = (int(os.environ.get(name, "1")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-    if torch.cuda.is_available():
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // on_machine))  # torchrun sets one for each
+    gpu = dist.is_nccl_available() and on_machine <= torch.cuda.device_count()
+    if gpu:
         torch.cuda.set_device(local_rank)
-    else:  # torchrun sets one thread for each
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // on_machine))
-    device = devices.pick_device()
     warnings.filterwarnings("ignore", "Grad strides do not match")  # a hint about kernels that are channels_last
     if WINDOWS:
         os.environ.setdefault("USE_LIBUV", "0")  # wheels for Windows are without libuv
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
     except RuntimeError as error:
         advice = "; set USE_LIBUV=0 in the environment before torchrun" * ("libuv" in str(error))
         raise RunError("the processes that torchrun started do not find each other "
                        f"({first_line(error)}){advice}") from error
-    return TorchrunGroup(device)
+    return TorchrunGroup(gpu)

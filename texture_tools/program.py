@@ -5,7 +5,9 @@ import importlib.metadata
 import os
 import platform
 import re
+import runpy
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -52,7 +54,32 @@ def quoted(word):
     return '"' + re.sub(r"(\\+)$", r"\1\1", inside) + '"'
 
 
+def words():
+    """The words with which a person runs the script in a terminal."""
+    return [COMMAND] if is_installed() else ["python", SCRIPT]
+
+
+def is_installed():
+    """Whether pip installed this, and not a person who cloned the repository."""
+    return SHIPPED.is_dir()
+
+
 def home_of(script):
     """The folder with the photo and the prior of the defaults: the script's own, or, installed, one in this package, so
     that nothing but the two lies in it."""
-    return SHIPPED if SHIPPED.is_dir() else Path(script).resolve().parent
+    return SHIPPED if is_installed() else Path(script).resolve().parent
+
+
+def run_script():
+    """Be the script: the command that pip install makes. Not imported but run: it answers before its imports."""
+    runpy.run_module(Path(SCRIPT).stem, run_name="__main__")
+
+
+def run_page():
+    """Be the page, which is told the words behind "page", until it ends: a package beside the script, or, installed, in
+    this one."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        signal.signal(number, handler)  # the page has its own way of ending
+    del sys.argv[1]
+    name = f"{__package__}.page" if is_installed() else "page"
+    runpy.run_module(name, run_name="__main__", alter_sys=True)

@@ -22,7 +22,7 @@ import torch.nn as nn
 
 import texture_diffusion as td
 from texture_tools import constants as settings
-from texture_tools import seeds
+from texture_tools import devices, seeds
 from texture_tools.errors import UserError
 
 BATCH = 8  # tiles in one step of training or of drawing, as in the tool
@@ -51,15 +51,10 @@ def plain(photo):
 
 
 def build(make_net, seed, device):
-    """make_net() with reproducible initial weights, channels_last, on the device."""
+    """make_net() with reproducible initial weights, on the device and as it likes them laid out."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
-        return make_net().to(device, memory_format=torch.channels_last)
-
-
-def mixed_precision(device, precision):
-    """The autocast that the tool trains with."""
-    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+        return make_net().to(device, memory_format=devices.layout_on(device))
 
 
 def train(net, loss, rate, seconds, seed, steps=None):

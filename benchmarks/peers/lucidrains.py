@@ -36,8 +36,8 @@ def fit(photo, side, seconds, seed, steps, device, precision):
         x0 = crops(x, side, generator)
         t = torch.randint(diffusion.num_timesteps, (len(x0),), generator=generator, device=device)
         eps = torch.randn(x0.shape, generator=generator, device=device)
-        with peers.mixed_precision(device, precision):
-            return diffusion.p_losses(x0.contiguous(memory_format=torch.channels_last), t, noise=eps)
+        with devices.autocast(device, precision):
+            return diffusion.p_losses(x0.contiguous(memory_format=devices.layout_on(device)), t, noise=eps)
 
     diffusion.model = peers.train(net, loss, RATE, seconds, seed, steps)
     return diffusion
@@ -53,7 +53,7 @@ def draw(diffusion, rings, known, generators, precision):
     for now, after in zip(times, times[1:]):
         t, t_prev = (torch.full((len(rings),), k, device=device) for k in (now, after))
         x_t = torch.where(known, td.q_sample(rings, t, eps, abar), x_t)
-        with peers.mixed_precision(device, precision):
+        with devices.autocast(device, precision):
             x0 = diffusion.model_predictions(x_t, t, clip_x_start=True).pred_x_start
         x_t = td.ddim_step(x_t, x0.float(), t, t_prev, abar)
     return x_t

@@ -59,7 +59,8 @@ class UNet(nn.Module):
 
     def forward(self, x_t, neighbours, time):
         emb, skips = self.time(td.time_features(time)), []
-        h = torch.cat([x_t, neighbours], 1).contiguous(memory_format=torch.channels_last)
+        h = torch.cat([x_t, neighbours], 1)
+        h = h.contiguous(memory_format=devices.layout_on(h.device))
         for level, block in enumerate(self.down):
             h = block(F.max_pool2d(h, 2) if level else h, emb)
             skips.append(h)
@@ -97,7 +98,7 @@ def fit(photo, tile, seconds, seed, steps, device, precision):
         x0, neighbours = windows(padded, tile, share, generator)
         t = torch.randint(len(BETAS), (len(x0),), generator=generator, device=device)
         eps = torch.randn(x0.shape, generator=generator, device=device)
-        with peers.mixed_precision(device, precision):
+        with devices.autocast(device, precision):
             predicted = net(td.q_sample(x0, t, eps, abar), neighbours, (t + 1) / len(BETAS))
         return F.mse_loss(predicted.float(), eps)
 
@@ -111,7 +112,7 @@ def draw(net, neighbours, generators, precision):
     x_t = peers.noise_for(generators, shape, device)
     for t in reversed(range(len(BETAS))):
         time = torch.full((len(x_t),), (t + 1) / len(BETAS), device=device)
-        with peers.mixed_precision(device, precision):
+        with devices.autocast(device, precision):
             eps = net(x_t, neighbours.flatten(1, 2), time).float()
         beta, abar = float(BETAS[t]), float(ALPHAS_CUMPROD[t])
         x_t = (x_t - beta / (1 - abar)**0.5 * eps) / (1 - beta)**0.5
