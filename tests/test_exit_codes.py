@@ -35,7 +35,7 @@ def test_a_memory_that_is_full_is_known_on_every_system(text, kind):
 def test_a_gpu_that_fails_is_one_sentence(kind):
     code, sentence = exit_codes.foreseen(kind("CUDA error: an illegal memory access was encountered\nCUDA kernel"))
     assert code == 1 and sentence == ("the GPU failed (CUDA error: an illegal memory access was encountered); "
-                                      "the same command goes on from the last checkpoint")
+                                      "the same command goes on from the last checkpoint, with DEVICE=cpu without it")
     assert exit_codes.foreseen(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
 
 
