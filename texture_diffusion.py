@@ -699,24 +699,30 @@ class UNet(nn.Module):
         crop_middle(canvas, self.tile)[:] = x_t
         return canvas.contiguous(memory_format=devices.layout_on(canvas.device))
 
-    def referred(self, found, ring, present):
-        """The pictures of references.Found as canvases, and the maps, zero around the tile, [B, 2C + maps, S, S]."""
+    def see(self, found, ring, present):
+        """The references.Seen of references.Found among the neighbours: their pictures as canvases, and the maps, zero
+        around the tile, through the layers that they enter by. All steps of drawing that have these share it."""
         pictures = [self.canvas(picture, ring, present) for picture in found.pictures.unbind(1)]
-        return torch.cat([*pictures, F.pad(found.maps, [self.halo] * 4)], 1)
+        canvas = torch.cat([*pictures, F.pad(found.maps, [self.halo] * 4)], 1)
+        near = crop_middle(canvas, self.tile + 2 * min(CROP_MARGIN, self.halo))
+        coarse, fine = F.pixel_unshuffle(canvas, self.unshuffle), F.pixel_unshuffle(near, self.head_unshuffle)
+        coarse, fine = (x.contiguous(memory_format=devices.layout_on(x.device)) for x in (coarse, fine))
+        with devices.autocast(canvas.device, self.precision):
+            return references.Seen(found.pictures, self.references["stem"](coarse), self.references["head"](fine),
+                                   self.references["filters"](fine))
 
-    def forward(self, x_t, ring, present, time, context=None, found=None):
+    def forward(self, x_t, ring, present, time, context=None, seen=None):
         """x_t [B, C, T, T] noisy tile, ring [B, C, S, S] whose middle is ignored, present bool [B, 8],
-        time [B] in (0, 1], context [B, length] or None for zeros, found: references.Found of a network that sees them;
+        time [B] in (0, 1], context [B, length] or None for zeros, seen: what see() made of references, or None;
         returns the parts of predict_x0: what is added to the filtered x_t, [B, C, T, T], the gates of its bands, [B,
         bands, T, T], and those of the references, [B, 2 or 0, T, T]."""
-        canvas, referred = self.canvas(x_t, ring, present), found and self.referred(found, ring, present)
+        canvas = self.canvas(x_t, ring, present)
         with devices.autocast(x_t.device, self.precision):
-            out = self.denoise(canvas, with_tile(present), time, context, referred).float()
+            out = self.denoise(canvas, with_tile(present), time, context, seen).float()
         return out.tensor_split([x_t.shape[1], x_t.shape[1] + len(self.signal)], 1)
 
-    def denoise(self, canvas, present, time, context, referred):
-        """From the canvas [B, C, S, S] and the references [B, R, S, S] or None to the head's output; present bool [B,
-        9]."""
+    def denoise(self, canvas, present, time, context, seen):
+        """From the canvas [B, C, S, S] to the head's output [B, C + bands + references, T, T]; present bool [B, 9]."""
         emb = self.time(time_features(time))
         context = self.label if context is None else context
         if context is not None:
@@ -725,8 +731,8 @@ class UNet(nn.Module):
         where = self.region[::self.unshuffle, ::self.unshuffle]
         position = self.position[torch.arange(9, device=where.device), present.long()]  # [B, 9, c]
         h = self.stem(x.contiguous(memory_format=devices.layout_on(x.device)))
-        if referred is not None:
-            h = h + self.references["stem"](F.pixel_unshuffle(referred, self.unshuffle))
+        if seen is not None:
+            h = h + seen.stem
         h = h + position[:, where].permute(0, 3, 1, 2).to(h.dtype)
         skips = []
         for block, shrink in zip(self.down, self.shrink):
@@ -739,9 +745,9 @@ class UNet(nn.Module):
             h = self.up[level](torch.cat([crop_middle(h, side), crop_middle(skips[level], side)], 1), emb)
         h = crop_middle(F.silu(self.norm_out(h)), min(h.shape[-1], self.tile // self.unshuffle + CROP_MARGIN))
         h = F.pixel_shuffle(self.conv_out(h), self.unshuffle // self.head_unshuffle)
-        return self.head(h, canvas, present, emb, referred)
+        return self.head(h, canvas, present, emb, seen)
 
-    def head(self, h, canvas, present, emb, referred):
+    def head(self, h, canvas, present, emb, seen):
         """What is left to do for the finest detail, from the U-Net's output h: the tile and the gates.
 
         Lines have to meet pixel by pixel at the border. Filters see the noisy tile and the clean neighbours apart,
@@ -751,15 +757,14 @@ class UNet(nn.Module):
         canvas, region = (crop_middle(x, side) for x in (canvas, self.region[None, None]))
         centre = (region == 4).to(canvas.dtype)
         known = present[:, region[0, 0]][:, None] * (1 - centre)
-        seen = F.pixel_unshuffle(torch.cat([canvas * centre, canvas * known, known], 1), self.head_unshuffle)
-        h = crop_middle(h, seen.shape[-1])
-        h, seen = (x.to(h.dtype, memory_format=devices.layout_on(x.device)) for x in (h, seen))
-        before, filtered = self.head_in(torch.cat([h, seen], 1)), self.filters(seen)
-        if referred is not None:
-            seen = F.pixel_unshuffle(crop_middle(referred, side), self.head_unshuffle)
-            before, filtered = before + self.references["head"](seen), filtered + self.references["filters"](seen)
+        fine = F.pixel_unshuffle(torch.cat([canvas * centre, canvas * known, known], 1), self.head_unshuffle)
+        h = crop_middle(h, fine.shape[-1])
+        h, fine = (x.to(h.dtype, memory_format=devices.layout_on(x.device)) for x in (h, fine))
+        before, filtered = self.head_in(torch.cat([h, fine], 1)), self.filters(fine)
+        if seen is not None:
+            before, filtered = before + seen.head, filtered + seen.filters
         h = self.head_block(F.silu(before) + filtered * self.choice(h), emb)
-        parts = [self.head_out(h)] + ([] if referred is None else [self.references["gates"](h)])
+        parts = [self.head_out(h)] + ([] if seen is None else [self.references["gates"](h)])
         return F.pixel_shuffle(crop_middle(torch.cat(parts, 1), self.tile // self.head_unshuffle), self.head_unshuffle)
 
 
@@ -779,7 +784,7 @@ def time_features(time, count=64):
 # about x0 there, so the network predicts x0.
 
 SAMPLERS = ("ddim", "ddpm", "mixed")
-FIND_EVERY = 4  # steps of drawing: references are looked for anew
+FIND_AGAIN = 0.2  # of the chain, after which references are looked for anew
 GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
@@ -813,8 +818,9 @@ def wiener_bands(net, x_t, ring, present, abar, signal):
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
 
-def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context=None, found=None):
-    """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward.
+def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context=None, seen=None):
+    """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward. Without anything seen a
+    network that sees references is shown none.
 
     What the network draws is added to x_t, under the linear filter that is best for the photo's powers (Wiener) and
     gated by the network at each pixel of each band: where the noise is weaker than the detail, the detail need not
@@ -824,21 +830,26 @@ def predict_x0(net, x_t, t, ring, present, alphas_cumprod, guidance=0.0, context
     guidance takes the estimate by this share further away from that of a worse model of the same photo, the filter
     alone, which knows no shapes (autoguidance, arXiv 2406.02507, with guidance = w - 1).
     """
+    seen = seen or see_references(net, x_t, t, ring, present, None, alphas_cumprod, context)
     axes, signal = net.facts(context)
     x_t, ring = rotated(x_t, axes), rotated(ring, axes)
-    found = None if net.references is None else found.rotated(axes) if found else references.nothing(x_t)
     bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t), signal)
-    drawn, gates, shares = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context, found)
+    drawn, gates, shares = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context, seen)
     x0 = drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
-    if found:
-        x0 = x0 + (shares[:, :, None] * found.pictures).sum(1)
+    if seen:
+        x0 = x0 + (shares[:, :, None] * seen.pictures).sum(1)
     return rotated(torch.lerp(bands.sum(1), x0, 1 + guidance) if guidance else x0, axes.mT)
 
 
-@torch.no_grad()
-def find_references(net, x_t, t, where, alphas_cumprod):
-    """The references.Found of x_t [B, C, T, T], from where the batch says; None for a network that sees none."""
-    return references.found(x_t, per_sample(alphas_cumprod, t), where) if net.references and where else None
+def see_references(net, x_t, t, ring, present, where, alphas_cumprod, context=None):
+    """The references.Seen of x_t [B, C, T, T], from where the batch says, None: there is nothing; None for a network
+    that sees none."""
+    if net.references is None:
+        return None
+    axes, _ = net.facts(context)
+    with torch.no_grad():
+        found = references.found(x_t, per_sample(alphas_cumprod, t), where or [None] * len(x_t))
+    return net.see(found.rotated(axes), rotated(ring, axes), present)
 
 
 def posterior(x_t, x0, t, t_prev, alphas_cumprod):
@@ -1035,16 +1046,16 @@ class Trainer:
     def weighted_error(self, net, x0, t, eps, ring, present, where=None, context=None):
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
-        found = find_references(net, x_t, t, where, self.alphas_cumprod)
-        error = predict_x0(net, x_t, t, ring, present, self.alphas_cumprod, context=context, found=found) - x0
+        seen = see_references(net, x_t, t, ring, present, where, self.alphas_cumprod, context)
+        error = predict_x0(net, x_t, t, ring, present, self.alphas_cumprod, context=context, seen=seen) - x0
         return (loss_weight(t, self.alphas_cumprod) * self.border_weights * error**2).mean()
 
     @torch.inference_mode()
     def noised(self, x0, t, eps, ring, present, where=None):
         """x0 noised to t, x_t, and the EMA's estimate of x0 from it, both [B, C, T, T]."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
-        found = find_references(self.ema, x_t, t, where, self.alphas_cumprod)
-        return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod, found=found)
+        seen = see_references(self.ema, x_t, t, ring, present, where, self.alphas_cumprod)
+        return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod, seen=seen)
 
     def of(self, label):
         """The same with one of several textures, to draw and to show it: a view, whose averaged network is a copy."""
@@ -1365,7 +1376,7 @@ def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
     patches = patches_of(photo, alphas_cumprod.device)
 
     def draw(net, rings, present, generators, sketch=None, parts=None, least=0.0, areas=None):
-        refer = referring(net, patches, areas or [()] * len(rings), alphas_cumprod)
+        refer = referring(net, patches, areas or [()] * len(rings), rings, present, alphas_cumprod)
 
         def estimate(x_t, t):
             return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE, None, refer(x_t, t))
@@ -1382,16 +1393,15 @@ def patches_of(photo, device):
     return references.Patches(photo.x.to(device), photo.mask and ~photo.mask.hidden().to(device))
 
 
-def referring(net, patches, areas, alphas_cumprod):
-    """refer(x_t, t): the references of a batch that is being drawn, looked for anew every few steps."""
-    where, kept = [(patches, part) for part in areas], []
+def referring(net, patches, areas, rings, present, alphas_cumprod):
+    """refer(x_t, t): what the network sees of references while a batch is drawn, looked for anew now and then."""
+    where, kept = [(patches, part) for part in areas], {}
 
     def refer(x_t, t):
-        if len(kept) % FIND_EVERY == 0:
-            kept[:] = [find_references(net, x_t, t, where, alphas_cumprod)]
-        else:
-            kept.append(kept[0])
-        return kept[0]
+        now = t[0].item() / len(alphas_cumprod)
+        if not kept or kept["at"] - now >= FIND_AGAIN:
+            kept.update(at=now, seen=see_references(net, x_t, t, rings, present, where, alphas_cumprod))
+        return kept["seen"]
 
     return refer
 
@@ -1470,8 +1480,8 @@ def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
         sketch, shares = sketch.split([rings.shape[1] - len(nets), len(nets)], 1)
         rings = rings[:, :sketch.shape[1]]
         seen = [label for label in range(len(nets)) if shares[:, label].any()]
-        refer = {label: referring(nets[label], patches[label], [part.get(label, ()) for part in areas], alphas_cumprod)
-                 for label in seen}
+        refer = {label: referring(nets[label], patches[label], [part.get(label, ()) for part in areas], rings, present,
+                                  alphas_cumprod) for label in seen}
 
         def mixed(estimates):
             return sum(shares[:, label, None] * estimates(label) for label in seen)

@@ -8,7 +8,7 @@ from PIL import Image
 
 import prior.__main__ as program
 import texture_diffusion as td
-from prior.endless import SIDE, EndlessDataset, crop, material, read_photos
+from prior.endless import OFTEN, SIDE, EndlessDataset, crop, material, read_photos
 from prior.fields import Cells, noise, stamp, warp
 from prior.kinds import KINDS
 from prior.photograph import draw
@@ -106,6 +106,22 @@ def test_a_batch_is_of_many_materials_in_colour_or_in_grey_whose_facts_the_netwo
     for _ in range(12):
         data.batch(5, 0.4, torch.Generator().manual_seed(1))
     assert min(data.known) > 2 and len(data.known) <= 4  # the pool moves on
+
+
+@pytest.mark.parametrize("share, without", [(0, 0), (1, 6)])
+def test_tiles_have_references_of_their_own_material_but_for_some_that_have_none(monkeypatch, share, without):
+    monkeypatch.setattr("prior.endless.SIDE", 64)
+    monkeypatch.setattr("prior.endless.ALONE", share)
+    batch = EndlessDataset(16, pool=4, every=1).batch(6, 0.0, torch.Generator().manual_seed(0))
+    assert batch.where.count(None) == without
+    for window, place in zip(td.crop_middle(batch.windows, 16), batch.where):
+        if place is not None:
+            patches, [(y, x, side)] = place
+            assert side == 16 and torch.equal(window, patches.x[:, y:y + side, x:x + side])
+
+
+def test_kinds_that_are_drawn_more_often_are_there():
+    assert set(OFTEN) <= KINDS.keys()
 
 
 def test_each_picture_of_a_batch_is_estimated_by_its_own_facts():

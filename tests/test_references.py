@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from conftest import draw_pixels, random_net
 
 import texture_diffusion as td
-from texture_tools import references, weights
+from texture_tools import photo_facts, references, weights
 
 TILE, PERIOD = 32, 8
 ABAR = 0.3
@@ -115,7 +115,8 @@ def test_a_network_with_references_can_be_told_none_and_weights_say_whether_it_s
     assert weights.refers(net.state_dict()) and not weights.refers(random_net(tile=TILE).state_dict())
     x, ring = torch.randn(2, 3, TILE, TILE), torch.randn(2, 3, TILE + 2 * td.HALO, TILE + 2 * td.HALO)
     given = net, x, torch.tensor([9, 30]), ring, torch.ones(2, 8, dtype=torch.bool), td.cosine_schedule(50)
-    assert torch.equal(td.predict_x0(*given), td.predict_x0(*given, found=references.nothing(x)))
+    seen = net.see(references.nothing(x), photo_facts.rotated(ring, net.axes), given[4])
+    assert torch.equal(td.predict_x0(*given), td.predict_x0(*given, seen=seen))
 
 
 def test_a_prior_with_references_fits_more_channels_and_a_network_without():
@@ -136,8 +137,8 @@ def test_a_prior_with_references_fits_more_channels_and_a_network_without():
     given = torch.ones(1, 8, dtype=torch.bool), torch.tensor([0.5])
     alone = references.Found(found.pictures[:, :, :3], found.maps)
     few.requires_grad_(False)
-    drawn, gates, shares = wide(x0, ring, *given, found=found)
-    wanted = few(x0[:, :3], ring[:, :3], *given, found=alone)
+    drawn, gates, shares = wide(x0, ring, *given, seen=wide.see(found, ring, given[0]))
+    wanted = few(x0[:, :3], ring[:, :3], *given, seen=few.see(alone, ring[:, :3], given[0]))
     for got, want in zip((drawn[:, :3], gates, shares), wanted):
         assert torch.allclose(got, want, atol=1e-4)
     assert not drawn[:, 3:].any()

@@ -41,6 +41,15 @@ class Found(NamedTuple):
         return Found(torch.stack([photo_facts.rotated(x, axes) for x in self.pictures.unbind(1)], 1), self.maps)
 
 
+class Seen(NamedTuple):
+    """What a network makes of a Found before it looks at x_t."""
+
+    pictures: torch.Tensor  # of Found
+    stem: torch.Tensor  # what is added to the output of its stem,
+    head: torch.Tensor  # to that of the head's first layer
+    filters: torch.Tensor  # and to that of its filters
+
+
 def channels_of(channels):
     """How many channels the references of a tile with so many channels have."""
     return PICTURES * channels + MAPS
