@@ -719,7 +719,7 @@ class UNet(nn.Module):
         canvas = self.canvas(x_t, ring, present)
         with devices.autocast(x_t.device, self.precision):
             out = self.denoise(canvas, with_tile(present), time, context, seen).float()
-        return out.tensor_split([x_t.shape[1], x_t.shape[1] + len(self.signal)], 1)
+        return out.tensor_split([x_t.shape[1], x_t.shape[1] + self.signal.shape[-2]], 1)
 
     def denoise(self, canvas, present, time, context, seen):
         """From the canvas [B, C, S, S] to the head's output [B, C + bands + references, T, T]; present bool [B, 9]."""
