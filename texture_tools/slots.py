@@ -1,7 +1,6 @@
 """What of a drawn material goes into which slot of a renderer's material: each map's file and channel there.
 
-Slots are called by the kinds of map: colour, opacity, normal, height, roughness, occlusion, metal, emission. Few
-programs take what is beside that. Where a file is not as all of them want it, a copy is: normals with green down, gloss
+Slots are called by the kinds of map. Where a file is not as all of them want it, a copy is: normals with green down, gloss
 in place of roughness, opacity in a file of its own, height that is not in red.
 """
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from . import map_names, materials, photos
 
+KINDS = ("colour", "opacity", "normal", "height", "roughness", "occlusion", "metal", "emission")  # few take others
 NEAR, CUT = 0.1, 0.9  # opacity so near to none or all is one of them; where it is in this share, edges are cut out
 CUTOFF = 0.5  # opacity from which on a place of what is cut out is there
 HEIGHT = 0.05  # between black and white of the height, in lengths of the longer side; no program knows the true one
@@ -45,7 +45,7 @@ class Material(NamedTuple):
 
     name: str
     size: tuple  # (height, width), pixels
-    slots: dict  # kind -> Slot: colour and opacity are in one file, normals have green up
+    slots: dict  # kind -> Slot, of KINDS in their order: colour and opacity are in one file, normals have green up
     cut: bool = False  # whether opacity is all or nothing nearly everywhere
     crisp: bool = False  # whether pixels are to be seen, as in pixel art
 
@@ -60,6 +60,7 @@ def material_of(photo, paths, size, save):
     save(name, pixels, srgb) writes a copy of a map and returns its path.
     """
     slots = with_copies(slots_of(photo, paths), save)
+    slots = {kind: slots[kind] for kind in KINDS if kind in slots}
     opacity = slots["opacity"].read() if "opacity" in slots else None
     cut = opacity is not None and cuts_out(opacity)
     return Material(photo.name, tuple(size), slots, cut, photo.art is not None)

@@ -27,7 +27,7 @@ def document(material):
     name, (width, height) = slots.identifier(material.name), material.sides()
     x, y = width / 2, height / 2
     shaders = "\n".join([surface(name, material), COORDINATES, *(
-        texture(name, kind, slot) for kind, slot in material.slots.items() if kind in INPUTS)])
+        texture(name, kind, slot) for kind, slot in material.slots.items())])
     ends = [f"token outputs:surface.connect = </{name}/Material/Surface.outputs:surface>"]
     if "height" in material.slots:
         ends.append(f"token outputs:displacement.connect = </{name}/Material/Surface.outputs:displacement>")
@@ -141,7 +141,7 @@ def asset(name):
 
 def package(text, name, material):
     """A .usdz file, bytes, of a .usda file's text, which is called name in it, and the material's pictures."""
-    paths = sorted({slot.path for kind, slot in material.slots.items() if kind in INPUTS})
+    paths = sorted({slot.path for slot in material.slots.values()})
     files = [(name, text.encode()), *((path.name, path.read_bytes()) for path in paths)]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
