@@ -1,7 +1,7 @@
 """What of a drawn material goes into which slot of a renderer's material: each map's file and channel there.
 
-Slots are called by the kinds of map. Where a file is not as all of them want it, a copy is: normals with green down, gloss
-in place of roughness, opacity in a file of its own, height that is not in red.
+Slots are called by the kinds of map. A copy is made where a file is not as all programs want it: normals with green
+down, gloss in place of roughness, opacity in a file of its own, height that is not in red.
 """
 
 import re
