@@ -516,6 +516,12 @@ def test_a_copy_of_16_bits_keeps_them_and_a_glb_holds_8(tmp_path):
     assert packed.mode == "RGB" and np.abs(numbers(np.asarray(packed)) - numbers(copy)).max() < NEAR
 
 
+def test_without_their_maps_a_material_is_rough_and_no_metal(tmp_path):
+    made = export(tmp_path, "wall", {"Wall_Color": COLOUR, "Wall_AO": ONE}, ("glb",))
+    packed = np.asarray(pictures_in(made.file("glb"))[1].metallicRoughnessTexture)
+    assert (packed[..., 0] == ONE).all() and (packed[..., 1] == 255).all() and (packed[..., 2] == 0).all()
+
+
 def test_only_what_is_asked_for_is_written(tmp_path):
     made = export(tmp_path, "photo", COLOUR, ("tres",))
     assert made.said == {"exported": "output.tres"}
