@@ -76,6 +76,7 @@ try:
         drawings,
         each,
         events,
+        exports,
         files,
         guides,
         holes,
@@ -1586,6 +1587,7 @@ def main(argv=None):
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints
     PREVIEW_EVERY     = 10                      # epochs between previews
+    EXPORT            = ()                      # files for other programs, some of "glb", "mtlx", "tres", "usda"
     OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"           # models go here
     # fmt: on
@@ -1758,6 +1760,7 @@ def announce(photo, trainer, c, said=()):
     if guide is not None and guide.wish is not None:
         say(f"note: GUIDE is transparent in {1 - guide.wish.mean():.0%} of it, where nothing is asked for")
     _, (height, width) = window_of(grid, c.REGION)
+    exports.check(c.EXPORT, photo, (height, width))
     most = sum(channels * depth / 8 + 0.01 for channels, depth, _ in photo.formats()) * height * width + 1e6
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
     sizes = ", ".join(f"{texture.x.shape[2]} x {texture.x.shape[1]}" for texture in textures)
@@ -1882,15 +1885,17 @@ def repair_photo(photo, trainer, draw, c, seed, results):
     if trainer.group.rank:
         return
 
-    paths = results_of(photo, results, "repaired" + f"_seed{seed}" * (seed > 0))
+    name = "repaired" + f"_seed{seed}" * (seed > 0)
+    paths = results_of(photo, results, name)
     repaired = photo.repaired(hole.x)
     for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
         png.save_png(path, pixels, text_of(c, seed), srgb)
+    exported = exports.save(c.EXPORT, photo, paths, repaired[0].shape[:2], results, name)
 
     first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
     figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,
                "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
-               "repair_edge_ratio_2nd": f"{second:.3f}"}
+               "repair_edge_ratio_2nd": f"{second:.3f}", **exported}
     events.print_figures(figures)
 
 
@@ -1944,6 +1949,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
         output = output.parent
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
         figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
+    figures.update(exports.save(c.EXPORT, photo, paths, written, results, f"output_texture_{name}"))
     figures = {"output": output, "size": f"{written[1]} x {written[0]}", "seed": seed, **figures}
     events.print_figures(figures)
 

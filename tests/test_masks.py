@@ -396,8 +396,9 @@ def test_a_mask_is_for_all_maps_of_a_material(tool, tmp_path, plain_figures):
     Image.fromarray(colour).save(folder / "Rock_Color.png")
     Image.fromarray(height).save(folder / "Rock_Displacement.png")
     Image.fromarray(draw_mask()).save(tmp_path / "mask.png")
-    result = tool("rock", *tiny(MASK="mask.png", SCALE=1, EPOCHS=1))
+    result = tool("rock", *tiny(MASK="mask.png", SCALE=1, EPOCHS=1, EXPORT="tres"))
     assert result.code == 0, result.err
+    assert 'path="Rock_Color.png"' in (tmp_path / "samples/rock/repaired/rock.tres").read_text()
     kept = draw_mask() == 0
     for name, before in (("Rock_Color", colour), ("Rock_Displacement", height)):
         after = pixels_in(tmp_path / f"samples/rock/repaired/{name}.png")

@@ -28,7 +28,8 @@ SMALL = 128  # pixels of a side, below which a photo that is too small may be pi
 WITHOUT_PIXELS = ("MASK", "CORNERS", "BLEND", "REGION", "WANG")
 SEAMS = {"EPOCHS": 1, "SAMPLE_STEPS": 8, "STRENGTH": 0.75}  # in place of None, where only seams are drawn
 WHOLE = {"EPOCHS": 5, "SAMPLE_STEPS": 30, "STRENGTH": 0.65}  # where whole tiles are
-LISTS = ("IMAGE",)  # strings that may be several
+LISTS = ("IMAGE", "EXPORT")  # strings that may be several
+EXPORTS = ("glb", "mtlx", "tres", "usda")  # of EXPORT
 WORDS = {"true": "True", "false": "False", "none": "None"}  # in any case, where a constant is no text
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 SIZE = re.compile(r"(\d+) *[xX*\u00d7] *(\d+)")  # 1000x700
@@ -193,9 +194,10 @@ def kinds_of(name, default):
 
 
 def fill_in(c):
-    """The same namespace with a size written out, and with what is None and depends on what is drawn: seams need less
-    of all."""
+    """The same namespace with a size and a list written out, and with what is None and depends on what is drawn:
+    seams need less of all."""
     c.OUTPUT_SIZE = width_and_height(c.OUTPUT_SIZE)
+    c.EXPORT = parts_of(c.EXPORT)
     whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str and not c.EACH or \
         any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
     for name, value in (WHOLE if whole else SEAMS).items():
@@ -210,6 +212,11 @@ def width_and_height(size):
         return size, size
     found = SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
     return tuple(map(int, found.groups())) if found else size
+
+
+def parts_of(words):
+    """Words as a tuple of them where they are one text with commas between them."""
+    return tuple(re.findall(r"[^\s,]+", words)) if isinstance(words, str) else tuple(words)
 
 
 def check_rules(c, choices, world_size=1):
@@ -256,6 +263,8 @@ RULES = (  # names, what holds of their values, and that in words
     ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
     ("WANG", lambda value: value in (None, 2), "must be 2, the number of colours of an edge"),
     ("PIXELS", lambda value: value in (None, *FACTORS), "must be 2, 4, 8 or 16"),
+    ("EXPORT", lambda value: set(value) <= {*EXPORTS},
+     f"must be some of {', '.join(EXPORTS)}, such as EXPORT=glb,usda, or () for none"),
     ("CROP REGION", lambda value: value is None or are_whole(value, 4),
      "must be four whole numbers (x, y, width, height)"),
     ("OUTPUT_SIZE", lambda value: value in (None, ENDLESS) or are_whole(value, 2) and min(value) > 0,
@@ -287,6 +296,8 @@ def rules_among(c, world_size):
         *((name, lambda value: value in (None, "none", "matched", "seams", "gaps") or c.WANG is None,
            "does not go together with WANG, which draws tiles instead of a texture; leave one of them out")
           for name in WITHOUT_WANG),
+        ("EXPORT", lambda value: not value or c.WANG is None, "does not go together with WANG, whose tiles no material "
+         "repeats; leave one of them out"),
         ("TEXTURE BLEND", lambda value: value is None or not c.EACH,
          "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
         ("EACH", lambda value: not value or world_size == 1,

@@ -1,0 +1,57 @@
+"""The files of EXPORT, by which other programs take a drawn material as a whole, beside its maps."""
+
+import unicodedata
+
+from . import files, gltf, godot, materialx, png, slots, usd
+from .errors import UserError, printable
+
+LONGEST = 8192  # pixels of a side: many programs take no larger texture, and what is packed is in memory as a whole
+NO_TEXT = ("Cc", "Cs")  # of Unicode's categories: control characters, and what could not be read as text
+
+
+def check(names, photo, size):
+    """UserError if the files of EXPORT's names cannot be made of a Photo's maps drawn in a size (height, width)."""
+    if not names:
+        return
+    if max(size) > LONGEST:
+        raise UserError(f"EXPORT is for textures of up to {LONGEST} pixels a side, and this one has {size[1]} x "
+                        f"{size[0]}; leave it out, give a smaller OUTPUT_SIZE, or draw a REGION of it")
+    for file in photo.maps.files if photo.maps and photo.maps.folder else ():
+        if any(unicodedata.category(letter) in NO_TEXT for letter in file.name):
+            raise UserError(f"EXPORT cannot name {printable(file.name)}, whose name is no text; rename that map")
+
+
+def save(names, photo, paths, size, results, name):
+    """Write the files of EXPORT's names for a Photo whose maps were drawn at paths, in a size (height, width); returns
+    figures. name: what the drawing is called, that of a file or of a material's folder."""
+    if not names:
+        return {}
+    folder = photo.maps is not None and photo.maps.folder
+    place = f"{name}/{photo.name}" if folder else name
+
+    def save_copy(label, pixels, srgb):
+        path = results.path(f"{name}/{label}.png")
+        png.save_png(path, pixels, srgb=srgb)
+        return path
+
+    material = slots.material_of(photo, paths, size, save_copy)
+    written = []
+    for suffix, content in contents(names, material, results.path, place):
+        path = results.path(f"{place}.{suffix}")
+        files.write_atomically(path, lambda file, content=content: file.write(content))
+        written.append(path.name)
+    return {"exported": ", ".join(written)}
+
+
+def contents(names, material, path_of, place):
+    """(suffix, bytes) of each file."""
+    if "glb" in names:
+        yield "glb", gltf.document(material)
+    if "mtlx" in names:
+        yield "mtlx", materialx.document(material).encode()
+    if "tres" in names:
+        yield "tres", godot.document(material).encode()
+    if "usda" in names:
+        text = usd.document(material)
+        yield "usda", text.encode()
+        yield "usdz", usd.package(text, path_of(f"{place}.usda").name, material)
