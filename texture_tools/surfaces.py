@@ -20,9 +20,9 @@ STEEP = 0.4  # root mean square of the slopes of a height map whose relief nothi
 AGREES = 0.2  # least correlation of normals with slopes of a height to tell anything of each other
 STEEPEST = 20  # slope of a normal that lies in the plane, or points into it
 SMOOTH = 0.1  # how much the finest detail, of which slopes say little, is held back in a height of normals
-ALIKE = 1.35  # of what 9 in 10 neighbouring lines differ at most, by which the ends of a picture that wraps differ
+ALIKE = 1.35  # of what 9 in 10 lines are off at most, by which the ends of a picture that wraps are off at most
 DIRECTIONS = 16  # in which a horizon is looked for
-FURTHER = 1.4  # from one place on the way to the next
+FURTHER = 1.25  # from one place on the way to the next
 FAR = 4  # reliefs, to which a horizon is looked for, or half the shorter side
 
 
@@ -58,19 +58,29 @@ def slopes_behind(normals):
 # to the next. With SMOOTH = 1 this is the least squares of the differences between neighbours.
 
 def height_of(normals, wraps=None):
-    """The height [H, W], float32, of 0 on the whole, whose normals come nearest to some [2, H, W]; wraps: None: as its
-    ends fit."""
+    """The height [H, W], float32, of 0 on the whole, whose normals come nearest to some [2, H, W]; wraps: None: where
+    one that does comes as near to them at its ends as elsewhere."""
     if wraps is None:
-        return height_of(normals, wraps_of(height_of(normals, (False, False))))
+        height = height_of(normals, (True, True))
+        wraps = ends_fit(slopes_of(height, (True, True)) - slopes_behind(normals))
+        return height if all(wraps) else height_of(normals, wraps)
+
     height, width = normals.shape[1:]
     right, down = mirrored(slopes_behind(normals), wraps)
-    rest = np.roll(right, 1, 1) - np.roll(right, -1, 1) + np.roll(down, 1, 0) - np.roll(down, -1, 0)  # D* (p, q), doubled
+    rest = np.roll(right, 1, 1) - np.roll(right, -1, 1) + np.roll(down, 1, 0) - np.roll(down, -1, 0)  # 2 D* (p, q)
     y, x = (2 * np.pi * f for f in (np.fft.fftfreq(len(rest))[:, None], np.fft.rfftfreq(rest.shape[1])[None]))
     weight = sum(np.sin(w) ** 2 + 4 * SMOOTH * np.sin(w / 2) ** 4 for w in (y, x)).astype(np.float32)
     weight[0, 0] = np.inf
     waves = torch.fft.rfft2(torch.from_numpy(rest / 2)) / torch.from_numpy(weight)
     found = torch.fft.irfft2(waves, s=rest.shape)[:height, :width].numpy()
     return found - found.mean()
+
+
+def ends_fit(errors):
+    """Whether errors of slopes [2, H, W] are as small at the upper and lower ends, and at the left and right ones."""
+    right, down = np.abs(errors)
+    return tuple(bool(lines[[0, -1]].mean() <= ALIKE * np.quantile(lines, 0.9))
+                 for lines in (down.mean(1), right.mean(0)))
 
 
 def mirrored(slopes, wraps):
