@@ -130,7 +130,7 @@ def test_what_is_missing_is_computed_and_what_is_there_stays_and_that_is_said(tm
     note, = (note for note in photo.notes if "COMPLETE" in note)
     assert all(name in note for name in computed) and "pixels between" in note
     source = "height map of Rock_Displacement" if "Displacement" in given else "normal map of Rock_NormalGL"
-    assert source in note and ("green points up" in note) == ("Rock_NormalGL" in computed)
+    assert source in note and ("green up" in note) == ("Rock_NormalGL" in computed)
     assert len(photo.x) - len(plain.x) == sum(2 if "Normal" in name else 1 for name in computed)
 
 
@@ -164,7 +164,7 @@ def test_normals_say_how_high_a_height_map_is_or_it_is_made_as_steep_as_others(t
     relief = next(float(note.split(", with ")[1].split()[0]) for note in photo.notes if "COMPLETE" in note)
     assert relief == pytest.approx(20, rel=0.03)
     height = {"Displacement": both["Displacement"]}
-    for complete, said in ((True, "assumed"), (7.0, "7 pixels between its black and white, as COMPLETE says")):
+    for complete, said in ((True, "no map says how many"), (7.0, "7 pixels between its black and white, as COMPLETE")):
         photo, files = maps_of(save_maps(tmp_path / "height", height), complete=complete)
         assert any(said in note for note in photo.notes)
         slopes = surfaces.slopes_of(both["Displacement"] / 255, BOTH) * (complete if complete is not True else 1)

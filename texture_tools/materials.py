@@ -241,10 +241,10 @@ def completed(planes, files, levels, known, depth, relief):
     levels = {**levels, **{file.holds[0]: 2 / (2**file.depth - 1) for file in made}}
     both = {**planes, **found}
     ordered = {kind: both[kind] for kind in sorted(both, key=lambda kind: [kind != x for x in ("colour", "height")])}
-    names = " and ".join(f"{printable(file.name)} ({file.holds[0]})" for file in made)
-    up = ", whose green points up, OpenGL's way" if "normal" in found else ""
+    what = {"normal": "normals, green up, OpenGL's way", "height": "height", "occlusion": "occlusion"}
+    names = " and ".join(f"{printable(file.name)} ({what[file.holds[0]]})" for file in made)
     return ordered, (*files, *made), levels, [
-        f"COMPLETE computed {names} from the {shown(source)} map of {printable(origin.name)}, with {said}{up}"]
+        f"COMPLETE computed {names} from the {shown(source)} map of {printable(origin.name)}, with {said}"]
 
 
 def read_files(known, depth):

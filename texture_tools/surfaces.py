@@ -195,7 +195,7 @@ def surface_of(maps, relief=None):
         return None, None, "it needs a height map or normals that are not the same everywhere"
 
     height = share_of(maps["height"])
-    why = "as COMPLETE says" if relief else "assumed, as no map says how many; COMPLETE = pixels does"
+    why = "as COMPLETE says" if relief else "as no map says how many; COMPLETE = pixels would"
     relief = relief or relief_by_rule(height)
     return relief * height, "height", f"{relief:.3g} pixels between its black and white, {why}"
 
