@@ -229,6 +229,14 @@ def test_what_is_written_is_known_as_the_same_maps_again(tmp_path, names):
     assert photo.maps.slices.keys() == again.maps.slices.keys() and len(files) in (4, 5)
 
 
+def test_a_part_of_a_folder_with_a_mask_is_completed_at_its_own_size(tmp_path):
+    folder = save_maps(tmp_path / "m", {kind: draw_maps(90, 120)[kind] for kind in ("Color", "Displacement")})
+    mask = str(tmp_path / "w.png")
+    Image.fromarray(np.where(np.arange(120) < 12, 255, 0)[None].repeat(90, 0).astype(np.uint8)).save(mask)
+    photo = td.load_photo(folder, crop=(0, 6, 110, 80), max_side=88, mask=mask, tile=16, complete=True)
+    assert photo.x.shape == (7, 64, 88) and photo.mask.before.shape == (7, 64, 88) and photo.x.isfinite().all()
+
+
 def test_a_run_draws_and_writes_computed_maps_with_the_rest(tmp_path, tool, plain_figures):
     save_maps(tmp_path / "m", {**COLOUR, "Displacement": draw_maps()["Displacement"]})
     result = tool("m", *tiny(EPOCHS=1, SCALE=1, PREVIEW_EVERY=9, COMPLETE=True))
