@@ -197,14 +197,15 @@ class Photo(NamedTuple):
 
 
 def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
-               mask=None, tile=128, least=0, art=None):
+               mask=None, tile=128, least=0, art=None, complete=False):
     """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
     materials.read_material do; UserError with a sentence for the person.
 
     depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
     masks.read_mask, or None: what it hides, and what holds no data, is filled with squares of half a tile's side, see
     holes.sources_of; least: pixels to which MAX_SIDE shrinks the shorter side at most;
-    art: by what pixel art is enlarged, and the side that it needs at least, or None.
+    art: by what pixel art is enlarged, and the side that it needs at least, or None; complete: as in
+    materials.read_material.
     """
     name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
     corners, found = corners_in(path, corners)
@@ -214,7 +215,7 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
         hidden = blank if hidden is None else np.maximum(hidden, blank)
     if os.path.isdir(path):
         values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden,
-                                                     least)
+                                                     least, complete)
         if mask is None:
             return normalise_maps(values, maps, found + notes, name)
         before, share = values[:-1], masks.as_share(values[-1] * 127.5 + 127.5)
@@ -222,6 +223,7 @@ def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=
         return with_mask(normalise_maps(before[:, y, x], maps, found + notes, name), before, share)
     pixels, notes = photos.read_photo(path, crop, math.inf if art else max_side, even, corners, aspect, read_at,
                                       alpha == "draw" or mask == "alpha", hidden, least)
+    found += ["COMPLETE is for a folder of maps, and did nothing"] * bool(complete)
     if hidden is not None:
         pixels, share = masks.taken_off(pixels, opaque=mask == "alpha")
     if mask is None and blank is not None and not share.any():  # what is left of the photo has data
@@ -259,7 +261,7 @@ def load_textures(paths, c):
     richest has. UserError with a sentence for the person."""
     art = c.PIXELS and (c.PIXELS, 3 * tile_multiple(c.WIDTHS))
     read = [load_photo(path, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
-                       c.TILE_SIZE, 3 * c.TILE_SIZE, art) for path in paths]
+                       c.TILE_SIZE, 3 * c.TILE_SIZE, art, c.COMPLETE) for path in paths]
     if len(read) == 1:
         return read[0]
     several.check_plain({photo.name: photo.maps for photo in read})
@@ -1554,6 +1556,7 @@ def main(argv=None):
     CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                    # a larger photo is shrunk to this longer side, pixels
     EVEN_LIGHT        = False                   # True: brightness and colour that drift across the photo are levelled
+    COMPLETE          = False                   # True, or pixels of relief: normal, height, occlusion are computed
     DEPTH             = None                    # bits a channel of the texture, 8 or 16; None: as many as the photo has
     ALPHA             = "draw"                  # "draw" | "fill": transparency is drawn, or filled with the mean colour
     MASK              = None                    # what to repair: a picture, white there; its colour; or "alpha"

@@ -75,7 +75,9 @@ def test_a_first_argument_that_is_an_existing_file_is_the_photo_whatever_its_nam
 @pytest.mark.parametrize("words, changed", [
     ("--epochs=5", {"EPOCHS": 5}), ("--epochs 5", {"EPOCHS": 5}), ("rock.jpg --tile-size 64 --seed=2",
      {"IMAGE": "rock.jpg", "TILE_SIZE": 64, "SEED": 2}), ("--fresh rock.jpg", {"FRESH": True, "IMAGE": "rock.jpg"}),
-    ("--fresh false --even_light", {"EVEN_LIGHT": True}), ("--EPOCHS 3 epochs=4", {"EPOCHS": 4}),
+    ("--fresh false --even_light", {"EVEN_LIGHT": True}), ("--complete 17", {"COMPLETE": 17.0}),
+    ("--complete rock.jpg", {"COMPLETE": True, "IMAGE": "rock.jpg"}), ("COMPLETE=true", {"COMPLETE": True}),
+    ("--EPOCHS 3 epochs=4", {"EPOCHS": 4}),
     ("--output-size=2048", {"OUTPUT_SIZE": (2048, 2048)}), ("--output-size 1000 700", {"OUTPUT_SIZE": (1000, 700)}),
     ("--crop 1 2 30 40 a.jpg", {"CROP": (1, 2, 30, 40), "IMAGE": "a.jpg"}), ("--start 0.5", {"STRENGTH": 0.5}),
     ("--output-size endless --region -5 0 64 64", {"OUTPUT_SIZE": "endless", "REGION": (-5, 0, 64, 64)}),

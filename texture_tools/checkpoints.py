@@ -266,7 +266,7 @@ def check_fit(path, state, photo, constants, network, training, goes_on):
         what = "other textures" if photo.textures else "another photo or part of it"
         raise UserError(f"{printable(path)} was trained on {what} ({size[1]} x {size[0]} pixels "
                         f"there, {here[1]} x {here[0]} here; the file, CORNERS, ASPECT, CROP, "
-                        f"MAX_SIDE, EVEN_LIGHT, DEPTH, ALPHA or MASK differ). {advice}")
+                        f"MAX_SIDE, EVEN_LIGHT, COMPLETE, DEPTH, ALPHA or MASK differ). {advice}")
     there = {"AUGMENT": "none", **state["constants"]}  # as all were before there was this constant
     wrong, other = (differences(there, constants, names) for names in (network, training))
     if wrong or (goes_on and other):

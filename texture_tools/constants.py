@@ -20,8 +20,8 @@ OLD_NAMES = {"START": "STRENGTH", "REDRAW_ORIGINALS": "REDRAW"}  # they still wo
 OLD_VALUES = {"REDRAW_ORIGINALS": {"True": "all", "False": "gaps"}}
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, int, str), "REGION": tuple,
             "EPOCHS": int, "SAMPLE_STEPS": int, "STRENGTH": float, "VALIDATION": int, "PRIOR": str,
-            "DEPTH": int, "GUIDE": str, "WANG": int, "PIXELS": int, "MASK": (str, tuple), "TEXTURE": str,
-            "BLEND": str}  # or None
+            "COMPLETE": (bool, float), "DEPTH": int, "GUIDE": str, "WANG": int, "PIXELS": int, "MASK": (str, tuple),
+            "TEXTURE": str, "BLEND": str}  # or None
 WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW", "LAYOUT")
 FACTORS = (2, 4, 8, 16)  # of PIXELS: tiles, whose sides are multiples of 32, hold whole pixels of such sides
 SMALL = 128  # pixels of a side, below which a photo that is too small may be pixel art
@@ -124,7 +124,8 @@ def not_understood(word, constants):
 def value_after(word, words, name, constants):
     """The value of --name, taken from the words behind it: of a switch none or one, of a tuple one or its numbers."""
     kinds, following = kinds_of(name, constants[name]), words[0] if words else "-"
-    if kinds == (bool,) and word.startswith("-") and following.lower() not in ("true", "false"):
+    other = float in kinds and NUMBER.fullmatch(following)
+    if bool in kinds and word.startswith("-") and following.lower() not in ("true", "false") and not other:
         return "True"
     if not word.startswith("-") or following.startswith("-") and not NUMBER.match(following):
         raise UserError(f"{printable(word)} needs a value: {name}=value, without spaces")
@@ -261,6 +262,7 @@ RULES = (  # names, what holds of their values, and that in words
      and all(0 <= part <= 255 for part in value),
      "must be a picture's path, a colour such as magenta or (255, 0, 255), or alpha"),
     ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
+    ("COMPLETE", lambda value: not value or 0 < value < 1e5, "must be True, False or a number of pixels above 0"),
     ("WANG", lambda value: value in (None, 2), "must be 2, the number of colours of an edge"),
     ("PIXELS", lambda value: value in (None, *FACTORS), "must be 2, 4, 8 or 16"),
     ("EXPORT", lambda value: set(value) <= {*EXPORTS},

@@ -314,6 +314,16 @@ def preference(tail):
     return 16 not in numbers, numbers, tail
 
 
+def renamed(stem, word, new):
+    """The name of a file with another word in place of the one for its map, as read_end() and the others found it."""
+    spelled = r"[\W_]*".join(map(re.escape, word))
+    alone = list(re.finditer(rf"(?<![^\W_]){spelled}(?![^\W\d_])", stem, re.IGNORECASE))
+    found = (alone or list(re.finditer(spelled, stem, re.IGNORECASE)) or [None])[-1]
+    if found is None:
+        return f"{stem}_{new}"
+    return stem[:found.start()] + (new.lower() if found[0].islower() else new) + stem[found.end():]
+
+
 def points_down(word):
     """Whether a word for normals says that green points down: True, False, or None if it does not say."""
     return True if "dx" in word or "directx" in word else False if "gl" in word else None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from . import even_light, folders, map_names, photos, straighten, transparency
+from . import even_light, folders, map_names, photos, straighten, surfaces, transparency
 from .errors import UserError, printable
 
 COLOURED = ("colour", "emission")  # in sRGB; all others are linear
@@ -20,7 +20,7 @@ LETTERS = ("red", "green", "blue")  # channels of a file that have no other name
 SAME = 1.0  # level of the file: a map whose deviation is less is the same everywhere, but for a JPEG file's noise
 FREE = ("unused",)  # kinds that several files may hold
 COPY = 0.03  # mean difference of values, 4 levels of 255, up to which two files hold the same map, one as a JPEG file
-AGREES = 0.2  # least correlation of normals with slopes of the height to tell the normals' convention
+COMPUTED = {"normal": "NormalGL", "height": "Height", "occlusion": "AmbientOcclusion"}  # what they are called
 MASK = "mask"  # what is bent with the maps, and is none
 MATCHED = {"colour": 1.0, "height": 1.0}  # kinds by which places are matched, what people see, and their weights
 WITHOUT_COLOUR = {"height": 1.0, "normal": 1.0}  # the same where there is no colour
@@ -145,6 +145,7 @@ class Taken(NamedTuple):
     """What a file was taken for."""
 
     holds: tuple  # kinds of map
+    word: str  # of its name that says so
     down: bool | None  # whether the green of normals points down, by the file's name; None: it does not say
 
 
@@ -159,7 +160,7 @@ def recognised(folder):
         raise UserError(f"{printable(folder)} holds no map: of {len(paths)} pictures none has a name such as "
                         "rock_Color.png, rock_Normal.png or rock_Roughness.png; give a photo, or name them so")
     maps, variants = map_names.without_variants(found.maps)
-    known = {path: Taken(holds, map_names.points_down(maps[path].word))
+    known = {path: Taken(holds, maps[path].word, map_names.points_down(maps[path].word))
              for path, holds in map_names.holds_of(maps).items()}
     taken = [f"{printable(path.name)} for {', '.join(map(shown, file.holds))}" for path, file in known.items()]
     notes = [f"by their names, {'; '.join(taken)} were taken"]
@@ -183,12 +184,13 @@ def refuse_several(folder, materials):
 
 
 def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None, mask=None,
-                  least=0):
+                  least=0, complete=False):
     """The maps in a folder: values in [-1, 1], float32 [C, H, W], their Maps, and notes, a list of sentences.
 
     crop, max_side, even, corners, aspect, least: as in photos.read_photo, for all maps alike but even, which is for the
     colour; depth: bits a channel of what is written, None: those of each file; mask: as in photos.read_photo, then the
-    values have one more channel, the last. Raises UserError with a sentence.
+    values have one more channel, the last; complete: whether missing maps are computed from others, or the relief with
+    which, as in surfaces.complete. Raises UserError with a sentence.
     """
     known, notes = recognised(folder)
     planes, files, levels, said = read_files(known, depth)
@@ -202,7 +204,11 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     if even and "colour" in planes:
         planes["colour"], said = evened(planes["colour"])
         notes += said
-    constants = {kind: x.mean((1, 2)) for kind, x in planes.items() if x.std((1, 2)).max() < SAME * levels[kind]}
+    if complete:
+        relief = None if complete is True else complete
+        planes, files, levels, said = completed(planes, files, levels, known, depth, relief)
+        notes += said
+    constants = {kind: x.mean((1, 2)) for kind, x in planes.items() if is_same(x, levels[kind])}
     learned = [kind for kind in planes if kind not in constants]
     if not learned:
         raise UserError(f"{printable(folder)}: each map is a single colour, there is no texture to learn")
@@ -215,6 +221,32 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
     return np.concatenate([planes[kind] for kind in learned] + covered), Maps(slices, constants, files), notes
 
 
+def is_same(planes, level):
+    """Whether planes [channels, H, W] are the same everywhere; level: what a level of their file is."""
+    return planes.std((1, 2)).max() < SAME * level
+
+
+def completed(planes, files, levels, known, depth, relief):
+    """planes, files and levels as of read_files() with the maps that surfaces.complete() computes, and notes."""
+    usable = {kind: x for kind, x in planes.items() if not is_same(x, levels[kind])}
+    found, source, said = surfaces.complete(usable, planes.keys(), relief)
+    if not found:
+        why = "all of normal, height and occlusion are there" if source else said
+        return planes, files, levels, [f"COMPLETE computed nothing: {why}"]
+
+    origin = next(file for file in files if source in file.holds)
+    word = next(taken.word for path, taken in known.items() if path.stem == origin.name)
+    made = [MapFile(map_names.renamed(origin.name, word, COMPUTED[kind]), (kind,),
+                    depth or (16 if kind == "height" else origin.depth)) for kind in found]
+    levels = {**levels, **{file.holds[0]: 2 / (2**file.depth - 1) for file in made}}
+    both = {**planes, **found}
+    ordered = {kind: both[kind] for kind in sorted(both, key=lambda kind: [kind != x for x in ("colour", "height")])}
+    what = {"normal": "normals, green up, OpenGL's way", "height": "height", "occlusion": "occlusion"}
+    names = " and ".join(f"{printable(file.name)} ({what[file.holds[0]]})" for file in made)
+    return ordered, (*files, *made), levels, [
+        f"COMPLETE computed {names} from the {shown(source)} map of {printable(origin.name)}, with {said}"]
+
+
 def read_files(known, depth):
     """{kind: planes [channels, H, W] in [-1, 1]}, colour first, then height; the MapFiles; {kind: what a level of its
     file is}; notes. known: {path: Taken}"""
@@ -222,7 +254,7 @@ def read_files(known, depth):
     planes, files, levels, first = {}, [], {}, {}
     order = sorted(known, key=lambda path: [kind not in known[path].holds for kind in ("colour", "height")])
     for path in order:
-        holds, named = known[path]
+        holds, _, named = known[path]
         holds, values = laid_out(as_values(pixels[path]), holds)
         notes += [f"{printable(path.name)}: {note}" for note in unlike(pixels[path], holds)]
         down = False
@@ -253,7 +285,7 @@ def check_twice(kind, path, x, first):
 def open_all(known):
     """The pixels {path: [H, W] or [H, W, channels]} of files {path: Taken}, and notes; UserError on different sizes."""
     pixels, notes = {}, []
-    for path, (holds, _) in known.items():
+    for path, (holds, *_) in known.items():
         image, said = photos.open_image(path, None, "opacity" in holds, holds[0] in COLOURED)
         pixels[path] = np.asarray(image)
         notes += [f"{printable(path.name)}: {note}" for note in said]
@@ -326,7 +358,7 @@ def told_convention(normals, height, named):
         down, right = np.gradient(height[0])
         with np.errstate(invalid="ignore", divide="ignore"):  # a flat map correlates with nothing
             red, green = (np.corrcoef(x.ravel(), slope.ravel())[0, 1] for x, slope in zip(normals, (right, down)))
-        if min(abs(red), abs(green)) >= AGREES:
+        if min(abs(red), abs(green)) >= surfaces.AGREES:
             return bool(red * green > 0), ["the green of the normals points {}, {}'s way, by the height map".format(
                 *(("down", "DirectX") if red * green > 0 else ("up", "OpenGL")))]
     return False, ["the green of the normals was taken to point up, OpenGL's way, since neither its name nor a height "
