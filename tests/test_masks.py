@@ -218,7 +218,7 @@ def test_what_is_known_is_held_until_the_fine_detail(tmp_path, monkeypatch):
     truth, parts = (torch.stack(x) for x in zip(*map(hole.sketch, cells)))
     known = parts < 1
     draw, net = td.make_sampler(photo, alphas_cumprod, "ddim", 10, 0.7), torch.nn.Module()
-    net.tile = TILE
+    net.tile, net.references = TILE, None
     generators = [torch.Generator().manual_seed(k) for k in range(len(cells))]
     *_, (_, drawn, _) = draw(net, rings, present, generators, truth, parts)
     (t, first), (free, then) = seen[0], next((t, x_t) for t, x_t in seen if t[0] < HELD * 0.7 * steps)

@@ -100,8 +100,8 @@ class Patches:
         """The principal components of those patches, [COMPONENTS, C, PATCH, PATCH]."""
         cut = self.x.unfold(1, PATCH, 1).unfold(2, PATCH, 1)[:, self.places // self.wide, self.places % self.wide]
         cut = cut.transpose(0, 1).flatten(1)
-        axes = torch.linalg.eigh((cut.T @ cut).double())[1].flip(1)[:, :COMPONENTS].T
-        return axes.to(self.x.dtype).reshape(-1, len(self.x), PATCH, PATCH).contiguous()
+        axes = torch.linalg.eigh((cut.T @ cut).cpu().double())[1].flip(1)[:, :COMPONENTS].T  # MPS has no doubles
+        return axes.to(self.x).reshape(-1, len(self.x), PATCH, PATCH).contiguous()
 
     @functools.cached_property
     def components(self):

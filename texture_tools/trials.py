@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from . import references
 from .errors import first_line
 
 CHANNELS, SIDE, BATCH = 64, 48, 2  # of the network, as those of the script's widest pictures
@@ -95,7 +96,8 @@ def answers(device, layout, autocast):
     gradients = [weight.grad for weight in net.parameters()]
     averages = [torch.zeros_like(gradient) for gradient in gradients]
     torch._foreach_lerp_(averages, gradients, 0.5)
-    steps = [orthogonal(averages[-2].flatten(1)), drawn(x, x_t, estimate.detach(), abar)]
+    pictures, _ = references.Patches(x[0]).find(x_t[0], abar[0].item())
+    steps = [orthogonal(averages[-2].flatten(1)), drawn(x, x_t, estimate.detach(), abar), pictures.isfinite()]
     return [value.detach().float().cpu() for value in (loss, norm, estimate, *averages, *steps)]
 
 
