@@ -31,7 +31,7 @@ Contents, in the order in which data flows:
     7. Outpainting       sketches and drawing of the gaps
     8. main              the constants and the story
 
-All else is done in texture_tools/, a room for each service; docs/MAP.md says which.
+All else is done in texture_diffusion_tools/, a room for each service; docs/MAP.md says which.
 
 Shapes in comments: B batch, C channels (3, 1 for a grey photo, more for a material's maps or with
 transparency), H W photo height and width, T tile side, S canvas side (tile and a halo on each side), all in pixels.
@@ -57,7 +57,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 try:
-    from texture_tools import exit_codes
+    from texture_diffusion_tools import exit_codes
 
     if RUN:
         exit_codes.foresee(__file__)  # --help, --version, mistyped words
@@ -67,7 +67,7 @@ try:
     import torch.nn as nn
     import torch.nn.functional as F
 
-    from texture_tools import (
+    from texture_diffusion_tools import (
         blend_layouts,
         blending,
         checkpoints,
@@ -101,19 +101,27 @@ try:
         sketches,
         wang,
     )
-    from texture_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
-    from texture_tools.grids import Grid, endless_grid, grid_offsets, make_grid
-    from texture_tools.layouts import Layout, judge_of
-    from texture_tools.muon import Muon
-    from texture_tools.orientations import AUGMENTS, oriented
-    from texture_tools.photo_facts import rotated, split_bands
-    from texture_tools.rings import HALO, NEIGHBOURS, crop_middle, cut_windows, region_map, with_tile, without_tile
-    from texture_tools.signals import StopAtOnce, StopSignals
-    from texture_tools.weights import as_beginning, channels_seen, refers, with_facts
+    from texture_diffusion_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
+    from texture_diffusion_tools.grids import Grid, endless_grid, grid_offsets, make_grid
+    from texture_diffusion_tools.layouts import Layout, judge_of
+    from texture_diffusion_tools.muon import Muon
+    from texture_diffusion_tools.orientations import AUGMENTS, oriented
+    from texture_diffusion_tools.photo_facts import rotated, split_bands
+    from texture_diffusion_tools.rings import (
+        HALO,
+        NEIGHBOURS,
+        crop_middle,
+        cut_windows,
+        region_map,
+        with_tile,
+        without_tile,
+    )
+    from texture_diffusion_tools.signals import StopAtOnce, StopSignals
+    from texture_diffusion_tools.weights import as_beginning, channels_seen, refers, with_facts
 except (ImportError, OSError) as problem:  # OSError: a library of torch's
-    if "texture_tools" in (getattr(problem, "name", None) or ""):
-        advice = f"the folder texture_tools, which belongs beside this script, is missing or not whole ({problem}): " \
-                 "copy it from where the script came from, or download the whole repository"
+    if "texture_diffusion_tools" in (getattr(problem, "name", None) or ""):
+        advice = "the folder texture_diffusion_tools, which belongs beside this script, is missing or not whole " \
+                 f"({problem}): copy it from where the script came from, or download the whole repository"
     else:
         listed = Path(__file__).with_name("requirements.txt").exists()  # not where pip installed this
         advice = f"a package is missing or broken ({problem}): pip install " + \
@@ -579,7 +587,7 @@ class SeveralDatasets:
 #        +--------------------------------> unshuffle 2 ----------------------------------------+
 #
 # Stem and head see two more pictures of the canvas' size, its references: patches of the photo, laid where they fit
-# (see texture_tools/references.py). What it is to draw need not be learned by heart.
+# (see texture_diffusion_tools/references.py). What it is to draw need not be learned by heart.
 
 COLOURS = 3  # channels of a prior's network, which sees a grey photo as the first of them
 UNSHUFFLE = 4  # space-to-depth factor of the stem
@@ -1292,10 +1300,10 @@ def rows_layout(photo, grid):
 # =============================================================================================
 # 7. Outpainting
 # =============================================================================================
-# The gaps are not drawn from nothing. Each real tile beside a gap claims what lies beside it in the photo
-# (see texture_tools/matching.py). These claims, joined where they agree (see texture_tools/sketches.py), are a sketch
-# of the gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew
-# (SDEdit, arXiv 2108.01073).
+# The gaps are not drawn from nothing. Each real tile beside a gap claims what lies beside it in the photo (see
+# matching.py in texture_diffusion_tools/). These claims, joined where they agree (see sketches.py), are a sketch of the
+# gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew (SDEdit,
+# arXiv 2108.01073).
 
 
 class Canvas:

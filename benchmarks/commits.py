@@ -16,11 +16,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import benchmarks
-from texture_tools import files
-from texture_tools.errors import UserError
+from texture_diffusion_tools import files
+from texture_diffusion_tools.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("texture_diffusion.py", "texture_tools", "benchmarks", "prior", "samples", "checkpoints/prior.pt",
+CODE = ("texture_diffusion.py", "texture_diffusion_tools", "benchmarks", "prior", "samples", "checkpoints/prior.pt",
         "requirements*.txt", ":(exclude)*.md")  # git's pathspecs
 UNKNOWN = "no-commit"  # where there is no repository
 DIGITS = 10  # of a commit

@@ -3,8 +3,8 @@
     python -m benchmarks.endless PHOTO... [--cells 24] [--seeds 3] [--variants "BLOCK=4" "BLOCK=8;STEP_COST=0"]
 
 For each photo (of at most 512 pixels, or 640 the longer side of one that is not square) the layout of so many cells
-each way, as a whole and as a part of the plane, with the constants of texture_tools/endless.py changed as each variant
-says. Disagreement is that of texture_tools/matching.py, over that of unrelated places. Printed are, as means of seeds:
+each way, as a whole and as a part of the plane, with the constants of endless.py changed as each variant
+says. Disagreement is that of matching.py, over that of unrelated places. Printed are, as means of seeds:
 that of each tile with those laid out before it, and its square, by which attempts are judged; that of each tile with
 all around it, whatever the order, and its square, without the two outermost cells; the share of tiles of which another
 within 540 pixels shows more than half; the CIELAB distance of the mean colour of real tiles from the photo's; the
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import texture_diffusion as td
-from texture_tools import endless, matching, measures
+from texture_diffusion_tools import endless, matching, measures
 
 TILE, SCREEN = 128, 540
 COLUMNS = ("when chosen", "squared", "with all around", "squared", "shown again", "colour", "choices", "seconds")

@@ -18,8 +18,8 @@ from PIL import Image
 
 import texture_diffusion as td
 from benchmarks import peers, scores
-from texture_tools import constants, exit_codes, guides, png
-from texture_tools.errors import UserError
+from texture_diffusion_tools import constants, exit_codes, guides, png
+from texture_diffusion_tools.errors import UserError
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SIDE, MAX_SIDE = 1024, 512  # of the textures, of the photo, px

@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw
 
 import texture_diffusion as td
 from benchmarks import Progress, commits, peers, quality, scores
-from texture_tools import checkpoints, exit_codes, photos
+from texture_diffusion_tools import checkpoints, exit_codes, photos
 
 MAX_SIDE = 512  # of the photos, px
 ALONE = "prior, no references"

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from benchmarks import peers
 from benchmarks.commits import ROOT
-from texture_tools import constants, exit_codes, png
+from texture_diffusion_tools import constants, exit_codes, png
 
 sys.path.insert(0, str(ROOT / "examples"))
 

@@ -39,8 +39,8 @@ from PIL import Image, ImageDraw
 import texture_diffusion as td
 from benchmarks import Progress, commits, scores
 from benchmarks.commits import ROOT
-from texture_tools import devices, exit_codes, files, png
-from texture_tools.errors import RunError, Stopped, UserError
+from texture_diffusion_tools import devices, exit_codes, files, png
+from texture_diffusion_tools.errors import RunError, Stopped, UserError
 
 SCRIPT = "texture_diffusion.py"
 OURS = {"ours": {}, "50 epochs": {"EPOCHS": 50}, "50 epochs from nothing": {"EPOCHS": 50, "PRIOR": None},

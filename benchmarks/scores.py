@@ -52,7 +52,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import texture_diffusion as td
-from texture_tools import measures
+from texture_diffusion_tools import measures
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B (Rec. 601)
 WINDOWS = 200  # windows of one tile that represent the photo, and tiles that represent a texture, at most

@@ -25,8 +25,8 @@ from scipy import ndimage
 import texture_diffusion as td
 from benchmarks import peers, scores
 from benchmarks.peers import quilting
-from texture_tools import exit_codes, photos
-from texture_tools.errors import UserError
+from texture_diffusion_tools import exit_codes, photos
+from texture_diffusion_tools.errors import UserError
 
 MAX_SIDE, SCALE = 512, 3  # of the photo, px; of the texture
 NEAREST, FARTHEST = 0.5, 3.0  # lags, tiles

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from benchmarks.scores import LOW
-from texture_tools import photos
+from texture_diffusion_tools import photos
 
 
 def line_figures(pixels):

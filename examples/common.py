@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
 from benchmarks.peers import need  # one sentence for a missing package, as for the peers
-from texture_tools import checkpoints, devices, files, photo_facts, processes, seeds
-from texture_tools.errors import UserError
-from texture_tools.pictures import draw_loss, picture_grid, save_curve
-from texture_tools.signals import StopSignals
+from texture_diffusion_tools import checkpoints, devices, files, photo_facts, processes, seeds
+from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.pictures import draw_loss, picture_grid, save_curve
+from texture_diffusion_tools.signals import StopSignals
 
 __all__ = ["need", "td"]
 

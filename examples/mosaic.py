@@ -20,8 +20,8 @@ from pathlib import Path
 from common import need, td
 
 from benchmarks.peers import constants as defaults
-from texture_tools import constants, drawings, exit_codes, files, processes, several
-from texture_tools.errors import UserError
+from texture_diffusion_tools import constants, drawings, exit_codes, files, processes, several
+from texture_diffusion_tools.errors import UserError
 
 
 class TiffRows:

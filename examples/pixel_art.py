@@ -19,8 +19,8 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from texture_tools import constants, exit_codes, pictures, png, seeds
-from texture_tools.errors import UserError
+from texture_diffusion_tools import constants, exit_codes, pictures, png, seeds
+from texture_diffusion_tools.errors import UserError
 
 SIDE = 32
 FAINT = 0.35  # contrast of alpha as it is learned: at its own it would drown the colours in the same noise

@@ -22,9 +22,9 @@ from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
 from torch.nn import functional as F
 
-from texture_tools import constants, devices, drawings, exit_codes, files, photos, png, seeds
-from texture_tools.errors import UserError
-from texture_tools.pictures import save_figure
+from texture_diffusion_tools import constants, devices, drawings, exit_codes, files, photos, png, seeds
+from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.pictures import save_figure
 
 TILE, PATCH = 128, 64  # pixels; of the network, of the judge
 KEEP = 16  # pixels; what is coarser than this stays as it is in the photo

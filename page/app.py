@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from fastapi.responses import FileResponse
 from nicegui import app, run, ui
 
-from texture_tools.errors import UserError
+from texture_diffusion_tools.errors import UserError
 
 from . import guard, runs, workers
 from .draw import DrawStep

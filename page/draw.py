@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from texture_tools import program
+from texture_diffusion_tools import program
 
 from . import runs
 from .projects import EPOCHS

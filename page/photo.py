@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nicegui import background_tasks, ui
 
-from texture_tools import files
-from texture_tools.errors import UserError
+from texture_diffusion_tools import files
+from texture_diffusion_tools.errors import UserError
 
 from . import workers
 

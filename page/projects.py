@@ -8,8 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
-from texture_tools import files
-from texture_tools.errors import UserError
+from texture_diffusion_tools import files
+from texture_diffusion_tools.errors import UserError
 
 from . import runs
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from nicegui import run
 
-from texture_tools import files
-from texture_tools.drawings import SHRINK
-from texture_tools.errors import DiskError, RunError, UserError, first_line
+from texture_diffusion_tools import files
+from texture_diffusion_tools.drawings import SHRINK
+from texture_diffusion_tools.errors import DiskError, RunError, UserError, first_line
 
 SHOWN = 1600  # longer side of photos as they are shown, px
 TILE = 256  # of a pyramid, px

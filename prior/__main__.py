@@ -16,10 +16,10 @@ import torch
 from PIL import Image, ImageDraw
 
 import texture_diffusion as td
-from texture_tools import checkpoints, constants, devices, exit_codes, files, photo_facts
-from texture_tools.drawings import digest_of_all
-from texture_tools.errors import UserError
-from texture_tools.signals import StopSignals
+from texture_diffusion_tools import checkpoints, constants, devices, exit_codes, files, photo_facts
+from texture_diffusion_tools.drawings import digest_of_all
+from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.signals import StopSignals
 
 from .endless import SIDE, EndlessDataset, read_photos
 from .kinds import KINDS

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import photo_facts, photos
-from texture_tools.errors import UserError
+from texture_diffusion_tools import photo_facts, photos
+from texture_diffusion_tools.errors import UserError
 
 from .kinds import KINDS
 from .photograph import draw

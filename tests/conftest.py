@@ -24,7 +24,7 @@ SCRIPT = ROOT / "texture_diffusion.py"
 sys.path.insert(0, str(ROOT))
 
 import texture_diffusion as td  # noqa: E402
-from texture_tools import constants, devices, exit_codes, files, matching, pictures  # noqa: E402
+from texture_diffusion_tools import constants, devices, exit_codes, files, matching, pictures  # noqa: E402
 
 TILE = 16
 WIDTHS = (8, 16)

@@ -11,8 +11,8 @@ from PIL import Image
 from test_materials import draw_maps, save_maps
 
 import texture_diffusion as td
-from texture_tools import archives, devices
-from texture_tools.errors import UserError
+from texture_diffusion_tools import archives, devices
+from texture_diffusion_tools.errors import UserError
 
 
 def zipped(folder, target, inside="", **options):

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
 from benchmarks import commits, golden, gpu, minute, quality, scores, structure, wrap
-from texture_tools.errors import RunError, UserError
+from texture_diffusion_tools.errors import RunError, UserError
 
 TILE = 32
 SIDE, CELLS = 160, 12  # of the photo in px, of the texture in tiles

@@ -9,8 +9,8 @@ from conftest import TILE, draw_photo, draw_pixels, pixels_in, random_net, slow_
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import blending
-from texture_tools.errors import UserError
+from texture_diffusion_tools import blending
+from texture_diffusion_tools.errors import UserError
 
 TEXTURES = tuple(draw_photo(64, 80, seed)._replace(name=name) for seed, name in enumerate(("moss", "rock", "sand")))
 

@@ -35,8 +35,8 @@ from conftest import (
 )
 
 import texture_diffusion as td
-from texture_tools import __version__, checkpoints, devices
-from texture_tools.errors import DiskError, RunError, UserError
+from texture_diffusion_tools import __version__, checkpoints, devices
+from texture_diffusion_tools.errors import DiskError, RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -110,7 +110,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
 import torch
-from texture_tools import checkpoints, files
+from texture_diffusion_tools import checkpoints, files
 from conftest import MADE_OF, draw_photo, make_trainer
 
 torch.set_num_threads(1)
@@ -157,7 +157,7 @@ import signal, sys
 sys.path.insert(0, {root!r})
 import torch
 import texture_diffusion as td
-from texture_tools import devices, exit_codes, files, pictures
+from texture_diffusion_tools import devices, exit_codes, files, pictures
 
 torch.set_num_threads(1)
 devices.pick_device = lambda *args: torch.device("cpu")
@@ -251,8 +251,8 @@ sys.modules["triton"] = None  # importing these crashes beside libfiu, triton no
 import torch
 for name in ("matplotlib", "matplotlib.figure"):
     sys.modules[name] = types.SimpleNamespace(Figure=None)
-from texture_tools import checkpoints
-from texture_tools.errors import DiskError
+from texture_diffusion_tools import checkpoints
+from texture_diffusion_tools.errors import DiskError
 from conftest import MADE_OF, draw_photo, make_trainer
 
 fiu = ctypes.CDLL("libfiu.so.0")
@@ -519,8 +519,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
-from texture_tools import checkpoints
-from texture_tools.errors import RunError, UserError
+from texture_diffusion_tools import checkpoints
+from texture_diffusion_tools.errors import RunError, UserError
 checkpoints.load(Path(sys.argv[1]))  # the first load imports what it needs
 for path in map(Path, sys.argv[2:]):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
@@ -561,7 +561,7 @@ def test_malicious_files_are_refused_in_2_s_and_500_mb_and_nothing_in_them_runs(
 def test_no_code_is_ever_loaded():
     """No file of the tool calls what would run what it reads."""
     forbidden, checked = {"pickle", "marshal", "shelve", "dill", "joblib"}, 0
-    for path in [*ROOT.glob("*.py"), *(path for folder in ("texture_tools", "prior", "examples", "benchmarks")
+    for path in [*ROOT.glob("*.py"), *(path for folder in ("texture_diffusion_tools", "prior", "examples", "benchmarks")
                                      for path in ROOT.glob(f"{folder}/**/*.py"))]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.Import, ast.ImportFrom)):

@@ -9,8 +9,8 @@ from conftest import draw_pixels, profile
 from PIL import Image, PngImagePlugin
 from test_deep import COLOUR, read, same, write_png
 
-from texture_tools import chunks, png
-from texture_tools.errors import UserError
+from texture_diffusion_tools import chunks, png
+from texture_diffusion_tools.errors import UserError
 
 PIXELS = draw_pixels(40, 50)
 LONG = "0," * 800_000

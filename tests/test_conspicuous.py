@@ -6,7 +6,7 @@ import torch
 from conftest import draw_photo, draw_pixels, sketches_of
 
 import texture_diffusion as td
-from texture_tools import conspicuous
+from texture_diffusion_tools import conspicuous
 
 MARK = (56, 40, 12)  # y, x, side of a mark, px
 

@@ -11,15 +11,16 @@ from conftest import assert_refused, draw_photo, make_trainer, random_net, tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import texture_diffusion as td
-from texture_tools import devices, processes, trials
-from texture_tools.errors import UserError
+from texture_diffusion_tools import devices, processes, trials
+from texture_diffusion_tools.errors import UserError
 
 PICK_DEVICE, EXPECTED = devices.pick_device, trials.expected
 ON_THE_CPU = {"_linalg_eigh", "normal_", "argmax", "flip", "gather", "std"}  # what is known of a photo, first weights
-SIMPLE = {"__and__", "__ior__", "_local_scalar_dense", "all", "conv2d", "conv_transpose1d", "conv_transpose2d", "copy_",
-          "detach_", "einsum", "full", "full_like", "group_norm", "is_nonzero", "item", "linalg_eigh", "linear", "matmul",
-          "max_pool2d_with_indices", "new_empty", "new_ones", "ones", "outer", "pad", "repeat", "repeat_interleave",
-          "select_backward", "set_", "softmax"}  # what every device has, or is another name of what the trial asks for
+# what every device has, or is another name of what the trial asks for
+SIMPLE = {"__and__", "__ior__", "_local_scalar_dense", "all", "conv2d", "conv_transpose1d", "conv_transpose2d",
+          "copy_", "detach_", "einsum", "full", "full_like", "group_norm", "is_nonzero", "item", "linalg_eigh",
+          "linear", "matmul", "max_pool2d_with_indices", "new_empty", "new_ones", "ones", "outer", "pad", "repeat",
+          "repeat_interleave", "select_backward", "set_", "softmax"}
 
 
 @pytest.fixture

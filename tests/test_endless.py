@@ -8,8 +8,8 @@ import torch
 from conftest import ROOT, STRIPE, TILE, assert_refused, figures, pixels_in, slow_but, stop_after, striped_photo, tiny
 
 import texture_diffusion as td
-from texture_tools import drawings, endless, files, matching, seeds
-from texture_tools.errors import UserError
+from texture_diffusion_tools import drawings, endless, files, matching, seeds
+from texture_diffusion_tools.errors import UserError
 
 PLACES = [(-37, -301), (10**9, -(10**9) - 5), (2**60 - 100, 3)]  # x, y
 

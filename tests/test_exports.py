@@ -17,8 +17,8 @@ from conftest import ROOT, assert_refused, constants_of, draw_pixels, figures, t
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import constants, exports, files, materials, png, slots
-from texture_tools.errors import UserError
+from texture_diffusion_tools import constants, exports, files, materials, png, slots
+from texture_diffusion_tools.errors import UserError
 
 HEIGHT, WIDTH = 24, 32
 NEAR = 1.01 / 255  # numbers that are read are those that were drawn, but for a level

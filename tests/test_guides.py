@@ -7,8 +7,8 @@ from conftest import TILE, draw_pixels
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import guides
-from texture_tools.errors import UserError
+from texture_diffusion_tools import guides
+from texture_diffusion_tools.errors import UserError
 
 SIDE = 12 * TILE
 

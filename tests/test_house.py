@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT, SCRIPT, environment, slow_but
 
-ROOMS = sorted((ROOT / "texture_tools").glob("*.py"))
+ROOMS = sorted((ROOT / "texture_diffusion_tools").glob("*.py"))
 PACKAGES = {"torch", "numpy", "PIL", "matplotlib", "tqdm"}
 OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"},  # imported where they are needed, and not missed elsewhere
             ("exr.py", "package"): {"OpenEXR"}, ("tiffs.py", "package"): {"tifffile"},
@@ -18,19 +18,19 @@ PRODUCT = [SCRIPT, *ROOMS]
 
 
 def imports(path):
-    """What a file imports, at its top and inside functions: full names such as "torch.nn" or "texture_tools.files"."""
+    """What a file imports, at its top and inside functions: full names such as "torch.nn"."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, ["texture_tools" if node.level else "", node.module]))
+            base = ".".join(filter(None, ["texture_diffusion_tools" if node.level else "", node.module]))
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def rooms_of(path):
     """Names of the rooms that a file imports."""
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("texture_tools.")}
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("texture_diffusion_tools.")}
     return names & {room.stem for room in ROOMS}
 
 
@@ -58,13 +58,13 @@ def test_every_room_is_used():
 def test_the_product_imports_nothing_but_the_five_packages(path):
     foreign = {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
     optional = set().union(*(packages for (room, _), packages in OPTIONAL.items() if room == path.name))
-    assert foreign <= PACKAGES | {"texture_tools"} | optional
+    assert foreign <= PACKAGES | {"texture_diffusion_tools"} | optional
     assert not {"pickle", "dill", "joblib", "subprocess", "urllib", "socket"} & set(imports(path))
 
 
 @pytest.mark.parametrize("room, function", OPTIONAL)
 def test_an_optional_package_is_imported_once_inside_the_function_that_can_do_without(room, function):
-    tree = ast.parse((ROOT / "texture_tools" / room).read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "texture_diffusion_tools" / room).read_text(encoding="utf-8"))
     inside = next(node for node in tree.body if getattr(node, "name", "") == function)
     guarded = [node for node in ast.walk(inside) if isinstance(node, ast.Try)
                and any(getattr(handler.type, "id", "") == "ImportError" for handler in node.handlers)]
@@ -86,16 +86,17 @@ def test_no_module_changes_another(path):
                 assert target.value.id not in modules, f"{path.name}, line {node.lineno}"
 
 
-@pytest.mark.parametrize("take_away", slow_but(["texture_tools", "texture_tools/png.py"], "texture_tools/png.py"))
+@pytest.mark.parametrize("take_away", slow_but(["texture_diffusion_tools", "texture_diffusion_tools/png.py"],
+                                               "texture_diffusion_tools/png.py"))
 def test_the_script_without_its_rooms_says_so_in_one_sentence(tmp_path, take_away):
     shutil.copy(SCRIPT, tmp_path)
-    shutil.copytree(ROOT / "texture_tools", tmp_path / "texture_tools")
+    shutil.copytree(ROOT / "texture_diffusion_tools", tmp_path / "texture_diffusion_tools")
     gone = tmp_path / take_away
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     result = subprocess.run([sys.executable, tmp_path / "texture_diffusion.py"], cwd=tmp_path, env=environment(),
                             capture_output=True, text=True, timeout=200)
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
-    assert "texture_tools" in result.stderr and "copy" in result.stderr and "download" in result.stderr
+    assert "texture_diffusion_tools" in result.stderr and "copy" in result.stderr and "download" in result.stderr
 
 
 def test_the_map_has_a_line_for_each_room_and_names_only_what_is_there():

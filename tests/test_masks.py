@@ -19,9 +19,9 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import holes, masks, photos
-from texture_tools.errors import UserError
-from texture_tools.repair import HELD, Hole
+from texture_diffusion_tools import holes, masks, photos
+from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.repair import HELD, Hole
 
 HEIGHT, WIDTH = 80, 96
 

@@ -6,7 +6,7 @@ import torch
 from conftest import STRIPE, TILE, draw_photo, draw_pixels, extend, plan, sketches_of, slow_but, striped_photo
 
 import texture_diffusion as td
-from texture_tools import conspicuous, matching
+from texture_diffusion_tools import conspicuous, matching
 
 
 def agreement(layout):

@@ -6,7 +6,7 @@ from conftest import TILE, checkerboard, draw_photo, draw_pixels
 from skimage.color import rgb2lab
 
 import texture_diffusion as td
-from texture_tools import measures
+from texture_diffusion_tools import measures
 
 
 def noise(layout, low=80, high=160):

@@ -19,7 +19,7 @@ from conftest import (
 )
 
 import texture_diffusion as td
-from texture_tools import matching
+from texture_diffusion_tools import matching
 
 SIZES = [(48, 64), (54, 70)]
 

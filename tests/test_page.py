@@ -22,8 +22,8 @@ from PIL import Image
 pytest.importorskip("nicegui")
 
 from page import app, guard, projects, runs, workers
-from texture_tools import events, files
-from texture_tools.errors import DiskError, UserError
+from texture_diffusion_tools import events, files
+from texture_diffusion_tools.errors import DiskError, UserError
 
 CONSTANTS = [word for word in tiny() if not word.startswith(("EPOCHS=", "PREVIEW_EVERY="))]
 SHOTS = os.environ.get("TEXTURE_PAGE_SHOTS")  # a folder for screenshots of a run with the default constants
@@ -189,7 +189,7 @@ def test_another_process_with_the_number_of_a_run_is_not_taken_for_it(tmp_path):
 RUN = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from texture_tools import events, exit_codes
+from texture_diffusion_tools import events, exit_codes
 def main():
     print('石.png', flush=True)
     events.tell("said", text="here")
@@ -689,5 +689,5 @@ def test_the_steps_of_the_page_import_its_services_and_never_back():
     for name in ("projects", "runs", "workers", "guard", "elements"):
         source = (ROOT / "page" / f"{name}.py").read_text(encoding="utf-8")
         assert not re.search(rf"from \.{steps} import|from \. import .*\b{steps}\b", source), name
-    for path in [SCRIPT, *(ROOT / "texture_tools").glob("*.py")]:
+    for path in [SCRIPT, *(ROOT / "texture_diffusion_tools").glob("*.py")]:
         assert not re.search(r"^\s*(from|import) (page|nicegui)\b", path.read_text(encoding="utf-8"), re.M)

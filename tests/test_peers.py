@@ -12,8 +12,8 @@ import benchmarks
 import texture_diffusion as td
 from benchmarks import peers, speed
 from benchmarks.peers import lucidrains, posterior, quilting, stacked
-from texture_tools import devices, matching
-from texture_tools.errors import UserError
+from texture_diffusion_tools import devices, matching
+from texture_diffusion_tools.errors import UserError
 
 TILE = 16
 ROWS, COLUMNS = 3, 4

@@ -9,7 +9,7 @@ import torch
 from conftest import TILE, TINY, checkerboard, pixels_in, tiny
 from PIL import Image
 
-from texture_tools import __version__, pictures
+from texture_diffusion_tools import __version__, pictures
 
 PICTURES = ("train_predictions.png", "val_predictions.png", "diffusion_steps.png", "output_texture_3x3.png",
             "layout.png", "loss.png")

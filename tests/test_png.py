@@ -10,8 +10,8 @@ import pytest
 from conftest import draw_pixels
 from PIL import Image
 
-from texture_tools import drawings, files, png
-from texture_tools.errors import DiskError
+from texture_diffusion_tools import drawings, files, png
+from texture_diffusion_tools.errors import DiskError
 
 CHANNELS = {"grey": 1, "grey and alpha": 2, "RGB": 3, "RGBA": 4}
 DTYPES = {8: np.uint8, 16: np.uint16}

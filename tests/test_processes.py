@@ -12,8 +12,8 @@ import torch
 from conftest import ROOT, draw_pixels, environment, tiny
 from PIL import Image
 
-from texture_tools import checkpoints, processes
-from texture_tools.errors import RunError
+from texture_diffusion_tools import checkpoints, processes
+from texture_diffusion_tools.errors import RunError
 
 STEPS = 5
 RUN = f"""
@@ -21,7 +21,7 @@ import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 import torch
 import texture_diffusion as td
-from texture_tools import devices, exit_codes, files, matching, pictures
+from texture_diffusion_tools import devices, exit_codes, files, matching, pictures
 devices.pick_precision, matching.ATTEMPTS = lambda *args: torch.float32, 1  # as the fixture tool has it
 pictures.save_figure = lambda path, figure: files.write_atomically(path, lambda file: file.write(b"-"))
 torch.set_num_threads(1)

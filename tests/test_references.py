@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from conftest import draw_pixels, random_net
 
 import texture_diffusion as td
-from texture_tools import photo_facts, references, weights
+from texture_diffusion_tools import photo_facts, references, weights
 
 TILE, PERIOD = 32, 8
 ABAR = 0.3

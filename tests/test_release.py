@@ -14,8 +14,8 @@ import pytest
 from conftest import ROOT, SCRIPT, environment
 from test_docs import inline_metadata, requirements
 
-import texture_tools
-from texture_tools import constants, program
+import texture_diffusion_tools
+from texture_diffusion_tools import constants, program
 
 try:
     import tomllib
@@ -55,10 +55,10 @@ def test_the_workflow_pins_its_actions_ends_in_time_and_is_shell_that_can_be_rea
 
 def test_the_version_is_in_one_place_and_the_last_entry_of_the_changes():
     assert "version" not in PROJECT["project"]
-    assert PROJECT["tool"]["hatch"]["version"]["path"] == "texture_tools/__init__.py"
+    assert PROJECT["tool"]["hatch"]["version"]["path"] == "texture_diffusion_tools/__init__.py"
     changes, citation = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
     version, date = re.search(r"^## (\S+) - (\S+)$", changes, re.M).groups()
-    assert version == texture_tools.__version__
+    assert version == texture_diffusion_tools.__version__
     assert f"\nversion: {version}\n" in citation and f'\ndate-released: "{date}"\n' in citation
 
 
@@ -74,7 +74,7 @@ def test_version_says_what_is_installed(capsys):
     with pytest.raises(SystemExit) as end:
         constants.settings(test_version_says_what_is_installed, {}, ["--version"])
     version, *others = capsys.readouterr().out.rstrip("\n").split(", ")
-    assert end.value.code == 0 and version == f"texture_diffusion {texture_tools.__version__}"
+    assert end.value.code == 0 and version == f"texture_diffusion {texture_diffusion_tools.__version__}"
     assert [other.split()[0] for other in others] == ["torch", "Python"]
 
 
@@ -138,9 +138,9 @@ def installed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_script_its_rooms_the_page_the_photo_and_the_prior_and_nothing_else(installed):
-    rooms = {f"texture_tools/{path.name}" for path in (ROOT / "texture_tools").glob("*.py")}
-    shipped = {f"texture_tools/shipped/{path}" for path in ("samples/stones.png", "checkpoints/prior.pt")}
-    page = {f"texture_tools/page/{path.name}" for path in (ROOT / "page").iterdir() if path.is_file()}
+    rooms = {f"texture_diffusion_tools/{path.name}" for path in (ROOT / "texture_diffusion_tools").glob("*.py")}
+    shipped = {f"texture_diffusion_tools/shipped/{path}" for path in ("samples/stones.png", "checkpoints/prior.pt")}
+    page = {f"texture_diffusion_tools/page/{path.name}" for path in (ROOT / "page").iterdir() if path.is_file()}
     assert {name for name in installed.names if ".dist-info/" not in name} == {SCRIPT.name} | rooms | shipped | page
     assert installed.size < 30e6
 
@@ -159,7 +159,7 @@ def test_the_page_comes_with_the_command_and_starts_the_script_that_pip_installe
     assert len(result.stderr.strip().splitlines()) == 1
 
     pytest.importorskip("psutil")
-    (tmp_path / "where.py").write_text("from texture_tools.page import runs\nprint(runs.SCRIPT)")
+    (tmp_path / "where.py").write_text("from texture_diffusion_tools.page import runs\nprint(runs.SCRIPT)")
     assert installed.command(program=tmp_path / "where.py").stdout.strip() == str(installed.site / SCRIPT.name)
 
 
@@ -175,7 +175,7 @@ def test_the_command_ends_while_packages_are_imported_as_the_script_does(install
 
 
 @pytest.mark.parametrize("word, code, words", [
-    ("--help", 0, "SAMPLE_STEPS"), ("--version", 0, texture_tools.__version__),
+    ("--help", 0, "SAMPLE_STEPS"), ("--version", 0, texture_diffusion_tools.__version__),
     ("SAMPLE_STEP=3", 2, "nearest is SAMPLE_STEPS")])
 def test_the_command_answers_before_packages_are_imported_as_the_script_does(installed, tmp_path, word, code, words):
     (tmp_path / "torch.py").write_text("raise ImportError('too early')")

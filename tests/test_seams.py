@@ -7,7 +7,7 @@ from conftest import TILE, draw_photo, figures, pixels_in, random_net, stop_afte
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import seams
+from texture_diffusion_tools import seams
 
 SIDE = 96
 T = 32  # a tile of what is drawn: around a joint there has to be something

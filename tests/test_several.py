@@ -18,7 +18,7 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import several
+from texture_diffusion_tools import several
 
 TEXTURES = tuple(draw_photo(64, 80, seed)._replace(name=name) for seed, name in enumerate(("moss", "rock", "sand")))
 ALL = TEXTURES[0]._replace(name="all", textures=TEXTURES)

@@ -25,8 +25,8 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import checkpoints, exit_codes, measures, pictures, signals
-from texture_tools.errors import Stopped
+from texture_diffusion_tools import checkpoints, exit_codes, measures, pictures, signals
+from texture_diffusion_tools.errors import Stopped
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 

@@ -8,8 +8,8 @@ import torch
 from conftest import MADE_OF, assert_same, draw_photo, make_trainer, random_net, slow_but
 
 import texture_diffusion as td
-from texture_tools import checkpoints, photo_facts
-from texture_tools.errors import RunError, Stopped
+from texture_diffusion_tools import checkpoints, photo_facts
+from texture_diffusion_tools.errors import RunError, Stopped
 
 EPOCH_STEPS = 3
 

@@ -6,7 +6,7 @@ from conftest import TILE, assert_refused, draw_pixels, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import photos, transparency
+from texture_diffusion_tools import photos, transparency
 
 HEIGHT, WIDTH = 54, 70
 

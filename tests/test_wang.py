@@ -12,8 +12,8 @@ from conftest import assert_refused, constants_of, draw_photo, draw_pixels, figu
 from PIL import Image
 
 import texture_diffusion as td
-from texture_tools import matching, materials, processes, wang
-from texture_tools.errors import Stopped, UserError
+from texture_diffusion_tools import matching, materials, processes, wang
+from texture_diffusion_tools.errors import Stopped, UserError
 
 SIDE = 32  # of a tile of the grid: the least
 PLACES = list(np.ndindex(4, 4))

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 import texture_diffusion as td
 from benchmarks import peers
-from texture_tools import constants, devices, png, seeds
+from texture_diffusion_tools import constants, devices, png, seeds
 
 BETAS = torch.linspace(1e-4, 0.02, 100)
 ALPHAS_CUMPROD = (1 - BETAS).cumprod(0)

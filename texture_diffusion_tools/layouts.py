@@ -25,7 +25,7 @@ class Layout(NamedTuple):
     claims: bool = True  # whether the borders continue the photo, so that gaps have claims
     spots: tuple = ()  # what is conspicuous in each orientation, lists of conspicuous.Spot
     calm: tuple = ()  # the photo with all that filled from elsewhere, [C, H, W] in each orientation
-    origins: tuple = ()  # of each pixel of extended, int32 [3, H + 2T, W + 2T]; see texture_tools/seams.py
+    origins: tuple = ()  # of each pixel of extended, int32 [3, H + 2T, W + 2T]; see texture_diffusion_tools/seams.py
     calm_origins: tuple = ()  # and of calm
     weights: torch.Tensor | None = None  # how much each channel counts, [C]; None: all alike
     guide: guides.Guide | None = None  # what the texture follows
