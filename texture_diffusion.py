@@ -1555,45 +1555,56 @@ CHOICES = {"ALPHA": ALPHAS, "REDRAW": REDRAWS, "SAMPLER": SAMPLERS, "LAYOUT": LA
 def main(argv=None):
     """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
     # fmt: off
+    # the photo
     IMAGE             = "samples/stones.png"    # the photo, a folder of maps, or several textures: a list or folder
     EACH              = False                   # True: every photo of a folder or list is a texture with its own model
-    TEXTURE           = None                    # of several textures the one to be drawn, by name; None: each
-    BLEND             = None                    # picture whose greys or colours say which texture is where
-    CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels, or "auto": found
-    ASPECT            = None                    # that rectangle's width over its height; None: worked out from CORNERS
     CROP              = None                    # part of the photo to use: (x, y, width, height), pixels; None: all
     MAX_SIDE          = 1024                    # a larger photo is shrunk to this longer side, pixels
+    CORNERS           = None                    # of a rectangle seen at an angle: 4 x (x, y), pixels, or "auto": found
+    ASPECT            = None                    # that rectangle's width over its height; None: worked out from CORNERS
     EVEN_LIGHT        = False                   # True: brightness and colour that drift across the photo are levelled
-    COMPLETE          = False                   # True, or pixels of relief: normal, height, occlusion are computed
     DEPTH             = None                    # bits a channel of the texture, 8 or 16; None: as many as the photo has
     ALPHA             = "draw"                  # "draw" | "fill": transparency is drawn, or filled with the mean colour
-    MASK              = None                    # what to repair: a picture, white there; its colour; or "alpha"
     PIXELS            = None                    # pixel art: drawn 2, 4, 8 or 16 times as large, and reduced again
+    COMPLETE          = False                   # True, or pixels of relief: normal, height, occlusion are computed
+
+    # what is made of it
+    SCALE             = 3                       # the texture is so many times as wide and high as the photo
+    OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels, or "endless"; None: by SCALE
+    TILEABLE          = "none"                  # "none" | "x" | "y" | "xy": where it continues at its other end
+    REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
+    WANG              = None                    # 2: not one texture, but 16 tiles with edges of 2 colours that fit
+    MASK              = None                    # what to repair: a picture, white there; its colour; or "alpha"
+    GUIDE             = None                    # a picture whose coarse brightness and colour the texture follows
+    GUIDE_STRENGTH    = 0.5                     # how closely, 0 to 1
+    TEXTURE           = None                    # of several textures the one to be drawn, by name; None: each
+    BLEND             = None                    # picture whose greys or colours say which texture is where
+    SAMPLES           = 1                       # textures to draw, with SEED, SEED + 1, ...
+    SEED              = 0                       # another seed, another texture (and, if it is trained, another model)
+
+    # how it is laid out
+    LAYOUT            = "matched"               # "matched" | "ordered" | "random" | "rows": where real tiles go
+    REDRAW            = "seams"                 # "seams" | "gaps" | "all": where pieces meet, gaps, real tiles, too
+    AUGMENT           = "none"                  # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
     TILE_SIZE         = 128                     # side of a tile, pixels, a multiple of 32; 3 x 3 or more fit the photo
+
+    # what is learned
     PRIOR             = "checkpoints/prior.pt"  # weights to begin from, of python -m prior; None: from nothing
-    VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
     EPOCHS            = None                    # training length, 0: only draw; None: 1, or 5 if tiles are drawn whole
     EPOCH_TILES       = 176                     # tiles seen in one epoch
     BATCH_SIZE        = 8                       # tiles in one step of training or of drawing
     LEARNING_RATE     = 2e-3                    # peak, after the warm-up
     NEIGHBOUR_DROPOUT = 0.4                     # share of training tiles that see other neighbours than N W E S, 0 to 1
+    VALIDATION        = None                    # tiles held out of training; None: 1 if the photo holds 16, else 0
     WIDTHS            = (64, 128, 256)          # channels of the network at 1/4, 1/8, 1/16 of the resolution
     TIMESTEPS         = 1000                    # length of the diffusion chain
+
+    # how it is drawn
     SAMPLER           = "mixed"                 # "ddim" | "ddpm" | "mixed": ddpm for structure, then ddim for detail
     SAMPLE_STEPS      = None                    # network evaluations a tile; None: 8, or 30 if tiles are drawn whole
     STRENGTH          = None                    # how noisy sketches are made, 1: pure noise; None: 0.75, or 0.65 whole
-    AUGMENT           = "none"                  # "none" | "flip_x" | "flips" | "rotations": how the photo may be turned
-    SCALE             = 3                       # the texture is so many times as wide and high as the photo
-    OUTPUT_SIZE       = None                    # (width, height) of the texture in pixels, or "endless"; None: by SCALE
-    TILEABLE          = "none"                  # "none" | "x" | "y" | "xy": where it continues at its other end
-    WANG              = None                    # 2: not one texture, but 16 tiles with edges of 2 colours that fit
-    REGION            = None                    # draw only this part of it: (x, y, width, height), pixels; None: all
-    GUIDE             = None                    # a picture whose coarse brightness and colour the texture follows
-    GUIDE_STRENGTH    = 0.5                     # how closely, 0 to 1
-    REDRAW            = "seams"                 # "seams" | "gaps" | "all": where pieces meet, gaps, real tiles, too
-    LAYOUT            = "matched"               # "matched" | "ordered" | "random" | "rows": where real tiles go
-    SAMPLES           = 1                       # textures to draw, with SEED, SEED + 1, ...
-    SEED              = 0                       # another seed, another texture (and, if it is trained, another model)
+
+    # the run and its files
     DEVICE            = "auto"                  # "auto" | "cpu" | "cuda" | "mps" | "xpu": what computes, tried first
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints

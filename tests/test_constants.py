@@ -154,7 +154,7 @@ def test_a_value_of_the_wrong_type_or_range_is_refused_by_name(word):
 
 def test_help_prints_every_constant_with_its_comment_and_value(tool):
     result = tool("--help")
-    assert result.code == 0
+    assert result.code == 0 and "\n\nhow it is drawn\n  SAMPLER " in result.out
     source = SCRIPT.read_text(encoding="utf-8")
     for name, value in vars(constants_of()).items():
         line = next(line for line in result.out.splitlines() if re.match(rf"\s*{name}\b", line))

@@ -290,6 +290,16 @@ def test_help_and_version_are_the_same_before_any_package_is_imported(without, t
     assert result.stdout == known.out and "texture" in result.stdout.lower() and not result.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a pipe that is closed is another error there")
+def test_help_of_which_only_the_first_line_is_read_is_no_broken_package(tmp_path):
+    reads, writes = os.pipe()
+    os.close(reads)
+    result = subprocess.run([sys.executable, "-u", str(SCRIPT), "--help"], cwd=tmp_path, stdout=writes,
+                            stderr=subprocess.PIPE, text=True, timeout=200)
+    os.close(writes)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("word", ["EPOCH=1", "EPOCHS=many"])
 def test_a_mistyped_word_is_the_same_mistake_before_any_package_is_imported(without, tool, word):
     result, known = without(PACKAGES, "ImportError('too early')", word), tool(word)

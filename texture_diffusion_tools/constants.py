@@ -51,7 +51,7 @@ def foresee(path, argv):
     seconds, --help and --version are answered, and words that are not understood a UserError."""
     answer(path, "main", argv)
     with contextlib.suppress(ValueError, SyntaxError):  # of a value that is worked out: settings() will know it
-        override({name: ast.literal_eval(text) for name, text, _ in written(path, "main")}, argv)
+        override({name: ast.literal_eval(text) for _, name, text, _ in written(path, "main")}, argv)
 
 
 def answer(path, function, argv):
@@ -142,20 +142,31 @@ def listed(value):
 
 
 def print_help(path, function):
-    """Print the head of the manual and each constant with its value and its comment."""
+    """Print the head of the manual and, under the headings of the source, each constant with its value and its comment.
+    """
     manual = ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8")))
-    print(manual.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:\n")
-    for name, text, comment in written(path, function):
+    print(manual.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:")
+    heading = None
+    for above, name, text, comment in written(path, function):
+        if above != heading:
+            print(f"\n{above}".rstrip())
+            heading = above
         with contextlib.suppress(ValueError, SyntaxError):  # of a value that is worked out
             text = repr(ast.literal_eval(text))
         print(f"  {name:<18} {text:<24} {comment}".rstrip())
 
 
 def written(path, function):
-    """The constants of a function as they stand in its file: (name, its value's source, comment) of each."""
+    """The constants of a function as they stand in its file: (heading, name, its value's source, comment) of each; a
+    heading is a comment with a line of its own."""
     source = Path(path).read_text(encoding="utf-8")
     text = re.search(rf"^def {function}\(.*\n(?:(?: .*)?\n)*", source, re.M)[0]
-    return re.findall(r"^    ([A-Z][A-Z0-9_]*) += (.*?)(?: +# (.*))?$", text, re.M)
+    found, heading = [], ""
+    for above, *constant in re.findall(r"^    (?:# (?!fmt:)(.*)|([A-Z][A-Z0-9_]*) += (.*?)(?: +# (.*))?)$", text, re.M):
+        heading = above or heading
+        if not above:
+            found.append((heading, *constant))
+    return found
 
 
 def parse_value(name, text, default):

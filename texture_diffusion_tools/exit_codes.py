@@ -32,6 +32,9 @@ def foresee(path):
     except UserError as error:
         say_end(path, error.exit_code, str(error))
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # who reads it has seen enough, as of --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def print_anything():
