@@ -10,8 +10,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from benchmarks import commits, figures, quality
-from docs import pictures
+from benchmarks import commits, figures, pictures, quality
 from texture_diffusion_tools import exit_codes
 from texture_diffusion_tools.errors import RunError
 

@@ -1,6 +1,6 @@
 """The pictures of README and MANUAL that show what can be asked for, drawn by the code as it is.
 
-    python -m docs.pictures FOLDER [NAME ...]
+    python -m benchmarks.pictures FOLDER [NAME ...]
 
 Draws docs/<NAME>.jpg for the names given, or for all of PICTURES; each says its commit (see benchmarks/commits.py), and
 those that say the present one are left as they are. FOLDER holds CC0 photos, PNG or JPEG: of ambientCG the folder
@@ -43,7 +43,7 @@ class Desk(NamedTuple):
                  if path.stem == name and (path.is_dir() or path.suffix.lower() in Image.registered_extensions())]
         if found:
             return found[0].absolute()
-        raise UserError(f"there is no photo {name} in {self.photos}: see python -m docs.pictures --help")
+        raise UserError(f"there is no photo {name} in {self.photos}: see python -m benchmarks.pictures --help")
 
     def exemplar(self, name):
         """The path of a photo of scikit-image's, which is saved first."""
