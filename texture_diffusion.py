@@ -71,6 +71,7 @@ try:
         blend_layouts,
         blending,
         checkpoints,
+        checks,
         constants,
         devices,
         drawings,
@@ -1609,6 +1610,8 @@ def main(argv=None):
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints
     PREVIEW_EVERY     = 10                      # epochs between previews
+    CHECK             = None                    # a picture to be judged, without a model; nothing is learned or drawn
+    JSON              = False                   # True: all figures as one JSON object, and nothing else, on stdout
     EXPORT            = ()                      # files for other programs, some of "glb", "mtlx", "tres", "usda"
     OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"           # models go here
@@ -1616,10 +1619,13 @@ def main(argv=None):
     with processes.joined() as group:
         c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
-        if c.EACH:
-            each.work_through(c, HERE, functools.partial(learn_and_draw, group=group))
-        else:
-            learn_and_draw(c, group)
+        with events.as_json() if c.JSON else contextlib.nullcontext():
+            if c.CHECK is not None:
+                events.print_figures(checks.check(c.CHECK))
+            elif c.EACH:
+                each.work_through(c, HERE, functools.partial(learn_and_draw, group=group))
+            else:
+                learn_and_draw(c, group)
 
 
 def learn_and_draw(c, group):

@@ -52,7 +52,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import texture_diffusion as td
-from texture_diffusion_tools import measures
+from texture_diffusion_tools import checks, measures
+from texture_diffusion_tools.checks import LOW
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B (Rec. 601)
 WINDOWS = 200  # windows of one tile that represent the photo, and tiles that represent a texture, at most
@@ -64,7 +65,6 @@ SWD_PATCH, SWD_PATCHES, SWD_DIRECTIONS, SWD_SCALES = 7, 16384, 256, 3  # side in
 CORRELATION_WIDTH = 7  # of the Portilla-Simoncelli autocorrelations, px
 COMPONENTS, FOLDS = 40, 5  # of the classifier's principal components and cross-validation
 CUT = 10  # no single statistic counts more than so many deviations
-LOW = 8  # px on each side of a border whose means are compared
 GRIDS = 50  # grids of lines laid at random through the photo
 HALVINGS = 20  # random halves of the photo's tiles that are compared
 STAGES = 4  # of a texture drawn in many passes, for its drift
@@ -352,17 +352,8 @@ def largest_piece(away):
 
 
 def autocorrelation(pixels, tile):
-    """Largest normalised autocorrelation of the luminance of a picture [H, W, 3] at shifts of more than a tile and at
-    most half the picture, in rows or in columns."""
-    grey = torch.from_numpy(luminance(pixels)).float()
-    grey = (grey - grey.mean()) / grey.std().clamp(min=1e-6)
-    size = [2 * side for side in grey.shape]
-    x, square, one = (torch.fft.rfft2(plane, s=size) for plane in (grey, grey**2, torch.ones_like(grey)))
-    here, there = (torch.fft.irfft2(power, s=size).clamp(min=1) for power in (square * one.conj(), one * square.conj()))
-    values = torch.fft.irfft2(x * x.conj(), s=size) / (here * there).sqrt()
-    dy, dx = (torch.fft.fftfreq(side, 1 / side).abs() for side in size)
-    far = (dy[:, None] > tile) | (dx > tile)
-    return float(values[far & (dy[:, None] <= grey.shape[0] / 2) & (dx <= grey.shape[1] / 2)].max())
+    """The largest of the luminance of a picture [H, W, 3] further away than a tile, see checks.autocorrelation()."""
+    return checks.autocorrelation(luminance(pixels), tile)[0]
 
 
 def drift(pixels, layout, tile, real):

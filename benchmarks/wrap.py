@@ -11,21 +11,8 @@ import sys
 
 import numpy as np
 
-from benchmarks.scores import LOW
 from texture_diffusion_tools import photos
-
-
-def line_figures(pixels):
-    """The three figures of each line between column k - 1 and column k of a picture [H, W, 3] that wraps around,
-    {name: float [W]}, over their means."""
-    x = pixels.astype(np.float32)
-    first = x - np.roll(x, 1, 1)  # across the line before column k
-    second = first - np.roll(first, 1, 1)  # over columns k - 2 to k, so that two of them cross it
-    total = sum(np.roll(x, k, 1) for k in range(LOW)) / LOW  # of the LOW columns up to column k
-    low = np.roll(total, 1 - LOW, 1) - np.roll(total, 1, 1)
-    figures = {"1st": first, "2nd": (np.abs(second) + np.abs(np.roll(second, -1, 1))) / 2, "low": low}
-    means = {name: np.abs(values).mean((0, 2)) for name, values in figures.items()}
-    return {name: values / values.mean() for name, values in means.items()}
+from texture_diffusion_tools.checks import line_figures
 
 
 def judge(pixels):

@@ -21,7 +21,7 @@ OLD_VALUES = {"REDRAW_ORIGINALS": {"True": "all", "False": "gaps"}}
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, int, str), "REGION": tuple,
             "EPOCHS": int, "SAMPLE_STEPS": int, "STRENGTH": float, "VALIDATION": int, "PRIOR": str,
             "COMPLETE": (bool, float), "DEPTH": int, "GUIDE": str, "WANG": int, "PIXELS": int, "MASK": (str, tuple),
-            "TEXTURE": str, "BLEND": str}  # or None
+            "TEXTURE": str, "BLEND": str, "CHECK": str}  # or None
 WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW", "LAYOUT")
 FACTORS = (2, 4, 8, 16)  # of PIXELS: tiles, whose sides are multiples of 32, hold whole pixels of such sides
 SMALL = 128  # pixels of a side, below which a photo that is too small may be pixel art

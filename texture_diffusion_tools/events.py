@@ -13,19 +13,57 @@ names. Without that variable nothing is told.
 import contextlib
 import json
 import os
+import sys
 import time
 
 EVENTS = "TEXTURE_DIFFUSION_EVENTS"
+HEARD = []  # a function that is told each event too, while as_json() is entered
 
 
 def tell(event, **facts):
     """Add an event to the file, if there is one; a disk that refuses does no harm to the run."""
+    for hear in HEARD:
+        hear(event, facts)
     path = os.environ.get(EVENTS)
     if not path:
         return
     line = json.dumps({"event": event, "time": time.time(), **facts}, default=str)
     with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+@contextlib.contextmanager
+def as_json():
+    """While entered, what is printed goes to stderr; at the end one JSON object goes to stdout: {"figures": those of
+    each picture, "files": {name: path}, "notes": what was said, "error": the sentence of one, or ""}."""
+    told, stdout = {"figures": [], "files": {}, "notes": [], "error": ""}, sys.stdout
+
+    def hear(event, facts):
+        if event == "figures":
+            told["figures"].append({key: number(value) for key, value in facts.items()})
+        elif event == "file":
+            told["files"][facts["name"]] = str(facts["path"])
+        elif event == "said":
+            told["notes"].append(facts["text"].removeprefix("note: "))
+
+    HEARD.append(hear)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except Exception as error:
+        told["error"] = str(error)
+        raise
+    finally:
+        HEARD.remove(hear)
+        print(json.dumps(told, default=str), file=stdout, flush=True)
+
+
+def number(value):
+    """A figure as a number, where it is one."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError, TypeError):
+            return kind(value)
+    return value
 
 
 def print_figures(figures):
