@@ -514,7 +514,7 @@ class NeighbourDataset:
     def where(self, offsets):
         """What references.found() needs for the tiles at offsets [B, 2]: of each all of the photo but the tile itself.
         """
-        return [(self.patches, [(y, x, self.tile)]) for y, x in offsets.tolist()]
+        return [(self.patches, [(y, x, self.tile)]) for y, x in offsets]  # as tensors: a GPU need not be waited for
 
     def examples(self, count, held_out):
         """Canvases [B, C, S, S], the checkerboard's neighbours, bool [B, 8], and where references come from, to be
@@ -1407,6 +1407,8 @@ def patches_of(photo, device):
 
 def referring(net, patches, areas, rings, present, alphas_cumprod):
     """refer(x_t, t): what the network sees of references while a batch is drawn, looked for anew now and then."""
+    if net.references is None:
+        return lambda x_t, t: None
     where, kept = [(patches, part) for part in areas], {}
 
     def refer(x_t, t):
@@ -1455,9 +1457,8 @@ def outpaint(net, canvas, passes, batch_size, draw, seed, group=processes.ALONE)
             full = (own * batch_size)[:batch_size]
             rings, present = canvas.neighbours(full)
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *canvas.noise_key(cell)) for cell in full]
-            areas = [canvas.areas(cell) for cell in full]
             for _, x_t, _ in draw(net, rings, present, generators, *stacked(found, full, rings.device),
-                                  canvas.strength(cells[0]), areas):
+                                  canvas.strength(cells[0]), map(canvas.areas, full)):  # looked up where it is needed
                 tiles = x_t
                 yield sum(map(len, together))
             for batch, drawn in zip(together, group.all_gather(tiles)):
@@ -1490,7 +1491,7 @@ def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
 
     def draw(_, rings, present, generators, sketch, parts, least, areas):
         sketch, shares = sketch.split([rings.shape[1] - len(nets), len(nets)], 1)
-        rings = rings[:, :sketch.shape[1]]
+        rings, areas = rings[:, :sketch.shape[1]], list(areas)
         seen = [label for label in range(len(nets)) if shares[:, label].any()]
         refer = {label: referring(nets[label], patches[label], [part.get(label, ()) for part in areas], rings, present,
                                   alphas_cumprod) for label in seen}
