@@ -46,6 +46,12 @@ def settings(function, values, argv):
     return override({name: value for name, value in values.items() if name.isupper()}, argv)
 
 
+def defaults(function):
+    """The constants of a function as they stand in its source, {name: value}."""
+    lines = written(inspect.getsourcefile(function), function.__name__)
+    return {name: ast.literal_eval(text) for _, name, text, _ in lines}
+
+
 def foresee(path, argv):
     """What settings() says of the main() of a script at a path, which is only read: before its imports, which take
     seconds, --help and --version are answered, and words that are not understood a UserError."""
@@ -203,6 +209,11 @@ def kinds_of(name, default):
         return (type(default),)
     kinds = OPTIONAL[name]
     return *(kinds if isinstance(kinds, tuple) else (kinds,)), type(None)
+
+
+def replaced(c, **changes):
+    """The same namespace with other values of some constants."""
+    return SimpleNamespace(**{**vars(c), **changes})
 
 
 def fill_in(c):

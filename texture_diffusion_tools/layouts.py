@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from . import conspicuous, guides, matching, seams, sketches
-from .grids import Grid
+from . import conspicuous, constants, files, guides, matching, seams, sketches, wang
+from .errors import UserError
+from .grids import Grid, endless_grid, make_grid
 from .orientations import AUGMENTS, oriented
-from .rings import crop_middle
+from .rings import HALO, crop_middle
 
 
 class Layout(NamedTuple):
@@ -152,5 +153,36 @@ class Layout(NamedTuple):
 
 def judge_of(photo, augment):
     """The seams.Judge of what is put together from a photo in the orientations of an augment."""
-    looked = matching.looked_at(photo.x.cpu(), photo.matching_weights())
+    looked = matching.looked_at(photo.x.cpu(), photo.channels.weights())
     return seams.Judge([oriented(looked, *way) for way in AUGMENTS[augment]])
+
+
+def grid_of(photo, c):
+    """The Grid of the texture of a Photo that the constants ask for, or of all its Wang tiles."""
+    if c.WANG:
+        return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
+    if c.OUTPUT_SIZE == constants.ENDLESS:
+        x, y, *size = c.REGION
+        return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW == "all" else 1)
+    art = photo.channels.art
+    if c.OUTPUT_SIZE and art:
+        return make_grid(*(side * art.factor for side in c.OUTPUT_SIZE[::-1]), c.TILE_SIZE, c.TILEABLE)
+    width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
+    return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
+
+
+def window_of(grid, region):
+    """The part of the texture to be drawn as (corner (y, x), size (h, w)); UserError if it is not inside."""
+    height, width = grid.size
+    x, y, w, h = region or (0, 0, width, height)
+    if grid.first is None and (min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height):
+        raise UserError(f"REGION = {tuple(region)} does not lie inside the texture of {width} x {height} pixels")
+    return (y, x), (h, w)
+
+
+def load_guide(photo, c, home):
+    """The guides.Guide of the texture of a Photo that the constants ask for, or None; home: as in files.find_file."""
+    if c.GUIDE is None:
+        return None
+    pixels = guides.read_guide(files.find_file(c.GUIDE, home), grid_of(photo, c).size)
+    return guides.guide_of(pixels, photo, c.TILE_SIZE, c.GUIDE_STRENGTH)

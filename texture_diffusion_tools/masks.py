@@ -28,11 +28,10 @@ LEAST = 4  # tiles' worth of a photo from which it can be learned
 
 
 class Mask(NamedTuple):
-    """The mask of a Photo and what is mixed with what is drawn."""
+    """What is to be repaired of a photo, and what is mixed with what is drawn."""
 
     share: torch.Tensor  # float32 [H, W], 0..1: how much of each pixel is to be drawn
     before: torch.Tensor  # the photo as it was, values in [-1, 1], [C, H, W]; smooth where share is 1
-    wanted: bool = True  # whether the photo is to be repaired; if not, it is only not learned where it is hidden
 
     def hidden(self):
         """bool [H, W], what nobody has to see of the photo."""

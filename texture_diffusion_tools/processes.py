@@ -20,6 +20,7 @@ from tqdm import tqdm
 from . import devices, events
 from .errors import RunError, Stopped, UserError, first_line
 from .program import WINDOWS
+from .signals import StopSignals
 
 OFTEN = 0.3  # seconds from one progress that is told to the next
 
@@ -57,6 +58,10 @@ class ProcessGroup:
     def bar(self, **options):
         """A progress bar (tqdm), one for all processes; in a log file it moves on every 20 seconds."""
         return Bar(mininterval=0.5 if sys.stderr.isatty() else 20, disable=self.rank > 0, **options)
+
+    def stop_signals(self):
+        """signals.StopSignals, to be entered."""
+        return StopSignals()
 
     def pick_device(self, wanted):
         """devices.pick_device() for this process."""
