@@ -52,6 +52,7 @@ import functools
 import math
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 try:
@@ -71,6 +72,7 @@ try:
         checks,
         constants,
         devices,
+        door,
         drawings,
         each,
         events,
@@ -107,7 +109,6 @@ try:
         with_tile,
         without_tile,
     )
-    from texture_diffusion_tools.signals import StopAtOnce
     from texture_diffusion_tools.weights import as_beginning, channels_seen, refers, with_facts
     from texture_diffusion_tools.works import Task
 except (ImportError, OSError) as problem:  # OSError: a library of torch's
@@ -1128,7 +1129,7 @@ def report_epoch(trainer, epoch_steps, report):
     if part or trainer.reported == trainer.step:
         return
     try:
-        with StopAtOnce() if trainer.group.world_size == 1 else contextlib.nullcontext():
+        with trainer.group.stop_at_once():
             report(epoch)
     except DiskError as error:
         trainer.group.warn(f"{error}; training goes on")
@@ -1342,13 +1343,13 @@ def draw(work, denoiser, batch_size, seed, group=processes.ALONE):
     """Draw a work, with a progress bar; Stopped if a signal came. Returns the seconds that it took."""
     start, steps = time.perf_counter(), denoiser.sampling.steps
     tiles, bands = work.begin()
-    paint = functools.partial(draw_tiles, denoiser)
+    sample_tiles = functools.partial(draw_tiles, denoiser)
     with group.stop_signals() as stop, group.bar(total=steps * tiles, unit="step", desc=work.doing) as bar:
         for number in bands:
             passes = work.passes(number)
             end = bar.n + steps * sum(map(len, passes))
             size = work.batch_size(batch_size, passes)
-            for count in outpaint(work.canvas, passes, paint, size, seed, group):
+            for count in outpaint(work.canvas, passes, sample_tiles, size, seed, group):
                 bar.update(count)
                 if group.any(stop.received):
                     raise Stopped(work.stop(number), stop.received)
@@ -1463,7 +1464,7 @@ def learn_and_draw(c, group):
             announce(model, taken)
             if group.rank == 0:
                 show_prepared(model.photos, results)
-            trained = run_training(model, results, checkpoint)
+            trained = learn_with_files(model, results, checkpoint)
             if group.rank == 0 and model.blend is None:
                 show_learned(model, results)
             for task in canvases(model):
@@ -1477,14 +1478,19 @@ def learn_and_draw(c, group):
 class Model:
     """Photos, and the network that draws them.
 
-    found: exemplars; c: the constants, to which is added what follows from the photos.
+    found: exemplars; c: the constants, to which is added what follows from the photos; given: their values
+    {name: value} as they were given, of a model that draws for a program; trainer: a Trainer of them.
     """
 
-    def __init__(self, found, c):
-        self.photos, self.blend, self.trainer = normalise_all(found), None, None
+    def __init__(self, found, c, given=None):
+        self.photos, self.trainer, self.given = normalise_all(found), None, given
         self.name, self.digest = exemplars.name_of(found, c.IMAGE), exemplars.digest_of(found)
         self.notes, self.size = exemplars.notes_of(found), tuple(self.photos[0].x.shape[1:])
-        self.c = settled(c, self.photos)
+        self.use(c)
+
+    def use(self, c):
+        """Go by other constants from now on."""
+        self.c, self.blend = settled(c, self.photos), None
         if c.BLEND:
             path = files.find_file(c.BLEND, HERE)
             self.blend, size = blends.blend_of(self.photos, self.name, path, self.c, self.notes)
@@ -1503,6 +1509,68 @@ class Model:
         names = NETWORK_CONSTANTS + TRAINING_CONSTANTS
         return {"constants": {name: getattr(self.c, name) for name in names}, "digest": self.digest, "size": self.size}
 
+    def draw(self, on_progress=None, **changes):
+        """What main() draws with such constants, some of door.DRAWING, as an array [H, W, 3], [H, W, 4] or, of 16 bits
+        and grey, [H, W]; a material's maps as {name: array}; several textures as {name: what is drawn of it}.
+
+        MASK, GUIDE and BLEND may be arrays; a MASK repairs the photo. on_progress: as in learn(). UserError if the
+        constants do not go together, errors.Cancelled if it was stopped.
+        """
+        door.refuse_learning(changes)
+        with door.opened(changes) as given:
+            model = self.changed(given)
+            drawn = {task.photo.name: door.picture_of(task, paint(task, on_progress)) for task in canvases(model)}
+        return drawn if len(drawn) > 1 else next(iter(drawn.values()))
+
+    def changed(self, given):
+        """The model with changed constants {name: value}, for one drawing."""
+        model = copy.copy(self)
+        if (mask := given.get("MASK")) is not None:
+            share = masks.as_share(masks.from_file(mask, self.size[::-1], self.name, []))
+            exemplar, (y, x) = exemplars.masked(self.photos[0].exemplar, share, self.c.TILE_SIZE)
+            model.photos = (self.photos[0]._replace(exemplar=exemplar, x=self.photos[0].x[:, y, x]),)
+            given = {"SCALE": 1, **given}
+        model.use(constants.check_rules(SimpleNamespace(**door.filled(self.given, given)), CHOICES))
+        return model
+
+    def save(self, path):
+        """Write the model to a file, with its photos, for load(); DiskError if the disk refuses."""
+        found = [exemplars.state_of(photo.exemplar) for photo in self.photos]
+        checkpoints.save(Path(path), {**self.made_of(), **self.trainer.state(), "settings": self.given,
+                                      "exemplars": found})
+
+
+def learn(source, on_progress=None, **changes):
+    """A Model of what main() learns of a source with such constants, for programs: it draws, and is saved; nothing is
+    printed, and no file written.
+
+    source: a path, pixels [H, W], [H, W, 3] or [H, W, 4] of uint8 or uint16, a material's maps as {name: pixels}, or a
+    list of textures. on_progress(fraction, stage), 0 to 1 of "training" and of "drawing", stops it by returning False.
+    UserError with a sentence if something is wrong with what was given, errors.Cancelled if it was stopped.
+    """
+    group = door.Listener(on_progress)
+    with contextlib.ExitStack() as stack:
+        given = door.filled(main(use=dict), stack.enter_context(door.opened({"IMAGE": source, **changes})))
+        c = constants.check_rules(SimpleNamespace(**given), CHOICES)
+        found = exemplars.read(several.paths_of(c, HERE, stack), c, tile_multiple(c.WIDTHS))
+        model = Model(found, c, given)
+        model.trainer = prepare_trainer(model, None, group)
+        train(model.trainer, c.EPOCHS, c.EPOCH_TILES // c.BATCH_SIZE, group, lambda: None, lambda epoch: None)
+    return model
+
+
+def load(path, **changes):
+    """The Model that Model.save() wrote to a path, with such constants, DEVICE and others; UserError if it is none."""
+    state = checkpoints.load(files.there(Path(path)))
+    if "exemplars" not in state:
+        raise UserError(f"{printable(path)} was saved by a run, which knows its photo by itself; load() reads what "
+                        "save() of a model wrote: learn(photo) makes one")
+    given = door.filled({**main(use=dict), **state["settings"]}, changes)
+    model = Model(tuple(map(exemplars.from_state, state["exemplars"])),
+                  constants.check_rules(SimpleNamespace(**given), CHOICES), given)
+    model.trainer = prepare_trainer(model, None, door.Listener(), state)
+    return model
+
 
 def settled(c, photos):
     """The constants with what follows from Photos: the tiles of small pixel art, and how many are held out. UserError
@@ -1519,14 +1587,14 @@ def settled(c, photos):
     return c
 
 
-def prepare_trainer(model, checkpoint, group=processes.ALONE):
+def prepare_trainer(model, checkpoint, group=processes.ALONE, state=None):
     """A Trainer of a Model that is new, begins from the prior, or is as the checkpoint left it; checkpoint: its path,
-    or None: there is none."""
+    or None: there is none, but for a state that was read."""
     photos, c = model.photos, model.c
     torch.set_float32_matmul_precision("high")
     device = group.pick_device(c.DEVICE)
     parts = [NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT) for photo in photos]
-    state, prior, digest = {}, {}, ""
+    state, prior, digest = state or {}, {}, ""
     if checkpoint is not None:
         state = checkpoints.find_state(checkpoint, model, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
     if not state and c.PRIOR is not None:
@@ -1570,7 +1638,7 @@ def announce(model, said=()):
     say(forecasts.expected(photos, c, steps, *measure_speed(trainer, steps > 0), trainer.alphas_cumprod.device))
 
 
-def run_training(model, results, checkpoint):
+def learn_with_files(model, results, checkpoint):
     """Train if there is something left to do, with checkpoints, loss curve and previews; returns (seconds, tiles)."""
     trainer, c, start = model.trainer, model.c, time.perf_counter()
     group, epoch_steps, first = trainer.group, c.EPOCH_TILES // c.BATCH_SIZE, trainer.step
@@ -1616,10 +1684,10 @@ def show_learned(model, results):
         def path(name, c=c):
             return results.path(pictures.name_of(name, c.TEXTURE))
 
-        paint = tile_drawer(photo, trainer, c)
+        tiles = tile_drawer(photo, trainer, c)
         for name, held_out in (("train_predictions", False), ("val_predictions", True)):
-            pictures.draw_predictions(path(name), photo, trainer, paint, held_out)
-        pictures.draw_steps(path("diffusion_steps"), photo, trainer, paint)
+            pictures.draw_predictions(path(name), photo, trainer, tiles, held_out)
+        pictures.draw_steps(path("diffusion_steps"), photo, trainer, tiles)
 
 
 def tile_drawer(photo, trainer, c):
@@ -1630,6 +1698,13 @@ def tile_drawer(photo, trainer, c):
 def denoiser_of(photo, trainer, c):
     """The Denoiser of a photo by a Trainer's averaged network."""
     return Denoiser(trainer.ema, photo, trainer.alphas_cumprod, Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH))
+
+
+def paint(task, on_progress=None):
+    """Draw a works.Task in memory; the pixels of each file of it."""
+    work = door.WORKS[task.kind](task)
+    draw(work, task.denoiser, task.c.BATCH_SIZE, task.seed, door.Listener(on_progress))
+    return work.pixels()
 
 
 WORKS = {"texture": textures.TextureFiles, "repair": repair.RepairFiles, "wang": wang.WangFiles}

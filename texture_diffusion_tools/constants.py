@@ -183,16 +183,29 @@ def parse_value(name, text, default):
         value = literal(text if str in kinds else WORDS.get(text.lower(), text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text
+    fits, value = as_one_of(name, value, kinds)
+    if fits or str in kinds:
+        return value if fits else text
+    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
+
+
+def as_one_of(name, value, kinds):
+    """Whether a value is of one of the types that a constant may have, and the value as that."""
     if type(value) is list and tuple in kinds:
         value = tuple(value)
     if type(value) is int and float in kinds:
         value = float(value)
-    if type(value) in kinds and (name not in LISTS or all(type(part) is str for part in value)):
-        return value
-    if str in kinds:
-        return text
-    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
-    raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
+    return type(value) in kinds and (name not in LISTS or all(type(part) is str for part in value)), value
+
+
+def fitting(name, value, values):
+    """A value that a program gives to a constant, of the type that it has among the values {name: default}; UserError
+    otherwise."""
+    if name not in values:
+        raise not_understood(name, values)
+    fits, value = as_one_of(name, value, kinds_of(name, values[name]))
+    return value if fits else parse_value(name, repr(value), values[name])
 
 
 def literal(text):
@@ -219,14 +232,11 @@ def replaced(c, **changes):
 def fill_in(c):
     """The same namespace with a size and a list written out, and with what is None and depends on what is drawn:
     seams need less of all."""
-    c.OUTPUT_SIZE = width_and_height(c.OUTPUT_SIZE)
-    c.EXPORT = parts_of(c.EXPORT)
+    c = replaced(c, OUTPUT_SIZE=width_and_height(c.OUTPUT_SIZE), EXPORT=parts_of(c.EXPORT))
     whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str and not c.EACH or \
         any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
-    for name, value in (WHOLE if whole else SEAMS).items():
-        if getattr(c, name) is None:
-            setattr(c, name, value)
-    return c
+    usual = WHOLE if whole else SEAMS
+    return replaced(c, **{name: value for name, value in usual.items() if getattr(c, name) is None})
 
 
 def width_and_height(size):

@@ -165,6 +165,37 @@ def with_mask(exemplar: Exemplar, before: np.ndarray, share: torch.Tensor, wante
     return exemplar._replace(usable=~mask.hidden(), digest=mask.digest(), mask=mask if wanted else None)
 
 
+def masked(exemplar: Exemplar, share: torch.Tensor, tile: int) -> tuple[Exemplar, tuple[np.ndarray, np.ndarray]]:
+    """An Exemplar of which share [H, W], 0 to 1, is to be repaired, filled there in squares of half a tile's side; and
+    the rows and columns [H, W] that each pixel is filled from. UserError if that leaves too little."""
+    before = exemplar.values.numpy()
+    hidden = masks.checked(share, exemplar.name, tile)
+    y, x = holes.sources_of(before, hidden | ~exemplar.usable, tile // 2, exemplar.channels.weights())
+    filled = exemplar._replace(values=exemplar.values[:, y, x])
+    return with_mask(filled, before, share, wanted=True), (y, x)
+
+
+def state_of(exemplar: Exemplar) -> dict:
+    """An Exemplar as plain values and tensors, to be saved; from_state() is the inverse."""
+    what = exemplar.channels
+    return {"name": exemplar.name, "values": exemplar.values, "usable": exemplar.usable,
+            "digest": exemplar.digest, "folder": what.folder,
+            "slices": {kind: (part.start, part.stop) for kind, part in what.slices.items()},
+            "constants": {kind: torch.from_numpy(np.array(value)) for kind, value in what.constants.items()},
+            "files": [tuple(file) for file in what.files],
+            "art": what.art and (what.art.factor, what.art.palette if what.art.palette is None
+                                 else torch.from_numpy(what.art.palette))}
+
+
+def from_state(state: dict) -> Exemplar:
+    """The Exemplar of what state_of() returned."""
+    art = state["art"] and pixel_art.Art(state["art"][0], None if state["art"][1] is None else state["art"][1].numpy())
+    what = Channels({kind: slice(*part) for kind, part in state["slices"].items()},
+                    {kind: value.numpy() for kind, value in state["constants"].items()},
+                    tuple(channels.MapFile(*file) for file in state["files"]), state["folder"], art)
+    return Exemplar(state["name"], state["values"], what, state["usable"], state["digest"])
+
+
 def corners_in(path: str, corners: tuple | str | None, before: np.ndarray | None = None) -> tuple[tuple | None, list]:
     """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
     material, if they are "auto", and notes. They are the same whenever they are looked for. before: original_pixels of
