@@ -1,7 +1,7 @@
 """Nodes for ComfyUI: a texture from a picture, a material from maps, a texture repaired.
 
-ComfyUI loads this folder from its custom_nodes. Its versions that have the V3 schema are given that,
-earlier ones plain classes.
+ComfyUI loads this folder from its custom_nodes. Its versions that have the V3 schema are given
+that, earlier ones plain classes.
 """
 
 from .api import as_v1, as_v3

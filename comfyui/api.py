@@ -1,5 +1,5 @@
-"""The two ways in which ComfyUI is told of nodes: classes with a schema (V3), and plain classes with
-a few attributes (V1), which came before."""
+"""The two ways in which ComfyUI is told of nodes: classes with a schema (V3), and plain classes
+with a few attributes (V1), which came before."""
 
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ def repair(image: Tensor, mask: Tensor, seed: int, epochs: int) -> tuple[Tensor]
     count, progress = len(image), Progress(2 * len(image))
     masks = [mask_of(picked("mask", mask, count, index), image[index]) for index in range(count)]
     if all(hidden is None for hidden in masks):
-        raise ValueError("the mask is black, so that there is nothing to repair; what is white in it "
-                         "is drawn anew")
+        raise ValueError("the mask is black, so that there is nothing to repair; paint white what is "
+                         "to be drawn anew")
 
     def drawn(source: Tensor, hidden: np.ndarray | None) -> Tensor:
         learning, drawing = progress.next_part(), progress.next_part()
@@ -133,7 +133,8 @@ def whole(name: str, tooltip: str, default: int, least: int, most: int, **more: 
 def epochs_of(default: int) -> Input:
     """The widget for the training's length."""
     return whole("epochs", "How long it learns the picture: 1 for a look, 5 or more where much is "
-                 "drawn anew, 0 to draw with what it knows of other textures alone.", default, 0, 1000)
+                 "drawn anew, 0 to draw with what it knows of other textures alone.",
+                 default, 0, 1000)
 
 
 SEED = whole("seed", "Another seed, another result; what was learned is kept.", 0, 0, 2**32 - 1,
@@ -151,13 +152,13 @@ SIZE = (
 NODES = (
     Node("TextureDiffusionTexture", "Texture from picture",
          "Learns a picture of a texture, and draws a texture of any size that continues it.",
-         (Input("image", "IMAGE", "A texture, 384 x 384 pixels or more; each of a batch is drawn by "
-                "itself."),
+         (Input("image", "IMAGE", "A texture, best of 384 x 384 pixels or more; each of a batch is "
+                "drawn by itself."),
           *SIZE,
           Input("mask", "MASK", "White: what of the picture is not to come into the texture.",
                 optional=True),
-          Input("guide", "IMAGE", "A picture whose coarse brightness and colour the texture follows; "
-                "its middle, in the texture's shape.", optional=True)),
+          Input("guide", "IMAGE", "A picture whose coarse brightness and colour the texture "
+                "follows; of another shape its middle is taken.", optional=True)),
          ("image",), texture),
     Node("TextureDiffusionMaterial", "Material from maps",
          "Learns the maps of a material, all as one, and draws larger ones that fit together.",
@@ -165,7 +166,7 @@ NODES = (
          MAPS, material),
     Node("TextureDiffusionRepair", "Repair",
          "Draws anew what a mask hides of a texture; all else stays as it is, to the last bit.",
-         (Input("image", "IMAGE", "A texture, 384 x 384 pixels or more."),
+         (Input("image", "IMAGE", "A texture, best of 384 x 384 pixels or more."),
           Input("mask", "MASK", "White: what is drawn anew."), SEED, epochs_of(5)),
          ("image",), repair),
 )

@@ -30,8 +30,8 @@ def pixels_of(picture: Tensor) -> np.ndarray:
 
 
 def map_of(picture: Tensor, colours: bool) -> np.ndarray:
-    """A material's map [H, W, C], 0 to 1, as uint8 [H, W, 3] if it holds colours or directions, else
-    as uint16 [H, W], the mean of red, green and blue: heights need more than 256 levels."""
+    """A material's map [H, W, C], 0 to 1, as uint8 [H, W, 3] if it holds colours or directions,
+    else as uint16 [H, W], the mean of red, green and blue: heights need more than 256 levels."""
     picture = picture[..., :3]
     if colours:
         return levels_of(picture.expand(-1, -1, 3), 255).astype(np.uint8)
@@ -54,15 +54,16 @@ def mask_of(mask: Tensor | None, picture: Tensor) -> np.ndarray | None:
     nodes do; None if it is black, as the mask of a picture without transparency is."""
     if mask is None:
         return None
-    if mask.shape != picture.shape[:2]:
-        mask = F.interpolate(mask[None, None].float(), size=picture.shape[:2], mode="bilinear")[0, 0]
+    size = picture.shape[:2]
+    if mask.shape != size:
+        mask = F.interpolate(mask[None, None].float(), size=size, mode="bilinear")[0, 0]
     levels = levels_of(mask, 255).astype(np.uint8)
     return levels if (levels >= BLACK).any() else None
 
 
 def guide_of(guide: Tensor | None, width: int, height: int) -> np.ndarray | None:
-    """The middle of a guide [h, w, C], 0 to 1, in the shape of width x height, uint8; the tool brings
-    it to that size itself."""
+    """The middle of a guide [h, w, C], 0 to 1, in the shape of width x height, uint8; the tool
+    brings it to that size itself."""
     if guide is None:
         return None
     times = -(-SMALL // min(guide.shape[:2]))

@@ -34,9 +34,9 @@ def found() -> ModuleType:
             return importlib.import_module("texture_diffusion")
         except ModuleNotFoundError:
             raise ImportError(
-                f"Texture Diffusion itself is not at {HOME}: link the folder comfyui of its repository "
-                "into custom_nodes instead of copying it, or pip install the repository into "
-                "ComfyUI's Python") from None
+                f"Texture Diffusion itself is not in {HOME}: link the folder comfyui of its "
+                "repository into custom_nodes instead of copying it, or pip install the repository "
+                "into ComfyUI's Python") from None
 
 
 @contextlib.contextmanager
@@ -78,8 +78,8 @@ class Models:
 
     def learned(self, source: Any, on_progress: Callable[[float, str], None],
                 **constants: Any) -> Any:
-        """The texture_diffusion.Model of a picture or a material with such constants, learned unless
-        it is one of those used last. UserError, with a sentence, if it cannot be learned."""
+        """The texture_diffusion.Model of a picture or a material with such constants, learned
+        unless it is one of those used last. UserError, with a sentence, if it cannot be."""
         key = digest_of([source, constants])
         if key not in self.kept:
             make_room()
@@ -95,7 +95,8 @@ class Models:
 def digest_of(value: Any) -> str:
     """SHA-256 of plain values, arrays, lists and dicts of them, hexadecimal."""
     if isinstance(value, np.ndarray):
-        value = [value.shape, str(value.dtype), hashlib.sha256(np.ascontiguousarray(value)).digest()]
+        held = hashlib.sha256(np.ascontiguousarray(value)).digest()
+        value = [value.shape, str(value.dtype), held]
     elif isinstance(value, dict):
         value = [(name, digest_of(part)) for name, part in sorted(value.items())]
     elif isinstance(value, list):
