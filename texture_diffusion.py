@@ -1613,7 +1613,7 @@ def main(argv=None):
     PREVIEW_EVERY     = 10                      # epochs between previews
     CHECK             = None                    # a picture to be judged, without a model; nothing is learned or drawn
     JSON              = False                   # True: all figures as one JSON object, and nothing else, on stdout
-    EXPORT            = ()                      # files for other programs, some of "glb", "mtlx", "tres", "usda"
+    EXPORT            = ()                      # files for other programs: some of "glb", "mtlx", "tres", "usda", "pat"
     OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"           # models go here
     # fmt: on
@@ -1919,7 +1919,7 @@ def repair_photo(photo, trainer, draw, c, seed, results):
     repaired = photo.repaired(hole.x)
     for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
         png.save_png(path, pixels, text_of(c, seed), srgb)
-    exported = exports.save(c.EXPORT, photo, paths, repaired[0].shape[:2], results, name)
+    exported = exports.save(exports.of_a_repair(c.EXPORT), photo, paths, repaired[0].shape[:2], results, name)
 
     first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
     figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,

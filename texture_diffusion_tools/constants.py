@@ -29,7 +29,7 @@ WITHOUT_PIXELS = ("MASK", "CORNERS", "BLEND", "REGION", "WANG")
 SEAMS = {"EPOCHS": 1, "SAMPLE_STEPS": 8, "STRENGTH": 0.75}  # in place of None, where only seams are drawn
 WHOLE = {"EPOCHS": 5, "SAMPLE_STEPS": 30, "STRENGTH": 0.65}  # where whole tiles are
 LISTS = ("IMAGE", "EXPORT")  # strings that may be several
-EXPORTS = ("glb", "mtlx", "tres", "usda")  # of EXPORT
+EXPORTS = ("glb", "mtlx", "tres", "usda", "pat")  # of EXPORT
 WORDS = {"true": "True", "false": "False", "none": "None"}  # in any case, where a constant is no text
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 SIZE = re.compile(r"(\d+) *[xX*\u00d7] *(\d+)")  # 1000x700
@@ -311,6 +311,8 @@ def rules_among(c, world_size):
           for name in WITHOUT_WANG),
         ("EXPORT", lambda value: not value or c.WANG is None, "does not go together with WANG, whose tiles no material "
          "repeats; leave one of them out"),
+        ("EXPORT", lambda value: "pat" not in value or c.TILEABLE == "xy" and c.REGION is None,
+         "holds a pattern, pat, which repeats itself; give TILEABLE=xy, without a REGION, or leave pat out"),
         ("TEXTURE BLEND", lambda value: value is None or not c.EACH,
          "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
         ("EACH", lambda value: not value or world_size == 1,
