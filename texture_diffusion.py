@@ -2000,7 +2000,7 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, made)
     figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
                "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained, made, canvas.device),
-               **wang.save(results, name, layout.grid, pixels, seed)}
+               **wang.save(results, name, paths[0], layout.grid, pixels, seed)}
     events.print_figures(figures)
 
 

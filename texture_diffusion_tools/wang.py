@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from . import files, matching, png, seeds
+from . import files, matching, png, seeds, tiled, wang_shaders
 from .errors import UserError
 
 COLOURS = (0, 0, 1, 1)  # of the edges along the picture of all tiles, in a ring: each pair of neighbours comes once
@@ -197,16 +197,29 @@ def lines_of(table):
             for tile in table["tiles"]}
 
 
-def save(results, name, grid, pixels, seed):
-    """Write what goes with the picture of all tiles, uint8 [H, W, channels], of a name: their table as JSON, a line for
-    each tile, and a picture of them laid at random. Returns the figures of the run and the table {name: text}."""
+def save(results, name, path, grid, pixels, seed):
+    """Write what goes with the picture of all tiles, uint8 [H, W, channels], at a path: files called `name` that tell
+    programs of them, and a picture of them laid at random. Returns the figures of the run and the table {name: text}.
+    """
     table = table_of(grid)
-    tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
-    text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
-    files.write_atomically(results.path(f"{name}.json"), lambda file: file.write(text.encode()))
+    for suffix, content in contents(table, results.folder.name, path.relative_to(results.folder).as_posix()):
+        files.write_atomically(results.path(f"{name}.{suffix}"), lambda file, content=content: file.write(content))
+
     draw_laid(results.path(f"{name}_laid.png"), pixels,
               np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 2)))
     return {**figures_of(pixels), **lines_of(table)}
+
+
+def contents(table, name, picture):
+    """(suffix, bytes) of each file for programs, of a table of tiles: itself as JSON, a line for each tile, a tile set
+    of a name, and shaders. picture: the path, relative to them, of the picture of all tiles."""
+    tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
+    text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
+    yield "json", text.encode()
+    if picture.isprintable():  # else XML has no words for it
+        yield "tsx", tiled.document(name, table, picture)
+    for suffix, text in wang_shaders.documents(table, picture).items():
+        yield suffix, text.encode()
 
 
 def tiles_of(pixels):
