@@ -96,6 +96,7 @@ try:
         real_tiles,
         references,
         repair,
+        repeats,
         seeds,
         several,
         shading,
@@ -1607,6 +1608,8 @@ def main(argv=None):
     STRENGTH          = None                    # how noisy sketches are made, 1: pure noise; None: 0.75, or 0.65 whole
 
     # the run and its files
+    PRESET            = None                    # constants for a purpose, by its name: --help lists them at its end
+    CONFIG            = None                    # a TOML file of constants; one beside each picture repeats its run
     DEVICE            = "auto"                  # "auto" | "cpu" | "cuda" | "mps" | "xpu": what computes, tried first
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints
@@ -1919,6 +1922,7 @@ def repair_photo(photo, trainer, draw, c, seed, results):
     repaired = photo.repaired(hole.x)
     for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
         png.save_png(path, pixels, text_of(c, seed), srgb)
+    repeats.save(results, name, c, trainer.step, HERE)
     exported = exports.save(exports.of_a_repair(c.EXPORT), photo, paths, repaired[0].shape[:2], results, name)
 
     first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
@@ -1943,7 +1947,7 @@ def draw_at_once(trainer, canvas, draw, c, seed, doing):
 
 def text_of(c, seed):
     """What the metadata of a picture says, {key: value}."""
-    return {"Software": program.versions(torch.__version__), "seed": str(seed), "constants": repr(vars(c))}
+    return {"Software": program.versions(torch.__version__), "seed": str(seed), "constants": repr(repeats.told(c))}
 
 
 def make_texture(photo, trainer, draw, c, seed, results, trained):
@@ -1978,6 +1982,7 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
         output = output.parent
         shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
         figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
+    repeats.save(results, f"output_texture_{name}", c, trainer.step, HERE)
     figures.update(exports.save(c.EXPORT, photo, paths, written, results, f"output_texture_{name}"))
     figures = {"output": output, "size": f"{written[1]} x {written[0]}", "seed": seed, **figures}
     events.print_figures(figures)
@@ -1996,6 +2001,7 @@ def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
     paths, pixels = results_of(photo, results, name), photo.pixels(x)
     for path, rendered, (*_, srgb) in zip(paths, photo.rendered(x), photo.formats()):
         png.save_png(path, rendered, text_of(c, seed), srgb)
+    repeats.save(results, name, c, trainer.step, HERE)
     made = canvas.made((0, 0), size)
     pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, made)
     figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
