@@ -98,23 +98,25 @@ def chosen(values, constants):
 
 
 def in_file(path, constants):
-    """What a TOML file says, {name: value}; a relative path in it begins at its folder. UserError on what is unknown.
-    """
-    found = {}
+    """What a TOML file says, {name: value}; a relative path in it begins at its folder. UserError
+    on what is unknown."""
+    found, where = {}, f" in {printable(path)}"
     for key, value in toml_files.read(path).items():
         known = known_as(key, constants)
         name = OLD_NAMES.get(known, known)
-        if name in (None, "CONFIG"):
-            why = f"is no constant; the nearest is {nearest(key, constants)}" if known is None else "names another file"
-            raise UserError(f"{printable(key)} in {printable(path)} {why}; set that, or take the line out")
+        if name is None:
+            raise UserError(f"{printable(key)}{where} is no constant; the nearest is "
+                            f"{nearest(key, constants)} (--help lists all)")
+        if name == "CONFIG":
+            raise UserError(f"CONFIG{where} names another file; take that line out")
         value = OLD_VALUES.get(known, {}).get(str(value), value)
-        found[name] = beside(path, name, typed(name, value, constants[name], f" in {printable(path)}"))
+        found[name] = beside(path, name, typed(name, value, constants[name], where))
     return found
 
 
 def beside(path, name, value):
-    """A constant's value as it is meant in the file at a path: what files are called there is looked for in its folder,
-    too, and results go there."""
+    """A constant's value as it is meant in the file at a path: files that it names are looked for
+    in its folder, too, and results go there."""
     if name in LISTS and type(value) is tuple:
         return tuple(beside(path, name, part) for part in value)
     if name not in FILES + FOLDERS or type(value) is not str or (name, value) == ("MASK", "alpha"):
@@ -241,8 +243,8 @@ def parse_value(name, text, default):
 
 
 def typed(name, value, default, where=""):
-    """A value of a file as one of a constant whose default that is: a list as a tuple, "None" as None; UserError, which
-    says where that was, if it has another type."""
+    """A value of a file as one of a constant with a default: a list as a tuple, "None" as None;
+    UserError, which says where that was, if it has another type."""
     kinds = kinds_of(name, default)
     value = converted(None if value == "None" and type(None) in kinds else value, kinds)
     if not fits(name, value, kinds):
@@ -251,7 +253,7 @@ def typed(name, value, default, where=""):
 
 
 def converted(value, kinds):
-    """A value as that of the type, among kinds, that it stands for: lists for tuples, whole numbers for any."""
+    """A value as one of some kinds, for which lists stand for tuples, whole numbers for any."""
     if type(value) is list and tuple in kinds:
         return tuple(converted(part, kinds) if type(part) is list else part for part in value)
     return float(value) if type(value) is int and float in kinds else value
@@ -264,8 +266,10 @@ def fits(name, value, kinds):
 
 def not_possible(name, text, default):
     """The UserError for a value of another type than a constant has."""
-    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds_of(name, default))
-    return UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
+    wanted = " or ".join("None" if kind is type(None) else kind.__name__
+                         for kind in kinds_of(name, default))
+    return UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, "
+                     f"such as {default!r}")
 
 
 def literal(text):
@@ -391,7 +395,8 @@ def rules_among(c, world_size):
         ("EXPORT", lambda value: not value or c.WANG is None, "does not go together with WANG, whose tiles no material "
          "repeats; leave one of them out"),
         ("EXPORT", lambda value: "pat" not in value or c.TILEABLE == "xy" and c.REGION is None,
-         "holds a pattern, pat, which repeats itself; give TILEABLE=xy, without a REGION, or leave pat out"),
+         "holds a pattern, pat, which repeats itself; give TILEABLE=xy, without a REGION, or leave "
+         "pat out"),
         ("TEXTURE BLEND", lambda value: value is None or not c.EACH,
          "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
         ("EACH", lambda value: not value or world_size == 1,

@@ -19,12 +19,14 @@ def check(names, photo, size):
     for file in photo.maps.files if photo.maps and photo.maps.folder else ():
         if any(unicodedata.category(letter) in NO_TEXT for letter in file.name):
             raise UserError(f"EXPORT cannot name {printable(file.name)}, whose name is no text; rename that map")
-    if "pat" in names and photo.maps and not any("colour" in file.holds for file in photo.maps.files):
-        raise UserError("EXPORT=pat makes a pattern of a material's colour, and this one has none; leave pat out")
+    held = [file.holds for file in photo.maps.files] if photo.maps else [("colour",)]
+    if "pat" in names and not any("colour" in kinds for kinds in held):
+        raise UserError("EXPORT=pat makes a pattern of a material's colour, and this one has none; "
+                        "leave pat out")
 
 
 def of_a_repair(names):
-    """EXPORT's names without those that are for what repeats itself, which a repaired photo need not do."""
+    """EXPORT's names without those that are for what repeats itself: a repaired photo may not."""
     return tuple(name for name in names if name != "pat")
 
 

@@ -1,14 +1,16 @@
-"""Wang tiles as a tile set of the editor Tiled (.tsx, TMX map format 1.10), which then lays tiles whose edges agree."""
+"""Wang tiles as a tile set of the editor Tiled (.tsx, version 1.10 of its format), which then lays
+tiles whose edges agree.
+"""
 
 import xml.etree.ElementTree as xml
 
 COLOURS = ("#e64b35", "#3b7dd8")  # in which the editor shows edges
-AROUND = ("N", "", "E", "", "S", "", "W", "")  # a tile's edges and corners as the format counts them
+AROUND = ("N", "", "E", "", "S", "", "W", "")  # edges and corners as the format counts them
 
 
 def document(name: str, table: dict, picture: str) -> bytes:
-    """A .tsx file of a name, in UTF-8. table: that of wang.table_of(); picture: the path of the picture of all tiles,
-    relative to the file."""
+    """A .tsx file of a name, in UTF-8. table: that of wang.table_of(); picture: the path of the
+    picture of all tiles, relative to the file."""
     tiles = table["tiles"]
     width, height = tiles[0]["width"], tiles[0]["height"]
     root = element(None, "tileset", version="1.10", name=name, tilewidth=width, tileheight=height,

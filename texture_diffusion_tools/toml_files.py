@@ -1,4 +1,5 @@
-"""TOML files of plain values: read by Python's own reader or tomli, written by a few lines of ours."""
+"""TOML files of plain values: read by Python's own reader or tomli, written by a few lines of ours.
+"""
 
 from pathlib import Path
 
@@ -18,22 +19,23 @@ def reader():
         import tomli
         return tomli
     except ImportError:
-        raise UserError("before Python 3.11 tomli reads CONFIG, and it is not installed: pip install tomli") from None
+        raise UserError("before Python 3.11 tomli reads CONFIG, and it is not installed: "
+                        "pip install tomli") from None
 
 
 def read(path: str) -> dict:
     """The values {name: value} of a TOML file; UserError if it is not there or is no TOML."""
-    toml = reader()
+    toml, file = reader(), f"the CONFIG file {printable(path)}"
     try:
-        return toml.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
+        return toml.loads(Path(path).read_text(encoding="utf-8-sig"))  # a mark may be in front
     except OSError as error:
-        raise UserError(f"the CONFIG file {printable(path)} cannot be read ({error.strerror})") from None
+        raise UserError(f"{file} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"the CONFIG file {printable(path)} is no TOML: {first_line(error)}") from None
+        raise UserError(f"{file} is no TOML: {first_line(error)}") from None
 
 
 def written(values: dict) -> str:
-    """Values {name: value} as TOML, a line each: booleans, numbers, strings, and tuples of them."""
+    """Values {name: value} as TOML, a line each: booleans, numbers, strings, tuples of them."""
     return "".join(f"{name} = {value_text(value)}\n" for name, value in values.items())
 
 
@@ -47,8 +49,8 @@ def value_text(value) -> str:
 
 
 def quoted(text: str) -> str:
-    """A string; what cannot be seen is written by its number. Half of a surrogate pair, which is no character and has
-    no place in TOML, stays as it is: who encodes the file finds it."""
+    """A string; what cannot be seen is written by its number. Half of a surrogate pair, which is
+    no character and has no place in TOML, stays as it is: whoever encodes the file finds it."""
     return '"' + "".join(map(shown, text)) + '"'
 
 

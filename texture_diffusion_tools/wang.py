@@ -198,12 +198,13 @@ def lines_of(table):
 
 
 def save(results, name, path, grid, pixels, seed):
-    """Write what goes with the picture of all tiles, uint8 [H, W, channels], at a path: files called `name` that tell
-    programs of them, and a picture of them laid at random. Returns the figures of the run and the table {name: text}.
-    """
-    table = table_of(grid)
-    for suffix, content in contents(table, results.folder.name, path.relative_to(results.folder).as_posix()):
-        files.write_atomically(results.path(f"{name}.{suffix}"), lambda file, content=content: file.write(content))
+    """Write what goes with the picture of all tiles, uint8 [H, W, channels], at a path: files
+    called `name` that tell programs of them, and a picture of them laid at random. Returns the
+    figures of the run and the table {name: text}."""
+    table, picture = table_of(grid), path.relative_to(results.folder).as_posix()
+    for suffix, content in contents(table, results.folder.name, picture):
+        files.write_atomically(results.path(f"{name}.{suffix}"),
+                               lambda file, content=content: file.write(content))
 
     draw_laid(results.path(f"{name}_laid.png"), pixels,
               np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 2)))
@@ -211,8 +212,9 @@ def save(results, name, path, grid, pixels, seed):
 
 
 def contents(table, name, picture):
-    """(suffix, bytes) of each file for programs, of a table of tiles: itself as JSON, a line for each tile, a tile set
-    of a name, and shaders. picture: the path, relative to them, of the picture of all tiles."""
+    """(suffix, bytes) of each file for programs, of a table of tiles: itself as JSON, a line for
+    each tile, a tile set of a name, and shaders. picture: the path, relative to them, of the
+    picture of all tiles."""
     tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
     text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
     yield "json", text.encode()

@@ -1,7 +1,7 @@
 """Wang tiles laid without end by a GPU: functions in GLSL, and a shader for Godot 4 (.gdshader).
 
-Each edge of the plane has a colour that is a hash of its place, so that both tiles beside it know it; the four colours
-around a place say which tile of the picture lies there.
+Each edge of the plane has a colour that is a hash of its place, so that both tiles beside it know
+it; the four colours around a place say which tile of the picture lies there.
 """
 
 import re
@@ -18,7 +18,8 @@ uint wang_edge(ivec2 tile, uint way) {
     return wang_mix(wang_mix(uint(tile.x) * 2u + way) + uint(tile.y)) & 1u;
 }
 
-// Where in the picture, 0 to 1, a place of the plane is found. Places are counted in tiles, right and down.
+// Where in the picture, 0 to 1, a place of the plane is found; it is counted in tiles, right and
+// down.
 vec2 wang_place(vec2 place) {
     ivec2 tile = ivec2(floor(place));
     uint n = wang_edge(tile, 0u);
@@ -35,7 +36,8 @@ GLSL = """\
 //
 //     vec4 colour = wang(picture, position / vec2(WIDTH, HEIGHT));  // pixels, right and down
 //
-// The picture's first row is at 0, it repeats, and it has mip-maps. Other maps of a material take the same places.
+// The picture's first row is at 0, it repeats, and it has mip-maps. Other maps of a material take
+// the same places.
 
 FUNCTIONS
 vec4 wang(sampler2D picture, vec2 place) {
@@ -59,7 +61,8 @@ void fragment() {
 
 
 def documents(table: dict, picture: str) -> dict[str, str]:
-    """The files' texts by suffix. table: that of wang.table_of(); picture: the name of the picture of all tiles."""
+    """The files' texts by suffix. table: that of wang.table_of(); picture: the path of the picture
+    of all tiles."""
     tile = table["tiles"][0]
     words = {"PICTURE": plain(picture), "WIDTH": str(tile["width"]), "HEIGHT": str(tile["height"])}
     return {suffix: filled(text, words) for suffix, text in (("glsl", GLSL), ("gdshader", GODOT))}
@@ -67,7 +70,8 @@ def documents(table: dict, picture: str) -> dict[str, str]:
 
 def filled(text: str, words: dict[str, str]) -> str:
     """A shader with its functions, and words of its comment put in."""
-    return re.sub("|".join(words), lambda found: words[found[0]], text).replace("FUNCTIONS", FUNCTIONS)
+    text = re.sub("|".join(words), lambda found: words[found[0]], text)
+    return text.replace("\nFUNCTIONS\n", f"\n{FUNCTIONS}\n")
 
 
 def plain(text: str) -> str:
