@@ -1363,13 +1363,15 @@ def main(argv=None, use=None):
     STRENGTH          = None                    # how noisy sketches are made, 1: pure noise; None: 0.75, or 0.65 whole
 
     # the run and its files
+    PRESET            = None                    # constants for a purpose, by its name: --help lists them at its end
+    CONFIG            = None                    # a TOML file of constants; one beside each picture repeats its run
     DEVICE            = "auto"                  # "auto" | "cpu" | "cuda" | "mps" | "xpu": what computes, tried first
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints
     PREVIEW_EVERY     = 10                      # epochs between previews
     CHECK             = None                    # a picture to be judged, without a model; nothing is learned or drawn
     JSON              = False                   # True: all figures as one JSON object, and nothing else, on stdout
-    EXPORT            = ()                      # files for other programs, some of "glb", "mtlx", "tres", "usda"
+    EXPORT            = ()                      # files for other programs: some of "glb", "mtlx", "tres", "usda", "pat"
     OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"           # models go here
     # fmt: on
@@ -1470,7 +1472,7 @@ class Model:
             exemplar, (y, x) = exemplars.masked(self.photos[0].exemplar, share, self.c.TILE_SIZE)
             model.photos = (self.photos[0]._replace(exemplar=exemplar, x=self.photos[0].x[:, y, x]),)
             given = {"SCALE": 1, **given}
-        model.use(constants.check_rules(SimpleNamespace(**door.filled(self.given, given)), CHOICES))
+        model.use(constants.check_rules(SimpleNamespace(**constants.changed(self.given, given)), CHOICES))
         return model
 
     def save(self, path):
@@ -1490,7 +1492,7 @@ def learn(source, on_progress=None, **changes):
     """
     group = door.Listener(on_progress)
     with contextlib.ExitStack() as stack:
-        given = door.filled(main(use=dict), stack.enter_context(door.opened({"IMAGE": source, **changes})))
+        given = constants.changed(main(use=dict), stack.enter_context(door.opened({"IMAGE": source, **changes})))
         c = constants.check_rules(SimpleNamespace(**given), CHOICES)
         found = exemplars.read(several.paths_of(c, HERE, stack), c, tile_multiple(c.WIDTHS))
         model = Model(found, c, given)
@@ -1505,7 +1507,7 @@ def load(path, **changes):
     if "exemplars" not in state:
         raise UserError(f"{printable(path)} was saved by a run, which knows its photo by itself; load() reads what "
                         "save() of a model wrote: learn(photo) makes one")
-    given = door.filled({**main(use=dict), **state["settings"]}, changes)
+    given = constants.changed({**main(use=dict), **state["settings"]}, changes)
     model = Model(tuple(map(exemplars.from_state, state["exemplars"])),
                   constants.check_rules(SimpleNamespace(**given), CHOICES), given)
     model.trainer = prepare_trainer(model, None, door.Listener(), state)
@@ -1593,7 +1595,7 @@ def canvases(model):
         canvas = blend_canvas(model.blend, c, seed, device)
         mixed = blends.BlendDenoiser([denoiser_of(photo, model.trainer.of(label), c)
                                       for label, photo in enumerate(model.photos)])
-        yield Task("texture", model.blend, canvas, mixed, model.trainer.ema, c, seed)
+        yield Task("texture", model.blend, canvas, mixed, model.trainer.ema, c, seed, model.trainer.step, HERE)
     if model.blend is not None:
         return
     for photo, trainer, c in model.views():
@@ -1601,13 +1603,13 @@ def canvases(model):
         for seed in range(c.SEED, c.SEED + c.SAMPLES):
             if photo.mask is not None:
                 hole = repair.Hole(photo, c.TILE_SIZE, device, c.STRENGTH < 1)
-                yield Task("repair", photo, hole, denoiser, trainer.ema, c, seed)
+                yield Task("repair", photo, hole, denoiser, trainer.ema, c, seed, trainer.step, HERE)
             if forecasts.wants_texture(photo, c):
                 layout, begin = plan(photo, c, seed)
                 canvas, kind = Canvas(layout, layout.channels(), device, begin), "texture"
                 if c.WANG:
                     canvas, kind = wang.Sheet(canvas, HALO, photo.channels.weights(), seed, c.STRENGTH < 1), "wang"
-                yield Task(kind, photo, canvas, denoiser, trainer.ema, c, seed)
+                yield Task(kind, photo, canvas, denoiser, trainer.ema, c, seed, trainer.step, HERE)
 
 
 def plan(photo, c, seed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import constants, drawings, events, exports, layouts, measures, pictures, shading
+from . import constants, drawings, events, exports, layouts, measures, pictures, repeats, shading
 from .processes import ALONE
 from .works import Task
 
@@ -88,6 +88,7 @@ class TextureFiles(Texture):
         if photo.channels.folder:
             output = output.parent
             figures.update(self.finish_maps(corner))
+        repeats.save(self.results, self.name, c, self.task.step, self.task.home)
         figures.update(exports.save(c.EXPORT, photo, self.paths, self.written, self.results, self.name))
         size = f"{self.written[1]} x {self.written[0]}"
         return {"output": output, "size": size, "seed": self.task.seed, **figures}
