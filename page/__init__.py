@@ -10,6 +10,7 @@
     projects.py    what is on the disk: a photo, its settings, what its runs told
     runs.py        the script as a process of its own, and what it tells (texture_diffusion_tools/events.py)
     workers.py     what takes long, done in other processes: reading photos, pyramids of tiles, other formats
+    pool.py        those processes, which end with the page
     guard.py       who may ask: hosts, origins, password, size of uploads
     elements.py    two elements of our own, the viewer and the lit material
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from fastapi import HTTPException
 from fastapi.responses import FileResponse
-from nicegui import app, run, ui
+from nicegui import app, ui
 
 from texture_diffusion_tools.errors import UserError
 
-from . import guard, runs, workers
+from . import guard, pool, runs, workers
 from .draw import DrawStep
 from .look import LookStep
 from .photo import PhotoStep
@@ -210,8 +210,8 @@ def main(manual):
     def index():
         Desk(projects).build()
 
-    run.process_pool_start_method = "spawn"
-    app.on_startup(lambda: run.cpu_bound(workers.warm_up))
+    app.on_startup(lambda: pool.call(workers.warm_up))
+    app.on_shutdown(pool.stop)
     ui.run(host=c.host, port=port, title="Texture Diffusion", favicon=FAVICON, reload=False, show=not c.no_browser,
            show_welcome_message=False, gzip_middleware_factory=None, reconnect_timeout=10)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from . import runs, workers
+from . import pool, runs, workers
 from .elements import Lit, Viewer
 
 KEPT = 8  # pyramids that are kept of a photo
@@ -121,7 +121,7 @@ class LookStep:
         folder = self.project.view(f"pyramid_{key}")
         if not folder.exists():
             self.busy.set_text("cutting it into tiles for the view ...")
-        found, sentence = await workers.call(workers.pyramid, str(path), str(folder), times)
+        found, sentence = await pool.call(workers.pyramid, str(path), str(folder), times)
         self.busy.set_text("")
         if found is None:
             self.desk.say(sentence)
@@ -133,7 +133,7 @@ class LookStep:
         if texture.tiles and times == 1:
             overlay = self.project.view(f"overlay_{key}.png")
             if not overlay.exists():
-                await workers.call(workers.overlay, texture.tiles, str(overlay))
+                await pool.call(workers.overlay, texture.tiles, str(overlay))
             pane["overlay"] = f"/view/{self.project.name}/{overlay.name}"
         return pane
 
@@ -158,7 +158,7 @@ class LookStep:
                 continue
             target = self.project.view(f"thumb_{key_of(path)}.png")
             if not target.exists():
-                await workers.call(workers.thumbnail, str(path), str(target))
+                await pool.call(workers.thumbnail, str(path), str(target))
             name = name_of(texture.output)
             with self.thumbs, ui.element("button").classes("thumb").props(
                     f"type=button aria-pressed={'true' if texture.output == self.output else 'false'} "
@@ -169,7 +169,7 @@ class LookStep:
     async def light(self, texture):
         """Show a material under the light."""
         folder = self.project.view(f"lit_{key_of(picture_of(texture))}")
-        found, sentence = await workers.call(workers.lit, str(self.project.image), texture.output, str(folder))
+        found, sentence = await pool.call(workers.lit, str(self.project.image), texture.output, str(folder))
         if found is None:
             return self.desk.say(sentence)
         at = f"/view/{self.project.name}/{folder.name}"

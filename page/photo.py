@@ -10,7 +10,7 @@ from nicegui import background_tasks, ui
 from texture_diffusion_tools import files
 from texture_diffusion_tools.errors import UserError
 
-from . import workers
+from . import pool, workers
 
 MOST_MEGABYTES = 500  # of one file
 NEAR = 0.06  # of the picture's width: so near a corner it is meant
@@ -108,7 +108,7 @@ class PhotoStep:
 
     async def look_at(self, project):
         """Have the script read a photo; False, with its sentence, if it cannot."""
-        found, sentence = await workers.call(workers.look_at, str(project.image), str(project.view("original.png")))
+        found, sentence = await pool.call(workers.look_at, str(project.image), str(project.view("original.png")))
         if found is None:
             self.desk.say(sentence)
             return False
@@ -138,7 +138,7 @@ class PhotoStep:
         self.prepared_as = settings
         self.used.set_text("the script prepares it ...")
         target = project.view(f"prepared{time.time_ns()}.png")
-        found, sentence = await workers.call(workers.prepare, str(project.image), settings, project.max_side,
+        found, sentence = await pool.call(workers.prepare, str(project.image), settings, project.max_side,
                                              str(target))
         if self.project is not project or self.prepared_as != settings:
             target.unlink(missing_ok=True)
@@ -184,7 +184,7 @@ class PhotoStep:
         """Show the photo straightened: CROP counts in that."""
         only = {"CORNERS": self.project.settings["CORNERS"]}
         target = self.project.view("straightened.png")
-        found, sentence = await workers.call(workers.prepare, str(self.project.image), only, 10**6, str(target))
+        found, sentence = await pool.call(workers.prepare, str(self.project.image), only, 10**6, str(target))
         if found is None:
             return self.desk.say(sentence)
         self.set_picture("straightened.png", found[0])
@@ -309,7 +309,7 @@ class PhotoStep:
         """Make the mask of strokes."""
         project, path = self.project, self.project.folder / "mask.png"
         if strokes:
-            await workers.call(workers.paint_mask, self.size_here, self.scale, strokes, str(path))
+            await pool.call(workers.paint_mask, self.size_here, self.scale, strokes, str(path))
         project.set(strokes=strokes or None, MASK=path.as_posix() if strokes else None)
 
     async def changed(self):
@@ -337,7 +337,7 @@ class PhotoStep:
     async def find(self):
         """Have the script find the corners."""
         target = self.project.view("found.png")
-        found, sentence = await workers.call(workers.prepare, str(self.project.image), {"CORNERS": "auto"}, 10**6,
+        found, sentence = await pool.call(workers.prepare, str(self.project.image), {"CORNERS": "auto"}, 10**6,
                                              str(target))
         if found is None:
             return self.desk.say(sentence)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nicegui import ui
 
-from . import runs, workers
+from . import pool, runs, workers
 from .draw import line_of
 from .look import key_of, name_of, picture_of
 
@@ -114,10 +114,10 @@ class TakeStep:
         path, name = Path(texture.output), f"{self.project.name}_{name_of(texture.output)}"
         if path.is_dir():
             target = self.project.view(f"{name}.zip")
-            found, sentence = await workers.call(workers.zipped, str(path), str(target))
+            found, sentence = await pool.call(workers.zipped, str(path), str(target))
         else:
             target = self.project.view(f"{name}{workers.FORMATS[kind]}")
-            found, sentence = await workers.call(workers.converted, str(path), kind, str(target))
+            found, sentence = await pool.call(workers.converted, str(path), kind, str(target))
         if found is None:
             return self.desk.say(sentence)
         ui.download.file(found, f"{name}{Path(found).suffix}")

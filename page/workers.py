@@ -1,20 +1,17 @@
-"""What takes longer than a page may wait, done in other processes: each function gets and returns plain values, and a
-sentence in place of an error of the person's."""
+"""What takes longer than a page may wait, done in other processes: each function gets and returns plain values. The
+script with all its packages (torch: half a gigabyte) is imported for a material's maps alone, never for a photo."""
 
-import functools
 import math
 import os
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
-from nicegui import run
 
-from texture_diffusion_tools import files
-from texture_diffusion_tools.drawings import SHRINK
-from texture_diffusion_tools.errors import DiskError, RunError, UserError, first_line
+from texture_diffusion_tools import files, perspective, photos
+from texture_diffusion_tools.errors import DiskError, UserError
+from texture_diffusion_tools.events import SHRINK
 
 SHOWN = 1600  # longer side of photos as they are shown, px
 TILE = 256  # of a pyramid, px
@@ -24,46 +21,47 @@ LIT = 1024  # side of the part of a material that is lit, px
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}
 
 
-async def call(function, *arguments):
-    """Call one of these functions in another process; returns (what it returns, "") or (None, the sentence)."""
-    try:
-        found = await run.cpu_bound(guarded, function, *arguments)
-    except run.SubprocessException as error:
-        print(error, file=sys.stderr)
-        return None, f"that did not work ({first_line(error.original_message)}); what is known of it was printed"
-    return found if found is not None else (None, "the page is being closed")
-
-
-def guarded(function, *arguments):
-    """The same in this process."""
-    try:
-        return function(*arguments), ""
-    except (UserError, RunError) as error:
-        return None, str(error)
-    except MemoryError:
-        return None, "the memory is full"
-
-
 def look_at(path, target):
     """Write a photo upright and no larger than SHOWN; returns (its size (width, height), notes of the script)."""
-    import texture_diffusion as td
-
-    photo = td.load_photo(path)
-    pixels = td.original_pixels(path, None)
+    pixels, _, notes = read(path, {}, math.inf)
     save_shown(pixels, target)
-    return (pixels.shape[1], pixels.shape[0]), photo.notes
+    return (pixels.shape[1], pixels.shape[0]), notes
 
 
 def prepare(path, settings, max_side, target):
     """Write what the script makes of a photo by CORNERS, CROP and EVEN_LIGHT; returns (its size (width, height), the
     corners, notes). max_side: as MAX_SIDE; corners: given, found, or None."""
-    import texture_diffusion as td
-
-    corners, found = td.corners_in(path, tuples(settings.get("CORNERS")))
-    photo = td.load_photo(path, tuples(settings.get("CROP")), max_side, settings.get("EVEN_LIGHT", False), corners)
-    pixels = photo.pixels(photo.x)
+    pixels, corners, notes = read(path, settings, max_side)
     save_shown(pixels, target)
-    return (pixels.shape[1], pixels.shape[0]), corners, [*found, *photo.notes]
+    return (pixels.shape[1], pixels.shape[0]), corners, notes
+
+
+def read(path, settings, max_side):
+    """What the script makes of a photo or a folder of maps, uint8 [H, W] or [H, W, 3]; the corners that were given or
+    found, or None; and notes."""
+    corners, crop = (tuples(settings.get(name)) for name in ("CORNERS", "CROP"))
+    even = settings.get("EVEN_LIGHT", False)
+    if os.path.isdir(path) or photos.without_data(path) is not None:
+        import texture_diffusion as td
+
+        corners, found = td.corners_in(path, corners)
+        photo = td.load_photo(path, crop, max_side, even, corners)
+        return photo.pixels(photo.x), corners, [*found, *photo.notes]
+
+    corners, found = corners_in(path, corners)
+    pixels, notes = photos.read_photo(path, crop, max_side, even, corners)
+    if (pixels == pixels[:1, :1]).all():
+        raise UserError(f"{files.name_of(path)} is a single colour: there is no texture to learn")
+    return pixels, corners, [*found, *notes]
+
+
+def corners_in(path, corners):
+    """Corners as they were given, in pixels of a photo as it is read, or those that are seen in it if they are "auto";
+    and notes."""
+    if corners == "auto":
+        return perspective.find_corners(photos.read_photo(path)[0])
+    by = 1 if corners is None else photos.reduction(path)
+    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
 
 
 def tuples(value):
@@ -195,10 +193,9 @@ def zipped(folder, target):
     return str(target)
 
 
-@functools.cache
 def warm_up():
-    """Import what the others need, once."""
-    import texture_diffusion  # noqa: F401
+    """Import what the others need."""
+    import pyvips  # noqa: F401
 
 
 def lit(path, output, folder):

@@ -21,7 +21,8 @@ from PIL import Image
 
 pytest.importorskip("nicegui")
 
-from page import app, guard, projects, runs, workers
+import texture_diffusion as td
+from page import app, guard, pool, projects, runs, workers
 from texture_diffusion_tools import events, files
 from texture_diffusion_tools.errors import DiskError, UserError
 
@@ -361,6 +362,27 @@ def test_of_two_windows_the_first_one_s_folder_stays_and_one_that_cannot_be_had_
     assert not list(tmp_path.iterdir())
 
 
+def test_a_photo_is_read_without_torch_as_the_script_reads_it(tmp_path):
+    Image.fromarray(draw_pixels(54, 70)).save(tmp_path / "p.png")
+    code = ("import sys; from page import app, workers; "
+            "print(workers.look_at('p.png', 'l.png'), "
+            "workers.prepare('p.png', {'CROP': [4, 2, 60, 50], 'EVEN_LIGHT': True}, 40, 's.png'), "
+            "[name for name in ('torch', 'matplotlib') if name in sys.modules], sep='|')")
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                            env=surroundings(PYTHONPATH=str(ROOT)))
+    looked, prepared, imported = result.stdout.strip().split("|")
+    assert looked.startswith("((70, 54)") and imported == "[]", result.stderr
+    photo = td.load_photo(tmp_path / "p.png", (4, 2, 60, 50), 40, True)
+    assert prepared == str(((40, 33), None, list(photo.notes)))
+    assert (np.asarray(Image.open(tmp_path / "s.png")) == photo.pixels(photo.x)).all()
+
+
+def test_a_photo_of_one_colour_is_refused_before_it_is_kept(tmp_path):
+    Image.new("RGB", (90, 80), "red").save(tmp_path / "p.png")
+    found, sentence = pool.guarded(workers.look_at, str(tmp_path / "p.png"), str(tmp_path / "shown.png"))
+    assert found is None and "single colour" in sentence
+
+
 def test_a_mask_is_white_where_it_was_painted(tmp_path):
     workers.paint_mask((100, 80), 2.0, [[10, [[5, 5], [30, 5]]]], tmp_path / "mask.png")
     mask = np.asarray(Image.open(tmp_path / "mask.png"))
@@ -658,6 +680,18 @@ def test_a_killed_page_finds_its_run_again_and_two_windows_start_one(window, ser
     window.shows("Stopped and saved.")
     assert (served.folder / "checkpoints" / f"{name}.pt").exists()
     assert window.wait(lambda: window.all("button", "Go on"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills as other systems do")
+def test_a_killed_page_leaves_no_process_behind(served):
+    psutil = pytest.importorskip("psutil")
+    page, end = psutil.Process(served.process.pid), time.monotonic() + SLOW
+    while not any("multiprocessing.spawn" in " ".join(child.cmdline()) for child in page.children(recursive=True)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    left = page.children(recursive=True)
+    served.end(signal.SIGKILL)
+    assert not psutil.wait_procs(left, timeout=SLOW)[1]
 
 
 def start_page(folder, *arguments, words=(ROOT / "page.py",), **extra):

@@ -17,6 +17,7 @@ import sys
 import time
 
 EVENTS = "TEXTURE_DIFFUSION_EVENTS"
+SHRINK = 4  # px a side of a tile of which "tiles" says with one bit whether any of it is drawn
 HEARD = []  # a function that is told each event too, while as_json() is entered
 
 
