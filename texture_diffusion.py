@@ -79,6 +79,7 @@ try:
         events,
         exports,
         files,
+        growing,
         guides,
         holes,
         masks,
@@ -1960,7 +1961,8 @@ def make_texture(photo, trainer, draw, c, seed, results, trained):
     canvas = Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin)
     paint = functools.partial(outpaint, net, canvas, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, group=group)
     start = time.perf_counter()
-    x, tiles = draw_texture(photo, canvas, windows, paint, c.SAMPLE_STEPS, drawing, group)
+    with growing.shown(canvas, corner, size, photo.pixels):
+        x, tiles = draw_texture(photo, canvas, windows, paint, c.SAMPLE_STEPS, drawing, group)
     drawn = time.perf_counter() - start, tiles
     if group.rank:
         return

@@ -11,6 +11,8 @@ from texture_diffusion_tools import files
 from texture_diffusion_tools.errors import UserError
 
 from . import pool, workers
+from .projects import EPOCHS
+from .shape import Shape, size_of
 
 MOST_MEGABYTES = 500  # of one file
 NEAR = 0.06  # of the picture's width: so near a corner it is meant
@@ -80,7 +82,9 @@ class PhotoStep:
             ui.button("Undo", on_click=self.undo).props("flat no-caps dense")
         self.clear = ui.button("Take back", on_click=self.take_back).props("flat no-caps dense")
         self.even = ui.switch("Even light", on_change=self.light)
-        ui.button("Draw it", on_click=lambda: self.desk.go("Draw")).props("unelevated no-caps").classes("w-full")
+        self.shape = Shape(self.price)
+        ui.button("Draw it", on_click=self.desk.draw).props("unelevated no-caps").classes("w-full")
+        self.costs = ui.label().classes("quiet")
         self.said = ui.column().classes("gap-2")
         ui.label("ANOTHER ONE").classes("quiet")
         self.uploader("Drop or choose files")
@@ -127,7 +131,22 @@ class PhotoStep:
             self.tools.set_value("look")
             self.even.set_value(project.settings.get("EVEN_LIGHT", False))
             self.choose("look")
+        self.shape.fill(project)
         await self.prepare()
+        self.price()
+        self.desk.projects.measure(project)
+
+    def price(self):
+        """Say what drawing costs."""
+        settings = self.project.settings
+        self.costs.set_text(self.desk.projects.expect(settings.get("EPOCHS", EPOCHS), size_of(settings)))
+
+    async def brought_back(self):
+        """The settings are those of a texture that was drawn before: mask, corners and crop are shown as they were."""
+        self.size_here = size = self.project.settings["size"]
+        self.even.set_value(self.project.settings.get("EVEN_LIGHT", False))
+        await self.paint(self.strokes(), max(1.0, max(size) / workers.SHOWN))
+        await self.changed()
 
     async def prepare(self):
         """Have the script prepare the photo, and show that; of several changes at once the last one counts."""
@@ -305,11 +324,11 @@ class PhotoStep:
         """Places of the picture in whole pixels of the photo."""
         return [[round(x * self.scale), round(y * self.scale)] for x, y in places]
 
-    async def paint(self, strokes):
-        """Make the mask of strokes."""
+    async def paint(self, strokes, scale=None):
+        """Make the mask of strokes; scale: as of the picture that is shown, if another."""
         project, path = self.project, self.project.folder / "mask.png"
         if strokes:
-            await pool.call(workers.paint_mask, self.size_here, self.scale, strokes, str(path))
+            await pool.call(workers.paint_mask, self.size_here, scale or self.scale, strokes, str(path))
         project.set(strokes=strokes or None, MASK=path.as_posix() if strokes else None)
 
     async def changed(self):

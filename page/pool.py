@@ -59,6 +59,6 @@ def guarded(function, *arguments):
 
 def stop():
     """End them all."""
-    processes().shutdown(wait=False, cancel_futures=True)
     for process in multiprocessing.active_children():
-        process.terminate()
+        process.kill()
+    processes().shutdown(cancel_futures=True)

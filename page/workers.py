@@ -4,12 +4,14 @@ script with all its packages (torch: half a gigabyte) is imported for a material
 import math
 import os
 import shutil
+import struct
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
-from texture_diffusion_tools import files, perspective, photos
+from texture_diffusion_tools import files, perspective, photos, png
 from texture_diffusion_tools.errors import DiskError, UserError
 from texture_diffusion_tools.events import SHRINK
 
@@ -19,6 +21,8 @@ OVERLAY = 2048  # longer side of the picture of real and drawn tiles, px
 THUMBNAIL = 360  # px
 LIT = 1024  # side of the part of a material that is lit, px
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}
+EXPORTS = ("GLB", "MTLX", "TRES", "USDA", "USDZ")  # files of EXPORT
+ALONE = ("glb", "usdz")  # of these, what holds its pictures; the others go into a ZIP with them
 
 
 def look_at(path, target):
@@ -184,11 +188,11 @@ def converted(path, kind, target):
     return str(target)
 
 
-def zipped(folder, target):
+def zipped(folder, target, suffixes=(".png",)):
     """Write the files of a folder into a ZIP, as they are; returns its path."""
     with zipfile.ZipFile(target, "w") as file:
         for path in sorted(Path(folder).iterdir()):
-            if path.suffix == ".png" and not path.name.startswith("."):
+            if path.suffix in suffixes and not path.name.startswith("."):
                 file.write(path, path.name)
     return str(target)
 
@@ -218,3 +222,50 @@ def lit(path, output, folder):
             found["kinds"].append(kind)
             found["down"] = found["down"] or kind == "normal" and file.down
     return found
+
+
+def exported(image, output, kind, folder):
+    """Write a drawn texture or material as a file of EXPORTS into a folder; returns the path of what can be downloaded.
+    image: what it was drawn from, output: its file, or the folder of its maps."""
+    from texture_diffusion_tools import exports, slots
+
+    wanted, target, name = kind.lower(), Path(folder) / kind.lower(), Path(image).stem
+    ready = target / f"{name}.{wanted}" if wanted in ALONE else Path(folder) / f"{name}_{wanted}.zip"
+    if ready.exists():
+        return str(ready)
+    target.mkdir(parents=True, exist_ok=True)
+    photo, drawn = as_drawn(image, output)
+    size, paths = head_of(drawn[0])[0], [target / path.name for path in drawn]
+    exports.check((wanted,), photo, size)
+    for path, copy in zip(drawn, paths):
+        shutil.copyfile(path, copy)
+
+    def save_copy(label, pixels, srgb):
+        png.save_png(target / f"{label}.png", pixels, srgb=srgb)
+        return target / f"{label}.png"
+
+    material = slots.material_of(photo, paths, size, save_copy)
+    names = ("usda",) if wanted == "usdz" else (wanted,)
+    for suffix, content in exports.contents(names, material, lambda label: target / label, name):
+        if suffix == wanted:
+            files.write_atomically(target / f"{name}.{suffix}", lambda file, content=content: file.write(content))
+    return str(ready) if wanted in ALONE else zipped(target, ready, (".png", f".{wanted}"))
+
+
+def as_drawn(image, output):
+    """What exports and slots ask of a Photo, for what was drawn of one; and the paths of its files."""
+    maps, paths = None, [Path(output)]
+    if os.path.isdir(image):
+        import texture_diffusion as td
+
+        maps = td.load_photo(image).maps
+        paths = [Path(output) / f"{file.name}.png" for file in maps.files]
+    formats = [head_of(path)[1:] for path in paths]
+    return SimpleNamespace(name=Path(image).stem, maps=maps, art=None, formats=lambda: formats), paths
+
+
+def head_of(path):
+    """Of a PNG file its size (height, width), channels, bits a channel, and None."""
+    head = path.read_bytes()[:26]
+    width, height, depth, kind = struct.unpack(">IIBB", head[16:])
+    return (height, width), {0: 1, 2: 3, 4: 2, 6: 4}[kind], depth, None
