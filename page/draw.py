@@ -45,10 +45,11 @@ class DrawStep:
                 self.error = ui.label().classes("note")
                 with ui.element("div").classes("pictures"):
                     with ui.element("div").classes("picture large"):
-                        self.picture = ui.image().props("no-spinner no-transition fit=contain alt='what is drawn'")
+                        self.picture = ui.image().props(
+                            "no-spinner no-transition fit=contain position='0 0' alt='what is drawn'")
                         self.picture_says = ui.label().classes("quiet")
                         self.offers = ui.element("div").classes("made")
-                    with ui.element("div").classes("picture"):
+                    with ui.element("div").classes("picture") as self.beside:
                         self.chart = ui.echart(CHART).style("height: 15rem")
             with ui.element("div").classes("side"):
                 self.shape = Shape(self.price)
@@ -133,7 +134,7 @@ class DrawStep:
         self.rows = rows
         for series, name in zip(self.chart.options["series"], ("training_loss", "validation_loss")):
             series["data"] = [[int(row["tiles"]), float(row[name])] for row in rows if row[name]]
-        self.chart.visible = len(rows) > 1
+        self.beside.visible = len(rows) > 1
         self.chart.update()
 
     def show_picture(self, told, running):

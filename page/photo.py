@@ -11,6 +11,7 @@ from texture_diffusion_tools import files
 from texture_diffusion_tools.errors import UserError
 
 from . import pool, workers
+from .guide import Guide
 from .projects import EPOCHS
 from .shape import Shape, size_of
 
@@ -82,7 +83,7 @@ class PhotoStep:
             ui.button("Undo", on_click=self.undo).props("flat no-caps dense")
         self.clear = ui.button("Take back", on_click=self.take_back).props("flat no-caps dense")
         self.even = ui.switch("Even light", on_change=self.light)
-        self.shape = Shape(self.price)
+        self.shape, self.guide = Shape(self.price), Guide(self.desk, self.price)
         ui.button("Draw it", on_click=self.desk.draw).props("unelevated no-caps").classes("w-full")
         self.costs = ui.label().classes("quiet")
         self.said = ui.column().classes("gap-2")
@@ -126,12 +127,11 @@ class PhotoStep:
                 return
             self.project, self.prepared_as = project, None
             self.start.visible, self.room.visible = False, True
-            material = project.image.is_dir()
-            self.tools.visible = self.hint.visible = not material
             self.tools.set_value("look")
             self.even.set_value(project.settings.get("EVEN_LIGHT", False))
             self.choose("look")
         self.shape.fill(project)
+        self.guide.fill(project)
         await self.prepare()
         self.price()
         self.desk.projects.measure(project)
