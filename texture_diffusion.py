@@ -1272,6 +1272,7 @@ def stacked(found, cells, device="cpu"):
 #     canvas, doing           what is drawn on, and a word for it
 #     begin()                 how many tiles there are to draw, and the numbers of the bands that it is drawn in
 #     passes(number)          what of the canvas' passes a band needs that is not drawn yet
+#     shown()                 is entered while it is drawn, and may show how far it is
 #     batch_size(most, cells) how many tiles are drawn in one step
 #     write(number)           takes a band that is drawn
 #     stop(number)            keeps what can be kept, and says what becomes of the rest
@@ -1283,7 +1284,8 @@ def draw(work, denoiser, batch_size, seed, group=processes.ALONE):
     start, steps = time.perf_counter(), denoiser.sampling.steps
     tiles, bands = work.begin()
     sample_tiles = functools.partial(draw_tiles, denoiser)
-    with group.stop_signals() as stop, group.bar(total=steps * tiles, unit="step", desc=work.doing) as bar:
+    bar = group.bar(total=steps * tiles, unit="step", desc=work.doing)
+    with work.shown(), group.stop_signals() as stop, bar:
         for number in bands:
             passes = work.passes(number)
             end = bar.n + steps * sum(map(len, passes))
