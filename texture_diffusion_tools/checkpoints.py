@@ -349,8 +349,8 @@ def check_fit(
     """
     advice = "Set it back, or start anew with FRESH=True (the old checkpoint is put aside)"
     if state["digest"] != photo.digest:
-        size, here = state.get("size", "??"), tuple(photo.x.shape[1:])
-        what = "other textures" if photo.textures else "another photo or part of it"
+        size, here = state.get("size", "??"), photo.size
+        what = "other textures" if len(photo.photos) > 1 else "another photo or part of it"
         raise UserError(f"{printable(path)} was trained on {what} ({size[1]} x {size[0]} pixels "
                         f"there, {here[1]} x {here[0]} here; the file, CORNERS, ASPECT, CROP, "
                         "MAX_SIDE, EVEN_LIGHT, COMPLETE, DEPTH, ALPHA or MASK differ). "

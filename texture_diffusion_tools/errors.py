@@ -21,6 +21,10 @@ class DiskError(RunError):
     """A file that could not be written; what was there before is as it was."""
 
 
+class Cancelled(RunError):
+    """A program that was told how far a run is asked it to stop."""
+
+
 class Stopped(BaseException):
     """The person stopped the run. args are a sentence and the signal's number, None if another
     process received it.

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from . import devices, events
 from .errors import RunError, Stopped, UserError, first_line
 from .program import WINDOWS
+from .signals import StopAtOnce, StopSignals
 
 OFTEN = 0.3  # seconds from one progress that is told to the next
 
@@ -70,6 +71,14 @@ class ProcessGroup:
         seconds."""
         often = 0.5 if sys.stderr.isatty() else 20
         return Bar(mininterval=often, disable=self.rank > 0, **options)
+
+    def stop_signals(self) -> StopSignals:
+        """signals.StopSignals, to be entered."""
+        return StopSignals()
+
+    def stop_at_once(self) -> contextlib.AbstractContextManager:
+        """signals.StopAtOnce, to be entered; nothing where others would go on."""
+        return StopAtOnce() if self.world_size == 1 else contextlib.nullcontext()
 
     def pick_device(self, wanted: str) -> torch.device:
         """devices.pick_device() for this process."""

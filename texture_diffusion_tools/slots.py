@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import map_names, materials, photos
+from . import channels, map_names, photos
 
 KINDS = (  # few take others
     "colour", "opacity", "normal", "height", "roughness", "occlusion", "metal", "emission")
@@ -82,22 +82,22 @@ def material_of(
     slots = {kind: slots[kind] for kind in KINDS if kind in slots}
     opacity = slots["opacity"].read() if "opacity" in slots else None
     cut = opacity is not None and cuts_out(opacity)
-    return Material(photo.name, tuple(size), slots, cut, photo.art is not None)
+    return Material(photo.name, tuple(size), slots, cut, photo.channels.art is not None)
 
 
 def slots_of(photo: Any, paths: Sequence[Path]) -> Slots:
     """{kind: Slot} of a Photo whose files are at paths; of normals in both conventions those with
     green up."""
-    held = photo.maps.files if photo.maps else [materials.MapFile(photo.name, ("colour",))]
-    files = sorted(zip(held, paths, photo.formats()),
-                   key=lambda file: (file[0].down, "opacity" not in file[0].holds))
+    files = sorted(zip(photo.channels.files, paths),
+                   key=lambda one: (one[0].down, "opacity" not in one[0].holds))
     found = {}
-    for file, path, (channels, depth, _) in files:
+    for file, path in files:
+        count, depth, _ = file.format()
         first = 0
         for kind in file.holds:
-            down = kind == "normal" and file.down
-            found.setdefault(kind, Slot(path, first, channels, depth, down))
-            first += materials.IN_FILES.get(kind, 1)
+            slot = Slot(path, first, count, depth, kind == "normal" and file.down)
+            found.setdefault("colour" if kind == "grey" else kind, slot)
+            first += channels.IN_FILES.get(kind, 1)
     return found
 
 
