@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import even_light, png
-from .channels import with_length_1
+from .channels import Channels, with_length_1
 
 FRAME = 384  # pixels of a flat patch's side, at most
 MARGIN = 8  # pixels between the frames
@@ -235,16 +235,10 @@ def sample(texture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return above * (1 - y) + below * y
 
 
-<<<<<<< HEAD
-def draw_material(path: Path, maps: Any, values: np.ndarray) -> None:
-    """draw_lit() of a materials.Maps and its values [C, H, W] in [-1, 1]; without a colour it is
+def draw_material(path: Path, maps: Channels, values: np.ndarray) -> None:
+    """draw_lit() of a channels.Channels and its values [C, H, W] in [-1, 1]; without a colour it is
     grey."""
     def seen(kind: str) -> np.ndarray | None:
-=======
-def draw_material(path, maps, values):
-    """draw_lit() of a channels.Channels and its values [C, H, W] in [-1, 1]; without a colour it is grey."""
-    def seen(kind):
->>>>>>> main
         planes = maps.planes(values, kind)
         return None if planes is None else (planes + 1) / 2
 
