@@ -13,7 +13,7 @@ ROOMS = sorted((ROOT / "texture_diffusion_tools").glob("*.py"))
 PACKAGES = {"torch", "numpy", "PIL", "matplotlib", "tqdm"}
 OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"},  # imported where they are needed, and not missed elsewhere
             ("exr.py", "package"): {"OpenEXR"}, ("tiffs.py", "package"): {"tifffile"},
-            ("raws.py", "package"): {"rawpy"}}
+            ("raws.py", "package"): {"rawpy"}, ("toml_files.py", "reader"): {"tomllib", "tomli"}}
 PRODUCT = [SCRIPT, *ROOMS]
 
 

@@ -34,7 +34,7 @@ def test_the_extras_ask_for_what_the_requirements_of_the_page_and_of_the_tests_d
     extras = PROJECT["project"]["optional-dependencies"]
     page = {line for line in requirements("requirements-page.txt") if not line.startswith("-r")}
     assert set(extras["page"]) == page
-    formats = [extras[name] for name in ("heic", "exr", "raw", "tiff")]
+    formats = [extras[name] for name in ("heic", "exr", "raw", "tiff", "config")]
     assert {line for extra in formats for line in extra} <= set(requirements("requirements-dev.txt"))
     assert extras["all"] == [f"texture-diffusion[{','.join(name for name in extras if name != 'all')}]"]
 
