@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -143,7 +144,8 @@ def comfy(everything, monkeypatch):
 
 def batch(*pictures):
     """A batch of ComfyUI's of pixels [H, W, 3] or [H, W]."""
-    return torch.stack([torch.from_numpy(x if x.ndim == 3 else np.stack([x] * 3, 2)) / np.float32(255) for x in pictures])
+    colours = [x if x.ndim == 3 else np.stack([x] * 3, 2) for x in pictures]
+    return torch.from_numpy(np.stack(colours)) / np.float32(255)
 
 
 def masks(height=HEIGHT, width=WIDTH):
@@ -160,23 +162,29 @@ def test_each_picture_of_a_batch_is_drawn_by_itself_as_the_tool_draws_it(comfy):
     grey = draw_pixels(HEIGHT, WIDTH, 1, 1)
     drawn, = comfy.run("Texture", image=batch(PHOTO, grey), **SIZE)
     assert drawn.shape == (2, 64, 96, 3) and drawn.dtype == torch.float32
-    for picture, pixels in zip(drawn, (PHOTO, grey)):
-        alone = td.learn(pixels, EPOCHS=1).draw(OUTPUT_SIZE=(96, 64), TILEABLE="xy", SEED=1)
-        assert torch.equal(picture, batch(alone)[0])
+    alone = td.learn(PHOTO, EPOCHS=1).draw(OUTPUT_SIZE=(96, 64), TILEABLE="xy", SEED=1)
+    assert torch.equal(drawn[0], batch(alone)[0])
+    assert (drawn[1] == drawn[1, ..., :1]).all() and (drawn[0] != drawn[0, ..., :1]).any()
 
 
-def test_models_are_kept_between_runs_of_the_same_picture_and_the_oldest_goes_first(comfy):
+def test_another_seed_draws_another_texture_with_the_same_model(comfy):
     first, = comfy.run("Texture", image=batch(PHOTO), **SIZE)
     second, = comfy.run("Texture", image=batch(PHOTO), **{**SIZE, "seed": 2})
     assert len(comfy.learned) == 1 and not torch.equal(first, second)
 
-    comfy.run("Texture", image=batch(PHOTO), **{**SIZE, "epochs": 0})
-    comfy.run("Texture", image=batch(PHOTO[:, ::-1].copy()), **{**SIZE, "epochs": 0})
-    assert len(comfy.learned) == 3
+
+def test_models_are_kept_by_pixels_and_constants_and_the_one_used_longest_ago_goes_first(comfy, monkeypatch):
+    learned = []
+
+    def learn(source, on_progress, **changes):
+        learned.append((int(source["color"][0, 0]), changes["EPOCHS"]))
+        return SimpleNamespace(notes=[])
+
+    monkeypatch.setattr(td, "learn", learn)
     models = comfy.pack.tool.Models(2)
-    for number in (1, 2, 1, 3, 1, 2):
-        models.learned(np.full((1, 1), number, np.uint8), None) if False else None
-    assert len(models.kept) == 0
+    for number, epochs in [(1, 5), (1, 5), (2, 5), (1, 5), (3, 5), (1, 5), (2, 5), (2, 6), (2, 5)]:
+        models.learned({"color": np.full((2, 2), number, np.uint8)}, None, EPOCHS=epochs)
+    assert learned == [(1, 5), (2, 5), (3, 5), (2, 5), (2, 6)]
 
 
 def test_a_mask_keeps_its_part_of_the_picture_out_whatever_its_size_and_a_black_one_none(comfy):
@@ -189,6 +197,7 @@ def test_a_mask_keeps_its_part_of_the_picture_out_whatever_its_size_and_a_black_
     assert "MASK" in comfy.learned[0] and "MASK" not in comfy.learned[1]
 
 
+@pytest.mark.slow
 def test_a_guide_of_any_size_is_followed(comfy):
     ramp = torch.linspace(0, 1, 40)[None, None, :, None].expand(1, 30, 40, 3)
     one, = comfy.run("Texture", image=batch(PHOTO), guide=ramp, **SIZE)
@@ -215,7 +224,7 @@ def test_a_repair_leaves_all_else_as_it_was_to_the_last_bit_and_a_black_mask_all
 
 def test_of_a_material_the_maps_that_were_given_come_out_and_behind_the_others_nothing_is_executed(comfy):
     heights = torch.linspace(0, 1, HEIGHT * WIDTH).reshape(1, HEIGHT, WIDTH, 1).expand(2, -1, -1, 3)
-    maps = {"color": batch(PHOTO, PHOTO[::-1].copy()), "displacement": heights, "metallic": torch.full_like(heights[:1], 0.2)}
+    maps = {"color": batch(PHOTO, PHOTO[::-1]), "displacement": heights, "metallic": torch.full_like(heights[:1], 0.2)}
     drawn = dict(zip(comfy.pack.nodes.MAPS, comfy.run("Material", **maps, **SIZE)))
     assert {name for name, x in drawn.items() if not isinstance(x, Blocker)} == maps.keys()
     assert all(drawn[name].shape == (2, 64, 96, 3) for name in maps)
@@ -223,6 +232,7 @@ def test_of_a_material_the_maps_that_were_given_come_out_and_behind_the_others_n
     assert len(drawn["displacement"].unique()) > 256
 
 
+@pytest.mark.slow
 def test_a_material_of_one_map_comes_out_as_that(comfy):
     drawn = comfy.run("Material", color=batch(PHOTO), **SIZE)
     assert drawn[0].shape == (1, 64, 96, 3) and all(isinstance(x, Blocker) for x in drawn[1:])
@@ -252,4 +262,91 @@ def test_what_is_wrong_is_one_sentence(comfy, name, inputs, error, said):
     with pytest.raises(error, match=said) as caught:
         comfy.run(name, **inputs)
     assert len(str(caught.value).splitlines()) == 1
-    print(caught.value)
+
+
+def told(one):
+    """An input of V3 as V1 has it."""
+    options = {name: value for name, value in one.options.items() if name != "options"}
+    return one.options.get("options", one.kind), options
+
+
+def test_v3_and_v1_say_the_same_and_v3_is_given_where_it_is_known(everything, monkeypatch):
+    new, old = everything[0], loaded(monkeypatch, v3=False)[0]
+    assert not hasattr(old, "comfy_entrypoint")
+    assert old.NODE_DISPLAY_NAME_MAPPINGS == new.NODE_DISPLAY_NAME_MAPPINGS
+    for name, node in old.NODE_CLASS_MAPPINGS.items():
+        schema, groups = new.NODE_CLASS_MAPPINGS[name].define_schema(), node.INPUT_TYPES()
+        assert (schema.node_id, schema.display_name) == (name, new.NODE_DISPLAY_NAME_MAPPINGS[name])
+        for group, optional in [("required", False), ("optional", True)]:
+            assert groups[group] == {one.id: told(one) for one in schema.inputs if one.optional == optional}
+        assert node.RETURN_NAMES == tuple(one.display_name for one in schema.outputs)
+        assert node.RETURN_TYPES == tuple(one.kind for one in schema.outputs)
+    assert asyncio.run(asyncio.run(new.comfy_entrypoint()).get_node_list()) == list(new.NODE_CLASS_MAPPINGS.values())
+
+
+def test_a_node_of_v1_executes_what_that_of_v3_does(comfy, monkeypatch):
+    node = loaded(monkeypatch, v3=False)[0].NODE_CLASS_MAPPINGS["TextureDiffusionRepair"]()
+    image, mask = batch(PHOTO), masks()
+    repaired, = getattr(node, node.FUNCTION)(image=image, mask=mask, seed=0, epochs=0)
+    assert torch.equal(repaired[mask == 0], image[mask == 0]) and not torch.equal(repaired, image)
+
+
+def test_the_tool_is_found_beside_the_folder_and_the_path_is_left_as_it_was(comfy, monkeypatch):
+    outside = [folder for folder in sys.path if Path(folder).resolve() != ROOT]
+    monkeypatch.setattr(sys, "path", outside)
+    monkeypatch.delitem(sys.modules, "texture_diffusion")
+    assert comfy.pack.tool.found().learn and sys.path == outside
+
+
+def test_a_folder_without_the_tool_says_so_in_one_sentence(comfy, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.delitem(sys.modules, "texture_diffusion")
+    monkeypatch.setattr(comfy.pack.tool, "HOME", tmp_path)
+    with pytest.raises(ImportError, match="link the folder comfyui") as caught:
+        comfy.pack.tool.found()
+    assert len(str(caught.value).splitlines()) == 1 and str(tmp_path) in str(caught.value)
+
+
+def test_no_folder_of_the_repository_is_imported_in_place_of_comfyui_s_own():
+    for name in ("comfy", "comfy_api", "comfy_execution", "nodes", "server", "execution", "utils", "app"):
+        assert not (ROOT / name).exists() and not (ROOT / f"{name}.py").exists(), name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_has_only_nodes_sockets_and_widgets_that_exist(everything, path):
+    flow = json.loads(path.read_text(encoding="utf-8"))
+    nodes = {node["id"]: node for node in flow["nodes"]}
+    assert flow["last_node_id"] == max(nodes) and flow["last_link_id"] == len(flow["links"])
+    for node in flow["nodes"]:
+        inputs, widgets, outputs = known(node["type"], everything[0])
+        assert [one["name"] for one in node["inputs"]] == inputs + widgets
+        assert [one["name"] for one in node["outputs"]] == outputs
+        values = len(widgets) + ("seed" in widgets)  # what becomes of the seed afterwards is a widget, too
+        assert len(node["widgets_values"]) == values
+    for link, start, out, end, into, kind in flow["links"]:
+        source, target = nodes[start]["outputs"][out], nodes[end]["inputs"][into]
+        assert link in source["links"] and target["link"] == link and source["type"] == target["type"] == kind
+    assert sum(one["link"] is not None for node in flow["nodes"] for one in node["inputs"]) == len(flow["links"])
+
+
+def known(name, pack):
+    """The inputs, widgets and outputs of a node, by their names, in the order in which the editor saves them."""
+    if name in OTHERS:
+        return OTHERS[name]
+    schema = pack.NODE_CLASS_MAPPINGS[name].define_schema()
+    sockets = [one.id for one in schema.inputs if one.kind in ("IMAGE", "MASK")]
+    widgets = [one.id for one in schema.inputs if one.id not in sockets]
+    return sockets, widgets, [one.display_name for one in schema.outputs]
+
+
+def test_there_are_two_workflows_with_a_node_of_ours_each():
+    assert [path.stem for path in WORKFLOWS] == ["material_from_maps", "texture_from_picture"]
+    assert all('"TextureDiffusion' in path.read_text(encoding="utf-8") for path in WORKFLOWS)
+
+
+def test_the_metadata_are_those_of_the_tool_and_name_no_publisher():
+    data = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))
+    assert data["project"]["version"] == texture_diffusion_tools.__version__
+    assert sorted(data["project"]["dependencies"]) == sorted(requirements("requirements.txt"))
+    assert re.fullmatch(r"[a-z][a-z0-9-]{2,99}", data["project"]["name"])
+    assert data["tool"]["comfy"]["PublisherId"] == "" and data["tool"]["comfy"]["DisplayName"]
