@@ -47,9 +47,9 @@ def guarded(function, *arguments):
 def look_at(path, target):
     """Write a photo upright and no larger than SHOWN; returns (its size (width, height), notes of the script)."""
     import texture_diffusion as td
+    from texture_diffusion_tools import exemplars
 
-    photo = td.load_photo(path)
-    pixels = td.original_pixels(path, None)
+    pixels, photo = exemplars.original_pixels(path), td.load_photo(path)
     save_shown(pixels, target)
     return (pixels.shape[1], pixels.shape[0]), photo.notes
 
@@ -58,8 +58,9 @@ def prepare(path, settings, max_side, target):
     """Write what the script makes of a photo by CORNERS, CROP and EVEN_LIGHT; returns (its size (width, height), the
     corners, notes). max_side: as MAX_SIDE; corners: given, found, or None."""
     import texture_diffusion as td
+    from texture_diffusion_tools import exemplars
 
-    corners, found = td.corners_in(path, tuples(settings.get("CORNERS")))
+    corners, found = exemplars.corners_in(path, tuples(settings.get("CORNERS")))
     photo = td.load_photo(path, tuples(settings.get("CROP")), max_side, settings.get("EVEN_LIGHT", False), corners)
     pixels = photo.pixels(photo.x)
     save_shown(pixels, target)
@@ -210,7 +211,7 @@ def lit(path, output, folder):
 
     import texture_diffusion as td
 
-    maps, found = td.load_photo(path).maps, {"kinds": [], "down": False}
+    maps, found = td.load_photo(path).channels, {"kinds": [], "down": False}
     Path(folder).mkdir(parents=True, exist_ok=True)
     for file in maps.files:
         image = pyvips.Image.new_from_file(f"{output}/{file.name}.png", access="sequential")

@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import texture_diffusion as td
-from texture_diffusion_tools import checkpoints, constants, devices, exit_codes, files, photo_facts
+from texture_diffusion_tools import checkpoints, constants, devices, exemplars, exit_codes, files, photo_facts
 from texture_diffusion_tools.drawings import digest_of_all
 from texture_diffusion_tools.errors import UserError
 from texture_diffusion_tools.signals import StopSignals
@@ -102,9 +102,9 @@ def prepare(c, output):
     digest = digest_of_all(pictures)
     made_of = {"digest": digest, "constants": {name: getattr(c, name) for name in (
         "TILES", "SAVE_EVERY", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
-    first = td.normalise(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first")
+    first = td.normalise(exemplars.of_pixels(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first"))
     facts = photo_facts.facts_of(first.x, td.COLOURS)
-    net = td.build_net(first, c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS, refers=True)
+    net = td.build_net([first], c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS, refers=True)
     state = checkpoints.load(output) if checkpoints.exists(output) else {}
     wrong = checkpoints.differences(state.get("constants", made_of["constants"]), made_of["constants"],
                                     made_of["constants"])

@@ -13,11 +13,11 @@ from unittest import mock
 import imagecodecs
 import numpy as np
 import pytest
-from conftest import ROOT, assert_refused, constants_of, draw_pixels, figures, tiny
+from conftest import ROOT, assert_refused, constants_of, draw_photo, draw_pixels, figures, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import constants, exports, files, materials, png, slots
+from texture_diffusion_tools import channels, constants, exports, files, materials, photos, png, slots
 from texture_diffusion_tools.errors import UserError
 
 HEIGHT, WIDTH = 24, 32
@@ -79,8 +79,8 @@ def export(folder, name, maps, names=constants.EXPORTS, change=lambda photo: pho
     photo, made = change(read(folder, name, maps)), folder / "drawn"
     made.mkdir()
     with files.Results(made, photo.digest) as results:
-        paths = td.results_of(photo, results, "output")
-        for path, pixels, (*_, srgb) in zip(paths, photo.rendered(photo.x), photo.formats()):
+        paths = [results.path(path) for path in photo.channels.paths("output")]
+        for path, pixels, (*_, srgb) in zip(paths, photo.rendered(photo.x), photo.channels.formats()):
             png.save_png(path, pixels, srgb=srgb)
         said = exports.save(names, photo, paths, photo.x.shape[1:], results, "output")
     place = made / "output" if isinstance(maps, dict) else made
@@ -431,9 +431,9 @@ def test_a_pattern_is_made_of_what_repeats_itself_and_has_a_colour(tool):
     assert_refused(tool("photo.png", *tiny(EXPORT="pat")), "EXPORT is ('pat',)", "TILEABLE=xy")
     assert_refused(tool("photo.png", *tiny(EXPORT="pat", TILEABLE="x")), "TILEABLE=xy")
     assert_refused(tool("photo.png", *tiny(EXPORT="pat", TILEABLE="xy", REGION="(0,0,9,9)")), "without a REGION")
-    heights = materials.Maps({}, {}, (materials.MapFile("wall_Height", ("height",)),))
+    heights = channels.Channels({}, {}, (channels.MapFile("wall_Height", ("height",)),), folder=True)
     with pytest.raises(UserError, match="a material's colour, and this one has none"):
-        exports.check(("pat",), SimpleNamespace(maps=heights), (40, 40))
+        exports.check(("pat",), SimpleNamespace(channels=heights), (40, 40))
     assert exports.of_a_repair(("glb", "pat")) == ("glb",)
 
 
@@ -541,7 +541,7 @@ def test_a_copy_is_called_like_the_map_with_another_word(name, word, copy):
 def test_a_copy_of_16_bits_keeps_them_and_a_glb_holds_8(tmp_path):
     deep = bent(down=True).astype(np.uint16) * 257
     made = export(tmp_path, "deep", {"Wall_Color": COLOUR, "Wall_NormalDX": deep}, ("mtlx", "glb"))
-    copy, drawn = (np.asarray(td.photos.open_image(made.place / f"Wall_Normal{way}.png", None, colours=False)[0])
+    copy, drawn = (np.asarray(photos.open_image(made.place / f"Wall_Normal{way}.png", None, colours=False)[0])
                    for way in ("GL", "DX"))
     assert copy.dtype == np.uint16 and (copy[..., 1] == 65535 - drawn[..., 1]).all()
     assert (copy[..., ::2] == drawn[..., ::2]).all()
@@ -563,9 +563,15 @@ def test_only_what_is_asked_for_is_written(tmp_path):
     assert export(tmp_path / "none", "photo", COLOUR, ()).said == {}
 
 
+def as_art(photo):
+    """A photo as if it were pixel art."""
+    art = SimpleNamespace(reduced=lambda pixels: pixels)
+    what = photo.channels._replace(art=art)
+    return photo._replace(exemplar=photo.exemplar._replace(channels=what))
+
+
 def test_pixels_of_pixel_art_stay_sharp(tmp_path):
-    made = export(tmp_path, "art", COLOUR, change=lambda photo: photo._replace(art=SimpleNamespace(
-        reduced=lambda pixels: pixels)))
+    made = export(tmp_path, "art", COLOUR, change=as_art)
     assert b'"magFilter": 9728' in made.file("glb").read_bytes()
     assert "texture_filter = 2" in made.file("tres").read_text()
     assert 'name="filtertype" type="string" value="closest"' in made.file("mtlx").read_text()
@@ -575,14 +581,14 @@ def test_pixels_of_pixel_art_stay_sharp(tmp_path):
 
 
 def test_what_is_too_large_or_has_no_name_is_refused():
-    photo = SimpleNamespace(maps=None)
+    photo = draw_photo(40, 40)
     exports.check(("glb",), photo, (8192, 8192))
     exports.check((), photo, (10**6, 10**6))
     with pytest.raises(UserError, match="up to 8192 pixels a side, and this one has 9000 x 40"):
         exports.check(("glb",), photo, (40, 9000))
-    odd = materials.Maps({}, {}, (materials.MapFile("wall\udcff_Color", ("colour",)),))
+    odd = channels.Channels({}, {}, (channels.MapFile("wall\udcff_Color", ("colour",)),), folder=True)
     with pytest.raises(UserError, match="whose name is no text; rename that map"):
-        exports.check(("usda",), SimpleNamespace(maps=odd), (40, 40))
+        exports.check(("usda",), SimpleNamespace(channels=odd), (40, 40))
 
 
 @pytest.mark.parametrize("words, names", [

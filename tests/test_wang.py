@@ -10,11 +10,21 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from conftest import assert_refused, constants_of, draw_photo, draw_pixels, figures, pixels_in, random_net, tiny
+from conftest import (
+    assert_refused,
+    constants_of,
+    draw_photo,
+    draw_pixels,
+    figures,
+    make_sampler,
+    pixels_in,
+    random_net,
+    tiny,
+)
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import matching, materials, processes, wang
+from texture_diffusion_tools import layouts, matching, processes, wang
 from texture_diffusion_tools.errors import Stopped, UserError
 
 SIDE = 32  # of a tile of the grid: the least
@@ -28,9 +38,9 @@ def wang_tiles_of(photo, seed=0):
     with mock.patch.object(matching, "ATTEMPTS", 1):
         layout, sketch = td.plan(photo, c, seed)
     canvas = td.Canvas(layout, layout.channels(), torch.device("cpu"), sketch)
-    draw = td.make_sampler(photo, schedule, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
-    sheet = wang.Sheet(canvas, td.HALO, None, seed)
-    assert sum(td.outpaint(random_net(tile=SIDE), sheet, sheet.passes, 4, draw, seed)) == wang.drawn(layout.grid)
+    draw = make_sampler(random_net(tile=SIDE), photo, schedule, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
+    sheet = wang.Sheet(canvas, td.HALO, photo.channels.weights(), seed)
+    assert sum(td.outpaint(sheet, sheet.passes, draw, 4, seed)) == wang.drawn(layout.grid)
     return photo.pixels(canvas.cut((0, 0), layout.grid.size)), layout
 
 
@@ -50,14 +60,14 @@ def tiles(made):
 
 def test_only_tiles_among_drawn_ones_are_drawn_from_more_noise(made):
     _, layout = made
-    sheet, seen = wang.Sheet(td.Canvas(layout, layout.channels(), torch.device("cpu")), td.HALO, None, 0), []
+    sheet, seen = wang.Sheet(td.Canvas(layout, layout.channels(), torch.device("cpu")), td.HALO, layout.weights, 0), []
 
-    def draw(net, rings, present, generators, sketch, parts, least, areas):
+    def draw(rings, present, generators, sketch, parts, least, hints):
         seen.append((sketch is not None, least))
         yield 0, torch.zeros(len(rings), layout.channels(), SIDE, SIDE), None
 
     for cells in sheet.passes:
-        assert sum(td.outpaint(None, sheet, [cells], len(cells), draw, 0)) == len(cells)
+        assert sum(td.outpaint(sheet, [cells], draw, len(cells), 0)) == len(cells)
     assert seen == [(False, 0)] * (len(layout.passes) - 1) + [(True, wang.AMONG_DRAWN)]
     assert constants_of(*tiny(WANG=2)).STRENGTH < wang.AMONG_DRAWN < 1
 
@@ -292,7 +302,7 @@ def test_a_material_s_maps_fit_each_other_and_keep_their_bits(tool, tmp_path):
     height = pixels_in(folder / "Height.png")
     assert height.dtype == np.uint16 and len(np.unique(height)) > 256
     photo = td.load_photo(tmp_path / "rock")
-    assert isinstance(photo.maps, materials.Maps)
+    assert photo.channels.folder
     layout, _ = td.plan(photo, constants_of(*tiny(WANG=2, TILE_SIZE=SIDE)), 1)
     y, x = layout.source[2, 2]
     image = xml.parse(folder.parent / "output_texture_wang_seed1.tsx").getroot().find("image")
@@ -310,13 +320,13 @@ def test_what_does_not_go_together_with_wang_tiles_is_refused_in_a_sentence(chan
 def test_other_numbers_of_colours_and_tiles_that_are_too_small_are_refused(tool):
     assert_refused(tool("photo.png", *tiny(WANG=3, TILE_SIZE=SIDE)), "WANG is 3", "must be 2")
     with pytest.raises(UserError, match="TILE_SIZE is 16; with WANG it must be at least 32"):
-        td.grid_of(draw_photo(54, 70), constants_of(*tiny(WANG=2)))
+        layouts.grid_of(draw_photo(54, 70), constants_of(*tiny(WANG=2)))
 
 
 def test_a_stop_while_tiles_are_drawn_is_one_sentence():
     group = processes.ProcessGroup()
     group.any = lambda value: True
     sheet = SimpleNamespace(passes=[[(0, 1)]], sketch=lambda cell: (None, None))
+    task = SimpleNamespace(canvas=sheet)
     with pytest.raises(Stopped, match="stopped while drawing tiles; the same command"):
-        td.draw_at_once(SimpleNamespace(group=group, ema=None), sheet, None,
-                        SimpleNamespace(SAMPLE_STEPS=1, BATCH_SIZE=1), 0, "drawing tiles")
+        td.draw(wang.Wang(task), SimpleNamespace(sampling=td.Sampling(steps=1)), 1, 0, group)

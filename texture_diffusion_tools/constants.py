@@ -51,6 +51,12 @@ def settings(function, values, argv):
     return override({name: value for name, value in values.items() if name.isupper()}, argv)
 
 
+def defaults(function):
+    """The constants of a function as they stand in its source, {name: value}."""
+    lines = written(inspect.getsourcefile(function), function.__name__)
+    return {name: ast.literal_eval(text) for _, name, text, _ in lines}
+
+
 def foresee(path, argv):
     """What settings() says of the main() of a script at a path, which is only read: before its imports, which take
     seconds, --help and --version are answered, and words that are not understood a UserError."""
@@ -76,6 +82,16 @@ def override(constants, argv):
         beneath = {**constants, **chosen(values, constants)}
         values = {**applied(beneath, constants, argv), "CONFIG": None, "PRESET": None}
     return SimpleNamespace(**values)
+
+
+def changed(values, changes):
+    """Constants {name: value} with the changes that a program makes, by the same rules as settings(); UserError on
+    unknown names and on values of another type."""
+    fitting = {name: fitted(name, value, values) for name, value in changes.items()}
+    named = {**values, **fitting}
+    if named["CONFIG"] is None and named["PRESET"] is None:
+        return named
+    return {**values, **chosen(named, values), **fitting, "CONFIG": None, "PRESET": None}
 
 
 def applied(values, constants, argv):
@@ -252,6 +268,14 @@ def typed(name, value, default, where=""):
     return value
 
 
+def fitted(name, value, values):
+    """A value that a program gives to a constant, of the type that it has among the values {name: default}; UserError
+    otherwise."""
+    if name not in values:
+        raise not_understood(name, values)
+    return typed(name, value, values[name])
+
+
 def converted(value, kinds):
     """A value as one of some kinds, for which lists stand for tuples, whole numbers for any."""
     if type(value) is list and tuple in kinds:
@@ -288,17 +312,19 @@ def kinds_of(name, default):
     return *(kinds if isinstance(kinds, tuple) else (kinds,)), type(None)
 
 
+def replaced(c, **changes):
+    """The same namespace with other values of some constants."""
+    return SimpleNamespace(**{**vars(c), **changes})
+
+
 def fill_in(c):
     """The same namespace with a size and a list written out, and with what is None and depends on what is drawn:
     seams need less of all."""
-    c.OUTPUT_SIZE = width_and_height(c.OUTPUT_SIZE)
-    c.EXPORT = parts_of(c.EXPORT)
+    c = replaced(c, OUTPUT_SIZE=width_and_height(c.OUTPUT_SIZE), EXPORT=parts_of(c.EXPORT))
     whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str and not c.EACH or \
         any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
-    for name, value in (WHOLE if whole else SEAMS).items():
-        if getattr(c, name) is None:
-            setattr(c, name, value)
-    return c
+    usual = WHOLE if whole else SEAMS
+    return replaced(c, **{name: value for name, value in usual.items() if getattr(c, name) is None})
 
 
 def width_and_height(size):

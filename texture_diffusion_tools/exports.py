@@ -16,11 +16,11 @@ def check(names, photo, size):
     if max(size) > LONGEST:
         raise UserError(f"EXPORT is for textures of up to {LONGEST} pixels a side, and this one has {size[1]} x "
                         f"{size[0]}; leave it out, give a smaller OUTPUT_SIZE, or draw a REGION of it")
-    for file in photo.maps.files if photo.maps and photo.maps.folder else ():
+    for file in photo.channels.files if photo.channels.folder else ():
         if any(unicodedata.category(letter) in NO_TEXT for letter in file.name):
             raise UserError(f"EXPORT cannot name {printable(file.name)}, whose name is no text; rename that map")
-    held = [file.holds for file in photo.maps.files] if photo.maps else [("colour",)]
-    if "pat" in names and not any("colour" in kinds for kinds in held):
+    held = {kind for file in photo.channels.files for kind in file.holds}
+    if "pat" in names and not held & {"colour", "grey"}:
         raise UserError("EXPORT=pat makes a pattern of a material's colour, and this one has none; "
                         "leave pat out")
 
@@ -35,8 +35,7 @@ def save(names, photo, paths, size, results, name):
     figures. name: what the drawing is called, that of a file or of a material's folder."""
     if not names:
         return {}
-    folder = photo.maps is not None and photo.maps.folder
-    place = f"{name}/{photo.name}" if folder else name
+    place = f"{name}/{photo.name}" if photo.channels.folder else name
 
     def save_copy(label, pixels, srgb):
         path = results.path(f"{name}/{label}.png")

@@ -210,6 +210,13 @@ def lock(file):
     return True
 
 
+def there(path):
+    """The same path; UserError if no file lies there."""
+    if not path.is_file():
+        raise UserError(f"there is no file at {printable(path)}")
+    return path
+
+
 @contextlib.contextmanager
 def claimed(folder, checkpoint, photo, group):
     """The Results of a photo, which no other run works on meanwhile, without what a killed run left half written.

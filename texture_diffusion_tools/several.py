@@ -70,11 +70,12 @@ def check_names(paths, texture):
         raise UserError(f"there is no texture {texture} among {', '.join(known)}; the nearest is TEXTURE={nearest}")
 
 
-def check_plain(maps):
-    """UserError if one of the photos {name: its Maps or None} has more than its colours."""
-    for name in (name for name, found in maps.items() if found):
-        raise UserError(f"{name} is transparent, which does not go together with several textures; ALPHA=fill fills "
-                        "that with its mean colour")
+def check_plain(exemplars):
+    """UserError if one of several exemplars has more than its colours."""
+    for one in exemplars:
+        if not one.channels.is_plain():
+            raise UserError(f"{one.name} is transparent, which does not go together with several textures; ALPHA=fill "
+                            "fills that with its mean colour")
 
 
 def name_of(image, names):

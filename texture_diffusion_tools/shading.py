@@ -12,7 +12,7 @@ Directions are (right, down, out of the picture), as pixels are counted; the vie
 import numpy as np
 
 from . import even_light, png
-from .materials import with_length_1
+from .channels import with_length_1
 
 FRAME, MARGIN = 384, 8  # pixels, of a flat patch's side at most, and between the frames
 BACKGROUND = 64  # sRGB value: white and black materials both stand out
@@ -157,7 +157,7 @@ def sample(texture, y, x):
 
 
 def draw_material(path, maps, values):
-    """draw_lit() of a materials.Maps and its values [C, H, W] in [-1, 1]; without a colour it is grey."""
+    """draw_lit() of a channels.Channels and its values [C, H, W] in [-1, 1]; without a colour it is grey."""
     def seen(kind):
         planes = maps.planes(values, kind)
         return None if planes is None else (planes + 1) / 2

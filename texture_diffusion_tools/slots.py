@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import map_names, materials, photos
+from . import channels, map_names, photos
 
 KINDS = ("colour", "opacity", "normal", "height", "roughness", "occlusion", "metal", "emission")  # few take others
 NEAR, CUT = 0.1, 0.9  # opacity so near to none or all is one of them; where it is in this share, edges are cut out
@@ -63,19 +63,20 @@ def material_of(photo, paths, size, save):
     slots = {kind: slots[kind] for kind in KINDS if kind in slots}
     opacity = slots["opacity"].read() if "opacity" in slots else None
     cut = opacity is not None and cuts_out(opacity)
-    return Material(photo.name, tuple(size), slots, cut, photo.art is not None)
+    return Material(photo.name, tuple(size), slots, cut, photo.channels.art is not None)
 
 
 def slots_of(photo, paths):
     """{kind: Slot} of a Photo whose files are at paths; of normals in both conventions those with green up."""
-    held = photo.maps.files if photo.maps else [materials.MapFile(photo.name, ("colour",))]
-    files = sorted(zip(held, paths, photo.formats()), key=lambda file: (file[0].down, "opacity" not in file[0].holds))
+    files = zip(photo.channels.files, paths)
     found = {}
-    for file, path, (channels, depth, _) in files:
+    for file, path in sorted(files, key=lambda one: (one[0].down, "opacity" not in one[0].holds)):
+        count, depth, _ = file.format()
         first = 0
         for kind in file.holds:
-            found.setdefault(kind, Slot(path, first, channels, depth, kind == "normal" and file.down))
-            first += materials.IN_FILES.get(kind, 1)
+            slot = Slot(path, first, count, depth, kind == "normal" and file.down)
+            found.setdefault("colour" if kind == "grey" else kind, slot)
+            first += channels.IN_FILES.get(kind, 1)
     return found
 
 
