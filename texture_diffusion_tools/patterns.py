@@ -1,4 +1,5 @@
-"""A seamless texture as a pattern, .pat, with which GIMP and Krita fill: version 1 of GIMP's format.
+"""A seamless texture as a pattern, .pat, with which GIMP and Krita fill: version 1 of GIMP's
+format.
 """
 
 import struct

@@ -2,7 +2,13 @@
 the picture's metadata. Both come out the same where a run is repeated, wherever that is started.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from . import files, processes, program, toml_files
 from .constants import FILES, FOLDERS
@@ -11,17 +17,19 @@ LEFT_OUT = ("PRESET", "CONFIG", "CHECK", "FRESH", "JSON")  # which say nothing o
 NO_MEANS_NO = ("PRIOR",)  # whose None is another choice than leaving it out
 
 HEAD = """\
-# The run that drew {name}. With its model, which had seen {epochs} epochs, on the
-# same machine this repeats it bit for bit:
+# The run that drew {name}. On the same machine, with the same model,
+# this repeats it bit for bit:
 #     {command} CONFIG={name}.toml
-# EPOCHS={epochs} FRESH=True behind that trains the model anew, the same one if it was trained
-# in one go.
+# Where that model is gone or has learned more, EPOCHS={epochs} FRESH=True behind that trains it anew:
+# the same one, if it was trained in one go.
 # {versions}
 
 """
 
 
-def save(results, name, c, step, home):
+def save(
+    results: files.Results, name: str, c: SimpleNamespace, step: int, home: str | Path
+) -> None:
     """Write the file beside a picture of a name, drawn by a run with constants c and a model of so
     many steps.
 
@@ -36,7 +44,7 @@ def save(results, name, c, step, home):
     files.write_atomically(results.path(f"{name}.toml"), lambda file: file.write(content))
 
 
-def document(name, c, step, home):
+def document(name: str, c: SimpleNamespace, step: int, home: str | Path) -> str:
     """The file's text: constants that are None are left out, and paths do not depend on where it
     is read."""
     values = {key: placed(key, value, home) for key, value in vars(c).items()
@@ -49,7 +57,7 @@ def document(name, c, step, home):
     return head + toml_files.written(kept)
 
 
-def placed(key, value, home):
+def placed(key: str, value: Any, home: str | Path) -> Any:
     """A constant's value with the whole path where it is a folder, or a file that is there."""
     if key in FOLDERS:
         return os.path.abspath(value)
@@ -58,12 +66,12 @@ def placed(key, value, home):
     return with_each(value, lambda path: whole_path(files.find_file(path, home), path))
 
 
-def whole_path(found, path):
+def whole_path(found: str | Path, path: str) -> str:
     """The whole path of a file that was found, if it is there, else the path as it was."""
     return os.path.abspath(found) if os.path.exists(found) else path
 
 
-def told(c):
+def told(c: SimpleNamespace) -> dict[str, Any]:
     """The constants c as metadata tells them, {name: value}: files by their names, without the
     folders in which they are."""
     kept = {key: value for key, value in vars(c).items() if key not in LEFT_OUT + FOLDERS}
@@ -72,7 +80,7 @@ def told(c):
     return kept
 
 
-def with_each(value, change):
+def with_each(value: Any, change: Callable[[str], str]) -> Any:
     """A value that is a path, or a tuple of them, with each changed; any other as it is."""
     if isinstance(value, str):
         return change(value)

@@ -2,7 +2,10 @@
 tiles whose edges agree.
 """
 
+from __future__ import annotations
+
 import xml.etree.ElementTree as xml
+from typing import Any
 
 COLOURS = ("#e64b35", "#3b7dd8")  # in which the editor shows edges
 AROUND = ("N", "", "E", "", "S", "", "W", "")  # edges and corners as the format counts them
@@ -29,7 +32,7 @@ def document(name: str, table: dict, picture: str) -> bytes:
     return xml.tostring(root, "utf-8", xml_declaration=True) + b"\n"
 
 
-def element(parent: xml.Element | None, tag: str, **attributes) -> xml.Element:
+def element(parent: xml.Element | None, tag: str, **attributes: Any) -> xml.Element:
     """An element with attributes, in a parent, if there is one."""
     values = {name: str(value) for name, value in attributes.items()}
     return xml.Element(tag, values) if parent is None else xml.SubElement(parent, tag, values)

@@ -1,22 +1,30 @@
 """TOML files of plain values: read by Python's own reader or tomli, written by a few lines of ours.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 from .errors import UserError, first_line, printable
 
-ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+ESCAPED = {
+    '"': '\\"', "\\": "\\\\",
+    "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r",
+}
 
 
-def reader():
+def reader() -> Any:
     """The module that reads TOML; UserError if there is none."""
     try:
         import tomllib
+
         return tomllib
     except ImportError:  # before Python 3.11
         pass
     try:
-        import tomli
+        import tomli  # pyright: ignore[reportMissingImports]: newer versions do without
+
         return tomli
     except ImportError:
         raise UserError("before Python 3.11 tomli reads CONFIG, and it is not installed: "
@@ -39,7 +47,7 @@ def written(values: dict) -> str:
     return "".join(f"{name} = {value_text(value)}\n" for name, value in values.items())
 
 
-def value_text(value) -> str:
+def value_text(value: Any) -> str:
     """One value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
