@@ -1272,6 +1272,7 @@ def stacked(found, cells, device="cpu"):
 #     canvas, doing           what is drawn on, and a word for it
 #     begin()                 how many tiles there are to draw, and the numbers of the bands that it is drawn in
 #     passes(number)          what of the canvas' passes a band needs that is not drawn yet
+#     shown()                 is entered while it is drawn, and may show how far it is
 #     batch_size(most, cells) how many tiles are drawn in one step
 #     write(number)           takes a band that is drawn
 #     stop(number)            keeps what can be kept, and says what becomes of the rest
@@ -1283,7 +1284,8 @@ def draw(work, denoiser, batch_size, seed, group=processes.ALONE):
     start, steps = time.perf_counter(), denoiser.sampling.steps
     tiles, bands = work.begin()
     sample_tiles = functools.partial(draw_tiles, denoiser)
-    with group.stop_signals() as stop, group.bar(total=steps * tiles, unit="step", desc=work.doing) as bar:
+    bar = group.bar(total=steps * tiles, unit="step", desc=work.doing)
+    with work.shown(), group.stop_signals() as stop, bar:
         for number in bands:
             passes = work.passes(number)
             end = bar.n + steps * sum(map(len, passes))
@@ -1467,12 +1469,14 @@ class Model:
     def changed(self, given):
         """The model with changed constants {name: value}, for one drawing."""
         model = copy.copy(self)
+        c = SimpleNamespace(**constants.changed(self.given, {"SAMPLES": 1, **given}))
+        several.check_drawing(c, [photo.name for photo in self.photos])
         if (mask := given.get("MASK")) is not None:
             share = masks.as_share(masks.from_file(mask, self.size[::-1], self.name, []))
             exemplar, (y, x) = exemplars.masked(self.photos[0].exemplar, share, self.c.TILE_SIZE)
             model.photos = (self.photos[0]._replace(exemplar=exemplar, x=self.photos[0].x[:, y, x]),)
-            given = {"SCALE": 1, **given}
-        model.use(constants.check_rules(SimpleNamespace(**constants.changed(self.given, given)), CHOICES))
+            c.SCALE = given.get("SCALE", 1)
+        model.use(constants.check_rules(c, CHOICES))
         return model
 
     def save(self, path):

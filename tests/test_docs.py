@@ -1,6 +1,7 @@
 """The documents, the docstring, the requirements and the shipped prior against the script and the folders."""
 
 import ast
+import hashlib
 import importlib.util
 import re
 import shlex
@@ -194,3 +195,11 @@ def test_every_promise_names_tests_that_exist():
     there = set(re.findall(r"^def (test_\w+)", "".join(path.read_text(encoding="utf-8")
                                                       for path in (ROOT / "tests").glob("test_*.py")), re.M))
     assert len(named) > 30 and named <= there, named - there
+
+
+def test_the_model_card_is_of_the_prior_that_is_shipped():
+    card, state = written("docs/PRIOR.md"), torch.load(PRIOR, weights_only=True)
+    assert hashlib.sha256(PRIOR.read_bytes()).hexdigest() in card
+    million = sum(weights.numel() for weights in state["ema"].values()) / 1e6
+    assert f"{million:.1f} million" in card and f"{PRIOR.stat().st_size / 1e6:.1f} MB" in card
+    assert f"WIDTHS={state['constants']['WIDTHS']}".replace(" ", "") in card

@@ -200,10 +200,7 @@ def corners_in(path: str, corners: tuple | str | None, before: np.ndarray | None
     """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
     material, if they are "auto", and notes. They are the same whenever they are looked for. before: original_pixels of
     it, where they are known."""
-    if corners == "auto":
-        return perspective.find_corners(original_pixels(path) if before is None else before)
-    by = 1 if corners is None else photos.reduction(path)
-    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
+    return perspective.corners_in(path, corners, lambda: original_pixels(path) if before is None else before)
 
 
 def original_pixels(path: str, crop: tuple | None = None) -> np.ndarray:

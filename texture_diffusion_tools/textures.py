@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import constants, drawings, events, exports, layouts, measures, pictures, repeats, shading
+import contextlib
+
+from . import constants, drawings, events, exports, growing, layouts, measures, pictures, repeats, shading
 from .processes import ALONE
 from .works import Task
 
@@ -40,6 +42,10 @@ class Texture:
         """How many tiles are drawn in one step: always as many, so that a tile does not depend on it."""
         return most
 
+    def shown(self) -> contextlib.AbstractContextManager:
+        """Nothing is seen before the end."""
+        return contextlib.nullcontext()
+
     def write(self, number: int) -> None:
         """Write a band, and forget what no later one needs."""
         canvas = self.under
@@ -69,6 +75,10 @@ class TextureFiles(Texture):
         bands, formats = drawings.bands_of(*self.window, c.TILE_SIZE), photo.channels.formats()
         drawing = drawings.Drawing(self.paths, formats, self.written, bands, task.text(), made_of, group)
         super().__init__(task, bands, drawing, group)
+
+    def shown(self) -> contextlib.AbstractContextManager:
+        """Show a small picture of it that grows, where another program listens."""
+        return growing.shown(self.under, *self.window, self.photo.pixels)
 
     def finish(self, seconds: float, trained: tuple[float, int]) -> dict[str, str]:
         """Write the pictures that belong to the texture, and return the run's figures; trained: (seconds, tiles)."""

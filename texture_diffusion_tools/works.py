@@ -4,6 +4,7 @@ drawn in one go.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -54,6 +55,10 @@ class AtOnce:
     def batch_size(self, most: int, passes: list[list]) -> int:
         """How many tiles are drawn in one step."""
         return min(most, max(map(len, passes)))
+
+    def shown(self) -> contextlib.AbstractContextManager:
+        """Nothing is seen before the end."""
+        return contextlib.nullcontext()
 
     def write(self, number: int) -> None:
         """Nothing is written before the end."""
