@@ -17,11 +17,12 @@ LEFT_OUT = ("PRESET", "CONFIG", "CHECK", "FRESH", "JSON")  # which say nothing o
 NO_MEANS_NO = ("PRIOR",)  # whose None is another choice than leaving it out
 
 HEAD = """\
-# The run that drew {name}. With its model, which had seen {epochs} epochs, on the
-# same machine this repeats it bit for bit:
+# The run that drew {name}. On the same machine, with the same model,
+# this repeats it bit for bit:
 #     {command} CONFIG={name}.toml
-# EPOCHS={epochs} FRESH=True behind that trains the model anew, the same one if it was trained
-# in one go.
+# Where that model is gone or has learned more, EPOCHS={epochs} FRESH=True behind that trains \
+it anew:
+# the same one, if it was trained in one go.
 # {versions}
 
 """
