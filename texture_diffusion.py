@@ -896,9 +896,8 @@ class Trainer:
     @functools.cached_property
     def opts(self):
         """Muon for the kernels, AdamW for the rest; made when they are used first: that takes torch three seconds."""
-        learned = [weight for weight in self.net.parameters() if weight.requires_grad]
-        kernels = [weight for weight in learned if weight.ndim == 4]
-        others = [weight for weight in learned if weight.ndim != 4]
+        kernels = [weight for weight in self.net.parameters() if weight.ndim == 4]
+        others = [weight for weight in self.net.parameters() if weight.ndim != 4]
         return [Muon(kernels, self.learning_rate, WEIGHT_DECAY, self.net.precision),
                 torch.optim.AdamW(others, lr=self.learning_rate, weight_decay=WEIGHT_DECAY)]
 
