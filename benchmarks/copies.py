@@ -1,8 +1,8 @@
 """How much of a texture is the photo's own, pixel by pixel, and in how large pieces.
 
 Each cell of the texture is looked up in the photo. A pixel is the photo's own if it lies in a window that agrees with
-the photo there, or where a cell beside it was found. What was turned, mirrored or lit anew is not found, nor are pieces
-so narrow that no whole cell lies in them.
+the photo there, or where a cell beside it was found; brightness is compared, which JPEG files keep better
+than colours. What was turned, mirrored or lit anew is not found, nor are pieces so narrow that no cell lies in them.
 """
 
 import numpy as np
@@ -16,8 +16,8 @@ from sklearn.decomposition import PCA
 CELL = 16  # side, px
 COMPONENTS, SAMPLE = 24, 2000  # by which cells are looked up; of so many patches of the photo
 QUERIES = 64  # cells that are looked up at once
-WINDOW = 5  # side of the windows that have to agree, px
-SAME = 0.1  # of the photo's deviation: windows that differ by no more (RMS) agree
+WINDOW = 7  # side of the windows that have to agree, px
+SAME = 0.2  # of the brightness's deviation: windows that differ by no more (RMS) agree
 LARGE = 255.0**2  # difference to what lies outside the photo
 
 
@@ -58,7 +58,7 @@ def places(pixels: np.ndarray, photo: np.ndarray) -> np.ndarray:
 
 def agreeing(pixels: np.ndarray, photo: np.ndarray, away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which pixels are the photo's own, bool [H, W], and how far away they lie there, int [H, W, 2]; away: of cells."""
-    limit = (SAME * photo.std()) ** 2
+    limit = (SAME * photo.mean(-1).std()) ** 2
     around = np.pad(away, ((1, 1), (1, 1), (0, 0)), "edge")
     own, found = np.zeros(pixels.shape[:2], bool), np.zeros((*pixels.shape[:2], 2), int)
 
@@ -73,11 +73,12 @@ def agreeing(pixels: np.ndarray, photo: np.ndarray, away: np.ndarray) -> tuple[n
 
 
 def differences(pixels: np.ndarray, photo: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """Mean square difference of each pixel of a texture and the one so far away in the photo, float32 [H, W]."""
+    """Square of what each pixel of a texture is brighter by than the one so far away in the photo, float32 [H, W]."""
     y, x = np.moveaxis(away, -1, 0) + np.indices(pixels.shape[:2])
     inside = (y >= 0) & (y < photo.shape[0]) & (x >= 0) & (x < photo.shape[1])
     there = photo[y.clip(0, photo.shape[0] - 1), x.clip(0, photo.shape[1] - 1)]
-    return np.where(inside, np.square(pixels - there.astype(np.float32)).mean(-1), np.float32(LARGE))
+    brighter = (pixels - there.astype(np.float32)).mean(-1)
+    return np.where(inside, np.square(brighter), np.float32(LARGE))
 
 
 def largest(own: np.ndarray, away: np.ndarray) -> int:
