@@ -83,17 +83,18 @@ try:
         masks,
         photo_facts,
         pictures,
-        pixel_art,
         processes,
         program,
         real_tiles,
         references,
         repair,
+        reports,
         seeds,
         several,
         textures,
         wang,
     )
+    from texture_diffusion_tools.batches import Batch, SeveralDatasets
     from texture_diffusion_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
     from texture_diffusion_tools.grids import grid_offsets
     from texture_diffusion_tools.layouts import Layout, judge_of
@@ -284,15 +285,6 @@ def dropout_masks(count, share, generator):
     return torch.where(which < share, other, table[0])
 
 
-class Batch(NamedTuple):
-    """What a dataset gives to be trained on."""
-
-    windows: torch.Tensor  # canvases [B, C, S, S]
-    present: torch.Tensor  # the neighbours to be shown, bool [B, 8]
-    where: list | None = None  # where references come from, see references.found()
-    context: torch.Tensor | None = None  # what pictures are conditioned on, [B, length]
-
-
 class NeighbourDataset:
     """Tiles at any pixel offset of a photo, with their neighbours; lives on the device as one tensor.
 
@@ -394,28 +386,6 @@ class NeighbourDataset:
             windows[chosen] = oriented(windows[chosen], *orientation, self.vector)
             around[chosen] = oriented(around[chosen], *orientation)
         return windows, without_tile(around.flatten(1))
-
-
-class SeveralDatasets:
-    """The NeighbourDatasets of several textures. A batch holds tiles of all of them, and which is whose."""
-
-    def __init__(self, parts):
-        self.parts, self.tile = parts, parts[0].tile
-
-    def tiles_of(self, windows):
-        """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
-        return self.parts[0].tiles_of(windows)
-
-    def batch(self, count, share, generator):
-        """A Batch with labels, one-hot [B, textures]: as many of each as can be, at random places, since a place in the
-        batch is a noise level."""
-        first = torch.randint(len(self.parts), (), generator=generator, device=generator.device)
-        places = torch.randperm(count, generator=generator, device=generator.device)
-        labels = (first + places) % len(self.parts)
-        found = [self.parts[label].batch(1, share, generator) for label in labels.tolist()]
-        windows, present, where, _ = zip(*found)
-        labels = F.one_hot(labels, len(self.parts)).float()
-        return Batch(torch.cat(windows), torch.cat(present), sum(where, []), labels)
 
 
 # =============================================================================================
@@ -1078,23 +1048,6 @@ class Trainer:
         self.prior = digest
 
 
-def measure_speed(trainer, training=True):
-    """Seconds of one training step, 0 without training, and of one network evaluation, measured on a copy of the
-    network."""
-    twin = Trainer(copy.deepcopy(trainer.net), trainer.dataset, trainer.alphas_cumprod, trainer.batch_size,
-                   trainer.learning_rate, trainer.dropout, trainer.seed, trainer.group)
-    generator = seeds.torch_generator(trainer.seed, seeds.TRAINING, device=trainer.alphas_cumprod.device)
-
-    def draw():
-        with torch.inference_mode():
-            twin.loss(twin.net, generator)
-
-    works = [twin.train_step if training else lambda: None, draw]
-    seconds = [min(devices.timed(work, generator.device) for _ in range(2)) for work in works]
-    twin.objective = None  # the two hold each other, and the copy of the network with them
-    return seconds
-
-
 def train(trainer, epochs, epoch_steps, stop, save, report):
     """Train with a progress bar to the given epoch.
 
@@ -1159,7 +1112,7 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
     are drawn anew at the end; wanted: cells without which others get no real tile, None: all; guide: a guides.Guide,
     which matched tiles and all sketches follow."""
     if kind == "rows":
-        return rows_layout(photo, grid)
+        return layouts.rows_layout(photo, grid)
 
     # which cells are real, and which are drawn when
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
@@ -1175,20 +1128,6 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
         source[cell], orientation[cell] = offset, number
     return Layout(grid, source, passes, turned.extended, orientation, spots=turned.spots, calm=turned.calm, guide=guide,
                   origins=turned.origins, calm_origins=turned.calm_origins, weights=turned.weights)
-
-
-def rows_layout(photo, grid):
-    """The photo's own tiles in the upper left corner, the rest in diagonal waves of the reading order."""
-    source, waves = np.full((*grid.shape(), 2), -1), {}
-    ys, xs = (grid_offsets(side, grid.tile) for side in photo.x.shape[1:])
-    for i, j in grid.cells():
-        real = i < len(ys) and j < len(xs)
-        if real and photo.usable[ys[i]:ys[i] + grid.tile, xs[j]:xs[j] + grid.tile].all():
-            source[i, j] = ys[i], xs[j]
-        else:  # after (i, j - 1) and (i - 1, j + 1)
-            waves.setdefault(2 * i + j, []).append((i, j))
-    extended = (F.pad(photo.x.cpu(), [grid.tile] * 4),)
-    return Layout(grid, source, [waves[key] for key in sorted(waves)], extended, np.zeros(grid.shape(), int), False)
 
 
 class Canvas:
@@ -1333,6 +1272,7 @@ def stacked(found, cells, device="cpu"):
 #     canvas, doing           what is drawn on, and a word for it
 #     begin()                 how many tiles there are to draw, and the numbers of the bands that it is drawn in
 #     passes(number)          what of the canvas' passes a band needs that is not drawn yet
+#     shown()                 is entered while it is drawn, and may show how far it is
 #     batch_size(most, cells) how many tiles are drawn in one step
 #     write(number)           takes a band that is drawn
 #     stop(number)            keeps what can be kept, and says what becomes of the rest
@@ -1344,7 +1284,8 @@ def draw(work, denoiser, batch_size, seed, group=processes.ALONE):
     start, steps = time.perf_counter(), denoiser.sampling.steps
     tiles, bands = work.begin()
     sample_tiles = functools.partial(draw_tiles, denoiser)
-    with group.stop_signals() as stop, group.bar(total=steps * tiles, unit="step", desc=work.doing) as bar:
+    bar = group.bar(total=steps * tiles, unit="step", desc=work.doing)
+    with work.shown(), group.stop_signals() as stop, bar:
         for number in bands:
             passes = work.passes(number)
             end = bar.n + steps * sum(map(len, passes))
@@ -1424,13 +1365,15 @@ def main(argv=None, use=None):
     STRENGTH          = None                    # how noisy sketches are made, 1: pure noise; None: 0.75, or 0.65 whole
 
     # the run and its files
+    PRESET            = None                    # constants for a purpose, by its name: --help lists them at its end
+    CONFIG            = None                    # a TOML file of constants; one beside each picture repeats its run
     DEVICE            = "auto"                  # "auto" | "cpu" | "cuda" | "mps" | "xpu": what computes, tried first
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints
     PREVIEW_EVERY     = 10                      # epochs between previews
     CHECK             = None                    # a picture to be judged, without a model; nothing is learned or drawn
     JSON              = False                   # True: all figures as one JSON object, and nothing else, on stdout
-    EXPORT            = ()                      # files for other programs, some of "glb", "mtlx", "tres", "usda"
+    EXPORT            = ()                      # files for other programs: some of "glb", "mtlx", "tres", "usda", "pat"
     OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"           # models go here
     # fmt: on
@@ -1461,12 +1404,13 @@ def learn_and_draw(c, group):
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, model.name)
         with files.claimed(folder, checkpoint, model, group) as results:
             model.trainer = prepare_trainer(model, checkpoint, group)
-            announce(model, taken)
+            forecasts.announce(model, taken, HERE)
+            told = reports.Reports(model, results, checkpoint, tile_drawer)
             if group.rank == 0:
-                show_prepared(model.photos, results)
-            trained = learn_with_files(model, results, checkpoint)
+                told.show_prepared()
+            trained = fit(model.trainer, model.c, told)
             if group.rank == 0 and model.blend is None:
-                show_learned(model, results)
+                told.show_learned()
             for task in canvases(model):
                 work = WORKS[task.kind](task, results, group)
                 seconds = draw(work, task.denoiser, c.BATCH_SIZE, task.seed, group)
@@ -1490,7 +1434,7 @@ class Model:
 
     def use(self, c):
         """Go by other constants from now on."""
-        self.c, self.blend = settled(c, self.photos), None
+        self.c, self.blend = exemplars.settled(c, self.photos, tile_multiple(c.WIDTHS)), None
         if c.BLEND:
             path = files.find_file(c.BLEND, HERE)
             self.blend, size = blends.blend_of(self.photos, self.name, path, self.c, self.notes)
@@ -1525,12 +1469,14 @@ class Model:
     def changed(self, given):
         """The model with changed constants {name: value}, for one drawing."""
         model = copy.copy(self)
+        c = SimpleNamespace(**constants.changed(self.given, {"SAMPLES": 1, **given}))
+        several.check_drawing(c, [photo.name for photo in self.photos])
         if (mask := given.get("MASK")) is not None:
             share = masks.as_share(masks.from_file(mask, self.size[::-1], self.name, []))
             exemplar, (y, x) = exemplars.masked(self.photos[0].exemplar, share, self.c.TILE_SIZE)
             model.photos = (self.photos[0]._replace(exemplar=exemplar, x=self.photos[0].x[:, y, x]),)
-            given = {"SCALE": 1, **given}
-        model.use(constants.check_rules(SimpleNamespace(**door.filled(self.given, given)), CHOICES))
+            c.SCALE = given.get("SCALE", 1)
+        model.use(constants.check_rules(c, CHOICES))
         return model
 
     def save(self, path):
@@ -1550,7 +1496,7 @@ def learn(source, on_progress=None, **changes):
     """
     group = door.Listener(on_progress)
     with contextlib.ExitStack() as stack:
-        given = door.filled(main(use=dict), stack.enter_context(door.opened({"IMAGE": source, **changes})))
+        given = constants.changed(main(use=dict), stack.enter_context(door.opened({"IMAGE": source, **changes})))
         c = constants.check_rules(SimpleNamespace(**given), CHOICES)
         found = exemplars.read(several.paths_of(c, HERE, stack), c, tile_multiple(c.WIDTHS))
         model = Model(found, c, given)
@@ -1565,26 +1511,11 @@ def load(path, **changes):
     if "exemplars" not in state:
         raise UserError(f"{printable(path)} was saved by a run, which knows its photo by itself; load() reads what "
                         "save() of a model wrote: learn(photo) makes one")
-    given = door.filled({**main(use=dict), **state["settings"]}, changes)
+    given = constants.changed({**main(use=dict), **state["settings"]}, changes)
     model = Model(tuple(map(exemplars.from_state, state["exemplars"])),
                   constants.check_rules(SimpleNamespace(**given), CHOICES), given)
     model.trainer = prepare_trainer(model, None, door.Listener(), state)
     return model
-
-
-def settled(c, photos):
-    """The constants with what follows from Photos: the tiles of small pixel art, and how many are held out. UserError
-    if the photos are too small."""
-    multiple = tile_multiple(c.WIDTHS)
-    if photos[0].channels.art is not None:
-        c = constants.replaced(c, TILE_SIZE=pixel_art.tile_of(c.TILE_SIZE, photos[0].x.shape[1:], multiple))
-    for photo in photos:
-        constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, multiple)
-    if c.VALIDATION is None:
-        free = photos[0].usable[-c.TILE_SIZE:, -c.TILE_SIZE:].all()
-        large = all(math.prod(side // c.TILE_SIZE for side in photo.x.shape[1:]) >= 16 for photo in photos)
-        c = constants.replaced(c, VALIDATION=int(free and large))
-    return c
 
 
 def prepare_trainer(model, checkpoint, group=processes.ALONE, state=None):
@@ -1625,69 +1556,20 @@ def fitting_net(photos, c, device, prior, state):
                      context=len(photos) if len(photos) > 1 else 0, refers=bool(weights) and refers(weights))
 
 
-def announce(model, said=()):
-    """Say what was read, but for the notes that were said, what is going to happen and what it will cost."""
-    trainer, photos, c = model.trainer, model.photos, model.c
-    say = trainer.group.say
-    for note in [*model.notes, *forecasts.check(photos, c, HERE)]:
-        if note not in said:
-            say(f"note: {note}")
-    for line in forecasts.described(photos, model.name, trainer.net, bool(trainer.prior), c):
-        say(line)
-    steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
-    say(forecasts.expected(photos, c, steps, *measure_speed(trainer, steps > 0), trainer.alphas_cumprod.device))
-
-
-def learn_with_files(model, results, checkpoint):
-    """Train if there is something left to do, with checkpoints, loss curve and previews; returns (seconds, tiles)."""
-    trainer, c, start = model.trainer, model.c, time.perf_counter()
-    group, epoch_steps, first = trainer.group, c.EPOCH_TILES // c.BATCH_SIZE, trainer.step
+def fit(trainer, c, told):
+    """Train a Trainer as long as the constants say, if there is something left to do; told: a reports.Reports. Returns
+    (seconds, tiles)."""
+    group, start, first = trainer.group, time.perf_counter(), trainer.step
+    epoch_steps = c.EPOCH_TILES // c.BATCH_SIZE
     if trainer.step >= c.EPOCHS * epoch_steps and (not c.EPOCHS or trainer.reported == trainer.step):
         group.say(f"the model has seen {trainer.step / epoch_steps:g} epochs: drawing only")
         return 0.0, 0
     pictures.new_figure(1, 1)  # matplotlib is found to be broken before the training, not during it
-
-    def save():
-        if group.rank == 0:
-            checkpoints.save(checkpoint, {**model.made_of(), **trainer.state()})
-
-    def report(epoch):
-        if epoch % c.SAVE_EVERY == 0 and trainer.step < trainer.end and not trainer.in_a_row:
-            save()
-        if group.rank:
-            return
-        if epoch % c.PREVIEW_EVERY == 0:
-            for photo, view, its in model.views():
-                path = results.path(pictures.name_of("preview", its.TEXTURE))
-                pictures.draw_preview(path, photo, view, tile_drawer(photo, view, its))
-        pictures.save_curve(results.path("loss.csv"), trainer.curve, c.BATCH_SIZE)
-        pictures.draw_loss(results.path("loss.png"), trainer.curve, c.BATCH_SIZE)
-
     with group.stop_signals() as stop:
-        train(trainer, c.EPOCHS, epoch_steps, stop, save, report)
+        train(trainer, c.EPOCHS, epoch_steps, stop, told.save, told.report)
     for note in pictures.notes_of_curve(trainer, epoch_steps):
         group.say(f"note: {note}")
     return time.perf_counter() - start, (trainer.step - first) * c.BATCH_SIZE
-
-
-def show_prepared(photos, results):
-    """Draw the pictures that show how photos were straightened, or evenly lit."""
-    for photo in photos:
-        if (before := photo.exemplar.prepared) is not None:
-            name = pictures.name_of("prepared", photo.name if len(photos) > 1 else None)
-            pictures.draw_prepared(results.path(name), before.pixels, photo.own_pixels(), before.corners)
-
-
-def show_learned(model, results):
-    """Draw the pictures that show what was learned."""
-    for photo, trainer, c in model.views():
-        def path(name, c=c):
-            return results.path(pictures.name_of(name, c.TEXTURE))
-
-        tiles = tile_drawer(photo, trainer, c)
-        for name, held_out in (("train_predictions", False), ("val_predictions", True)):
-            pictures.draw_predictions(path(name), photo, trainer, tiles, held_out)
-        pictures.draw_steps(path("diffusion_steps"), photo, trainer, tiles)
 
 
 def tile_drawer(photo, trainer, c):
@@ -1717,7 +1599,7 @@ def canvases(model):
         canvas = blend_canvas(model.blend, c, seed, device)
         mixed = blends.BlendDenoiser([denoiser_of(photo, model.trainer.of(label), c)
                                       for label, photo in enumerate(model.photos)])
-        yield Task("texture", model.blend, canvas, mixed, model.trainer.ema, c, seed)
+        yield Task("texture", model.blend, canvas, mixed, model.trainer.ema, c, seed, model.trainer.step, HERE)
     if model.blend is not None:
         return
     for photo, trainer, c in model.views():
@@ -1725,13 +1607,13 @@ def canvases(model):
         for seed in range(c.SEED, c.SEED + c.SAMPLES):
             if photo.mask is not None:
                 hole = repair.Hole(photo, c.TILE_SIZE, device, c.STRENGTH < 1)
-                yield Task("repair", photo, hole, denoiser, trainer.ema, c, seed)
+                yield Task("repair", photo, hole, denoiser, trainer.ema, c, seed, trainer.step, HERE)
             if forecasts.wants_texture(photo, c):
                 layout, begin = plan(photo, c, seed)
                 canvas, kind = Canvas(layout, layout.channels(), device, begin), "texture"
                 if c.WANG:
                     canvas, kind = wang.Sheet(canvas, HALO, photo.channels.weights(), seed, c.STRENGTH < 1), "wang"
-                yield Task(kind, photo, canvas, denoiser, trainer.ema, c, seed)
+                yield Task(kind, photo, canvas, denoiser, trainer.ema, c, seed, trainer.step, HERE)
 
 
 def plan(photo, c, seed):

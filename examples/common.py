@@ -18,7 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
 from benchmarks.peers import need  # one sentence for a missing package, as for the peers
-from texture_diffusion_tools import channels, checkpoints, devices, exemplars, files, photo_facts, processes, seeds
+from texture_diffusion_tools import (
+    channels,
+    checkpoints,
+    devices,
+    exemplars,
+    files,
+    forecasts,
+    photo_facts,
+    processes,
+    seeds,
+)
 from texture_diffusion_tools.errors import UserError
 from texture_diffusion_tools.pictures import draw_loss, picture_grid, save_curve
 from texture_diffusion_tools.signals import StopSignals
@@ -172,7 +182,7 @@ def fit(trainer, c, results, checkpoint, report=None, name="loss"):
     if trainer.step >= c.EPOCHS * steps:
         print(f"the model has seen {trainer.step / steps:g} epochs: drawing only")
         return
-    step, _ = td.measure_speed(trainer)
+    step, _ = forecasts.measure_speed(trainer)
     print(f"expected: training {(c.EPOCHS * steps - trainer.step) * step / 60:.1f} min for {c.EPOCHS * steps} steps")
     with StopSignals() as stop:
         td.train(trainer, c.EPOCHS, steps, stop, save, note)

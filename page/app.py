@@ -9,22 +9,24 @@ import sys
 from pathlib import Path
 
 from fastapi import HTTPException
-from fastapi.responses import FileResponse
-from nicegui import app, run, ui
+from fastapi.responses import FileResponse, Response
+from nicegui import app, ui
 
+from texture_diffusion_tools import growing
 from texture_diffusion_tools.errors import UserError
 
-from . import guard, runs, workers
+from . import guard, pool, runs, workers
 from .draw import DrawStep
 from .look import LookStep
 from .photo import PhotoStep
-from .projects import Projects, is_name
+from .projects import EPOCHS, Projects, is_name
 from .take import TakeStep
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 PORT = 8080
 EVERY = 0.4  # seconds between looks at what a run told
 ACCENT = "#a4502c"
+GROWING = (growing.NAME, "preview.png")  # pictures that change while a run is at work
 STEPS = {"Photo": PhotoStep, "Draw": DrawStep, "Look": LookStep, "Take": TakeStep}
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
@@ -57,8 +59,8 @@ class Desk:
             for name, kind in STEPS.items():
                 with ui.tab_panel(name):
                     self.steps[name] = kind(self)
-        if self.project is not None and self.project.told.textures:
-            self.tabs.set_value("Look")
+        if self.project is not None and (self.project.told.is_running() or self.project.told.textures):
+            self.tabs.set_value("Draw" if self.project.told.is_running() else "Look")
         self.tabs.on_value_change(self.tick)
         self.list()
         ui.timer(EVERY, self.tick)
@@ -87,10 +89,25 @@ class Desk:
         """Start a run of the photo on the desk with its settings and more of them."""
         if self.project is None:
             return self.say("there is no photo yet: choose one first")
+        self.projects.stop_measuring()
         try:
             self.project.start(**more)
         except UserError as error:
             self.say(str(error))
+
+    def draw(self):
+        """Train and draw with the settings of the photo on the desk, and show that; a run at work is shown."""
+        if self.project is not None and not self.project.told.is_running():
+            self.start(EPOCHS=self.project.settings.get("EPOCHS", EPOCHS), PREVIEW_EVERY=1)
+        self.go("Draw")
+
+    async def bring_back(self, texture):
+        """Take back the settings with which a texture was drawn."""
+        self.project.bring_back(texture.settings)
+        await self.steps["Photo"].show(self.project)
+        await self.steps["Photo"].brought_back()
+        self.seen = None
+        self.go("Photo")
 
     def go(self, step):
         """Turn to a step."""
@@ -108,8 +125,10 @@ class Desk:
         if self.project is None:
             return
         self.project.poll()
+        self.projects.learn_costs(self.project)
         told = self.project.told
-        state = self.project.name, told.version, told.is_running(), self.tabs.value, str(self.project.settings)
+        state = (self.project.name, told.version, told.is_running(), self.tabs.value, str(self.project.settings),
+                 self.projects.costs)
         if state == self.seen:
             return
         self.seen = state
@@ -129,6 +148,12 @@ def serve(projects):
         if not path.is_file():
             raise HTTPException(404)
         return FileResponse(path, headers={"Cache-Control": "max-age=3600"})
+
+    def unfinished(path):  # another one may take its place while it is sent
+        try:
+            return Response(path.read_bytes(), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+        except OSError as error:
+            raise HTTPException(404) from error
 
     @app.get("/view/{name}/{file}")
     def view(name: str, file: str):
@@ -151,12 +176,19 @@ def serve(projects):
             raise HTTPException(404)
         return file_at(project.folder / "view" / f"pyramid_{key}" / str(z) / str(y) / f"{x}.png")
 
+    @app.get("/glb/{name}/{key}.glb")
+    def model(name: str, key: str):
+        project = project_of(name)
+        if not re.fullmatch(r"[0-9a-f]{16}", key):
+            raise HTTPException(404)
+        return file_at(project.folder / "view" / f"export_{key}" / "glb" / f"{project.image.stem}.glb")
+
     @app.get("/made/{name}/{file:path}")
     def made(name: str, file: str):
         path = project_of(name).told.files.get(file)
         if path is None or not file.endswith(".png"):
             raise HTTPException(404)
-        return file_at(Path(path))
+        return unfinished(Path(path)) if file in GROWING else file_at(Path(path))
 
 
 def password_for(host):
@@ -210,8 +242,8 @@ def main(manual):
     def index():
         Desk(projects).build()
 
-    run.process_pool_start_method = "spawn"
-    app.on_startup(lambda: run.cpu_bound(workers.warm_up))
+    app.on_startup(lambda: pool.call(workers.warm_up))
+    app.on_shutdown(pool.stop)
     ui.run(host=c.host, port=port, title="Texture Diffusion", favicon=FAVICON, reload=False, show=not c.no_browser,
            show_welcome_message=False, gzip_middleware_factory=None, reconnect_timeout=10)
 

@@ -6,16 +6,18 @@ from pathlib import Path
 
 from nicegui import ui
 
-from texture_diffusion_tools import program
+from texture_diffusion_tools import growing, program
 
-from . import runs
+from . import costs, offers, runs
+from .names import name_of, picture_of
 from .projects import EPOCHS
+from .shape import Shape, size_of
 
 LENGTHS = (0, 1, 2, 3, 5, 8, 12, 20, 35, 50)  # epochs to choose from
-EPOCH_SECONDS = 9.0  # of two cores, until a run has shown how long one takes
-EPOCH_TILES = 176
 STOPPED = (130, 143, 149)  # the exit codes of SIGINT, SIGTERM and Windows' SIGBREAK
-SAYS = {True: "the texture", False: "above: tiles as the model draws them now among real ones; below: the photo"}
+SAYS = {growing.NAME: "as it grows: the photo's own tiles, sketches between them, and what is drawn already",
+        "preview.png": "above: tiles as the model draws them now among real ones; below: the photo",
+        "prepared.png": "the photo"}
 SMALL = 3e7  # bytes of a texture that is shown whole
 CHART = {
     "animation": False, "grid": {"left": 46, "right": 12, "top": 28, "bottom": 34}, "color": ["#a4502c", "#4f7c78"],
@@ -33,6 +35,7 @@ class DrawStep:
 
     def __init__(self, desk):
         self.desk, self.project = desk, None
+        self.offered = None  # of which texture the buttons are
         self.told, self.rows = None, None  # what is shown of what the script said, and of its table
         with ui.element("div").classes("room"):
             with ui.element("div").classes("stage"):
@@ -41,12 +44,15 @@ class DrawStep:
                 self.bar.props("rounded instant-feedback aria-label=progress")
                 self.error = ui.label().classes("note")
                 with ui.element("div").classes("pictures"):
-                    with ui.element("div").classes("picture"):
-                        self.chart = ui.echart(CHART).style("height: 15rem")
-                    with ui.element("div").classes("picture"):
-                        self.picture = ui.image().props("no-spinner no-transition fit=contain")
+                    with ui.element("div").classes("picture large"):
+                        self.picture = ui.image().props(
+                            "no-spinner no-transition fit=contain position='0 0' alt='what is drawn'")
                         self.picture_says = ui.label().classes("quiet")
+                        self.offers = ui.element("div").classes("made")
+                    with ui.element("div").classes("picture") as self.beside:
+                        self.chart = ui.echart(CHART).style("height: 15rem")
             with ui.element("div").classes("side"):
+                self.shape = Shape(self.price)
                 ui.label("Training").classes("quiet")
                 self.length = ui.slider(min=0, max=len(LENGTHS) - 1, value=LENGTHS.index(EPOCHS), step=1,
                                         on_change=lambda: self.price())
@@ -66,19 +72,13 @@ class DrawStep:
 
     def price(self):
         """Say what the chosen length costs."""
-        epochs, seconds = self.epochs(), EPOCH_SECONDS
-        for texture in self.project.told.textures if self.project else ():
-            speed = texture.figures.get("training_tiles_per_second", "none")
-            if speed != "none":
-                seconds = EPOCH_TILES / max(0.01, float(speed))
-                break
-        whole = epochs * seconds
-        about = f"about {whole:.0f} s" if whole < 100 else f"about {whole / 60:.0f} min"
-        self.costs.set_text(f"{epochs} epochs, {about}" if epochs else "none: drawn at once, with the model there is, "
-                            "or with the prior alone; a minute of training makes it better")
-        if self.project:
-            self.project.set(EPOCHS=epochs if epochs != EPOCHS else None)
-            self.command.set_text(line_of(self.project))
+        if self.project is None:
+            return
+        epochs, size = self.epochs(), size_of(self.project.settings)
+        trained = f"{epochs} epoch{'s' * (epochs > 1)}" if epochs else "none: with the model or the prior alone"
+        self.costs.set_text(f"{trained}; {self.desk.projects.expect(epochs, size)}")
+        self.project.set(EPOCHS=epochs if epochs != EPOCHS else None)
+        self.command.set_text(line_of(self.project))
 
     async def show(self, project):
         """Show how far a photo's run is."""
@@ -86,7 +86,8 @@ class DrawStep:
             self.project = project
             chosen = project.settings.get("EPOCHS", EPOCHS)
             self.length.set_value(min(range(len(LENGTHS)), key=lambda k: abs(LENGTHS[k] - chosen)))
-            self.price()
+        self.shape.fill(project)
+        self.price()
         told, running = project.told, project.told.is_running()
         self.command.set_text(line_of(project))
         self.go.visible, self.halt.visible = not running, running
@@ -108,7 +109,8 @@ class DrawStep:
             self.doing.set_text(f"{step.what}: {step.done} of {step.total}{runs.time_left(step)}")
         elif running:
             self.bar.set_value(1 if step else 0)
-            self.doing.set_text("writing the pictures ..." if step else "getting ready ...")
+            self.doing.set_text(costs.expected(told.said) or "getting ready ..." if step is None
+                                else "writing the pictures ..." if step.what == "drawing" else "laying it out ...")
         elif outcome is None:
             self.doing.set_text("Nothing was drawn of this photo yet.")
         else:
@@ -132,25 +134,46 @@ class DrawStep:
         self.rows = rows
         for series, name in zip(self.chart.options["series"], ("training_loss", "validation_loss")):
             series["data"] = [[int(row["tiles"]), float(row[name])] for row in rows if row[name]]
-        self.chart.visible = bool(rows)
+        self.beside.visible = len(rows) > 1
         self.chart.update()
 
     def show_picture(self, told, running):
-        """The photo, once there is one the newest preview, at last the texture, if a browser can well show it whole."""
-        drawn = next((name for name, path in told.files.items() if not running and name.startswith("output_texture")
-                      and name.endswith(".png") and is_small(Path(path))), None)
-        name = drawn or "preview.png"
-        path, at, says = Path(told.files.get(name, "none")), f"/made/{self.project.name}/{name}", SAYS[bool(drawn)]
-        if not path.is_file():
-            path, at, says = self.project.view("prepared.png"), f"/view/{self.project.name}/prepared.png", "the photo"
+        """The photo, then the newest preview, then the texture as it grows, at last what was made, with its buttons."""
+        newest = next(iter(told.textures), None) if not running else None
+        name = newest and self.made(picture_of(newest))
+        self.offer(newest if name else None)
+        if name and is_small(picture_of(newest)):
+            return self.put(picture_of(newest), f"/made/{self.project.name}/{name}", name_of(newest.output))
+        for name in (growing.NAME, "preview.png"):
+            if name in told.files and Path(told.files[name]).is_file():
+                return self.put(Path(told.files[name]), f"/made/{self.project.name}/{name}", SAYS[name])
+        self.put(self.project.view("prepared.png"), f"/view/{self.project.name}/prepared.png", SAYS["prepared.png"])
+
+    def made(self, path):
+        """The name by which the last run told of a file, or None."""
+        return next((name for name, told in self.project.told.files.items() if Path(told) == path), None)
+
+    def put(self, path, at, says):
+        """Show a picture, if it is there."""
         self.picture.visible = self.picture_says.visible = path.is_file()
         if path.is_file():
             self.picture.set_source(f"{at}?{path.stat().st_mtime_ns}")
             self.picture_says.set_text(says)
 
+    def offer(self, texture):
+        """The buttons of what was made, or none."""
+        wanted = texture and (texture.output, texture.figures.get("time"))
+        if wanted == self.offered:
+            return
+        self.offered = wanted
+        self.offers.clear()
+        if texture is not None:
+            with self.offers:
+                offers.buttons(self.desk, self.project, texture)
+
     def start(self):
         """Start, or go on."""
-        self.desk.start(EPOCHS=self.epochs(), PREVIEW_EVERY=1)
+        self.desk.draw()
 
     def stop(self):
         """Stop and save."""

@@ -1,4 +1,4 @@
-"""Two elements of our own, each with its script beside it: they use what NiceGUI ships for its map and its 3D scene."""
+"""Three elements of our own, each with its script beside it, of what NiceGUI ships for its map and its 3D scene."""
 
 from pathlib import Path
 
@@ -43,4 +43,18 @@ class Lit(ui.element, component="lit.js", esm={"nicegui-scene": str(SHIPPED / "s
         """Show a material."""
         if self._props["maps"] != maps:
             self._props.update(maps=maps, down=down)
+            self.update()
+
+
+class Turned(ui.element, component="turned.js", esm={"nicegui-scene": str(SHIPPED / "scene" / "dist")}):
+    """A .glb at an address, to be turned in the light (three.js)."""
+
+    def __init__(self):
+        super().__init__()
+        self._props.update(address="")
+
+    def show(self, address):
+        """Show a file; "": none."""
+        if self._props["address"] != address:
+            self._props["address"] = address
             self.update()

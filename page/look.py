@@ -1,14 +1,13 @@
 """Step 3: the textures, at any size: beside the photo or another one, their tiles, repeated; other seeds; a material
 under a light."""
 
-import hashlib
 import shutil
-from pathlib import Path
 
 from nicegui import ui
 
-from . import runs, workers
-from .elements import Lit, Viewer
+from . import offers, pool, runs, workers
+from .elements import Lit, Turned, Viewer
+from .names import key_of, name_of, picture_of, stamp_of
 
 KEPT = 8  # pyramids that are kept of a photo
 
@@ -21,15 +20,16 @@ class LookStep:
         with ui.element("div").classes("room"):
             with ui.element("div").classes("stage"):
                 self.empty = ui.label("Nothing was drawn of this photo yet.").classes("quiet")
-                self.viewer, self.lit = Viewer(), Lit()
+                self.viewer, self.lit, self.turned = Viewer(), Lit(), Turned()
                 self.thumbs = ui.element("div").classes("thumbs")
                 self.thumbs.props("role=group aria-label='textures of this photo'")
             with ui.element("div").classes("side"):
                 self.what = ui.label().classes("quiet")
                 self.photo = ui.switch("The photo beside it", value=True, on_change=self.refresh)
-                self.overlaid = ui.switch("Which tiles are drawn (blue)", on_change=self.refresh)
-                self.repeated = ui.switch("Repeated 2 x 2", on_change=self.refresh)
+                self.overlaid = ui.switch("Which pixels are drawn (blue)", on_change=self.refresh)
+                self.repeated = ui.switch("Repeated 3 x 3", on_change=self.refresh)
                 self.under_light = ui.switch("Under a light", on_change=self.refresh)
+                self.in_space = ui.switch("Turned in the light (.glb)", on_change=self.refresh)
                 self.beside = ui.select({}, label="Another texture beside it", on_change=self.chosen)
                 self.beside.props("dense clearable").classes("w-full")
                 self.again = ui.button("Another seed", on_click=self.another).props("unelevated no-caps")
@@ -74,13 +74,15 @@ class LookStep:
         texture = self.texture(self.output)
         self.empty.visible, self.viewer.visible = texture is None, texture is not None
         if texture is None:
+            self.lit.visible = self.turned.visible = False
             self.viewer.show([])
             self.thumbs.clear()
             return
         material = project.image.is_dir()
         self.under_light.visible, self.overlaid.visible = material, texture.tiles is not None
-        lighted = material and self.under_light.value
-        self.viewer.visible, self.lit.visible = not lighted, lighted
+        turned = self.in_space.value
+        lighted = material and self.under_light.value and not turned
+        self.viewer.visible, self.lit.visible, self.turned.visible = not (lighted or turned), lighted, turned
         panes = [pane for pane in [self.photo_pane() if self.photo.value else None,
                                    await self.pane(texture), await self.pane(self.texture(self.other))] if pane]
         if wanted == self.wanted:
@@ -89,6 +91,8 @@ class LookStep:
             await self.show_thumbs()
             if lighted:
                 await self.light(texture)
+            if turned:
+                await self.turn(texture)
 
     def texture(self, output):
         """What was told of a texture, or None."""
@@ -116,12 +120,12 @@ class LookStep:
         path = picture_of(texture) if texture else None
         if path is None or not path.exists():
             return None
-        times = 2 if self.repeated.value else 1
+        times = 3 if self.repeated.value else 1
         key = key_of(path, times)
         folder = self.project.view(f"pyramid_{key}")
         if not folder.exists():
             self.busy.set_text("cutting it into tiles for the view ...")
-        found, sentence = await workers.call(workers.pyramid, str(path), str(folder), times)
+        found, sentence = await pool.call(workers.pyramid, str(path), str(folder), times)
         self.busy.set_text("")
         if found is None:
             self.desk.say(sentence)
@@ -133,7 +137,7 @@ class LookStep:
         if texture.tiles and times == 1:
             overlay = self.project.view(f"overlay_{key}.png")
             if not overlay.exists():
-                await workers.call(workers.overlay, texture.tiles, str(overlay))
+                await pool.call(workers.overlay, texture.tiles, str(overlay))
             pane["overlay"] = f"/view/{self.project.name}/{overlay.name}"
         return pane
 
@@ -158,7 +162,7 @@ class LookStep:
                 continue
             target = self.project.view(f"thumb_{key_of(path)}.png")
             if not target.exists():
-                await workers.call(workers.thumbnail, str(path), str(target))
+                await pool.call(workers.thumbnail, str(path), str(target))
             name = name_of(texture.output)
             with self.thumbs, ui.element("button").classes("thumb").props(
                     f"type=button aria-pressed={'true' if texture.output == self.output else 'false'} "
@@ -169,38 +173,20 @@ class LookStep:
     async def light(self, texture):
         """Show a material under the light."""
         folder = self.project.view(f"lit_{key_of(picture_of(texture))}")
-        found, sentence = await workers.call(workers.lit, str(self.project.image), texture.output, str(folder))
+        found, sentence = await pool.call(workers.lit, str(self.project.image), texture.output, str(folder))
         if found is None:
             return self.desk.say(sentence)
         at = f"/view/{self.project.name}/{folder.name}"
         self.lit.show({kind: f"{at}/{kind}.png" for kind in found["kinds"]}, found["down"])
 
+    async def turn(self, texture):
+        """Show a texture's .glb."""
+        found, sentence = await offers.exported(self.project, texture, "GLB")
+        if found is None:
+            return self.desk.say(sentence)
+        self.turned.show(f"/glb/{self.project.name}/{key_of(picture_of(texture))}.glb")
+
     def another(self):
         """Draw with the next seed, with the model as it is."""
         seeds = [int(texture.seed) for texture in self.project.told.textures] if self.project else []
         self.desk.start(EPOCHS=0, SEED=max(seeds, default=-1) + 1)
-
-
-def picture_of(texture):
-    """The path of what is seen of a texture: its file, or of a material's the one that comes first, its colour."""
-    path = Path(texture.output)
-    if not path.is_dir():
-        return path
-    maps = sorted(path.glob("*.png"))
-    coloured = [file for file in maps if any(word in file.stem.lower() for word in ("col", "diff", "albedo"))]
-    return next(iter(coloured or maps), path / "none.png")
-
-
-def name_of(output):
-    """A short name of a texture."""
-    return Path(output).stem.removeprefix("output_texture_")
-
-
-def stamp_of(path):
-    """When a file was changed last, ns; 0 if it is not there."""
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
-def key_of(path, times=1):
-    """16 hexadecimal digits for the content of a file, repeated so many times."""
-    return hashlib.sha256(f"{path}:{stamp_of(path)}:{times}".encode()).hexdigest()[:16]

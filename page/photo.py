@@ -10,7 +10,10 @@ from nicegui import background_tasks, ui
 from texture_diffusion_tools import files
 from texture_diffusion_tools.errors import UserError
 
-from . import workers
+from . import pool, workers
+from .guide import Guide
+from .projects import EPOCHS
+from .shape import Shape, size_of
 
 MOST_MEGABYTES = 500  # of one file
 NEAR = 0.06  # of the picture's width: so near a corner it is meant
@@ -80,7 +83,9 @@ class PhotoStep:
             ui.button("Undo", on_click=self.undo).props("flat no-caps dense")
         self.clear = ui.button("Take back", on_click=self.take_back).props("flat no-caps dense")
         self.even = ui.switch("Even light", on_change=self.light)
-        ui.button("Draw it", on_click=lambda: self.desk.go("Draw")).props("unelevated no-caps").classes("w-full")
+        self.shape, self.guide = Shape(self.price), Guide(self.desk, self.price)
+        ui.button("Draw it", on_click=self.desk.draw).props("unelevated no-caps").classes("w-full")
+        self.costs = ui.label().classes("quiet")
         self.said = ui.column().classes("gap-2")
         ui.label("ANOTHER ONE").classes("quiet")
         self.uploader("Drop or choose files")
@@ -108,7 +113,7 @@ class PhotoStep:
 
     async def look_at(self, project):
         """Have the script read a photo; False, with its sentence, if it cannot."""
-        found, sentence = await workers.call(workers.look_at, str(project.image), str(project.view("original.png")))
+        found, sentence = await pool.call(workers.look_at, str(project.image), str(project.view("original.png")))
         if found is None:
             self.desk.say(sentence)
             return False
@@ -122,12 +127,26 @@ class PhotoStep:
                 return
             self.project, self.prepared_as = project, None
             self.start.visible, self.room.visible = False, True
-            material = project.image.is_dir()
-            self.tools.visible = self.hint.visible = not material
             self.tools.set_value("look")
             self.even.set_value(project.settings.get("EVEN_LIGHT", False))
             self.choose("look")
+        self.shape.fill(project)
+        self.guide.fill(project)
         await self.prepare()
+        self.price()
+        self.desk.projects.measure(project)
+
+    def price(self):
+        """Say what drawing costs."""
+        settings = self.project.settings
+        self.costs.set_text(self.desk.projects.expect(settings.get("EPOCHS", EPOCHS), size_of(settings)))
+
+    async def brought_back(self):
+        """The settings are those of a texture that was drawn before: mask, corners and crop are shown as they were."""
+        self.size_here = size = self.project.settings["size"]
+        self.even.set_value(self.project.settings.get("EVEN_LIGHT", False))
+        await self.paint(self.strokes(), max(1.0, max(size) / workers.SHOWN))
+        await self.changed()
 
     async def prepare(self):
         """Have the script prepare the photo, and show that; of several changes at once the last one counts."""
@@ -138,7 +157,7 @@ class PhotoStep:
         self.prepared_as = settings
         self.used.set_text("the script prepares it ...")
         target = project.view(f"prepared{time.time_ns()}.png")
-        found, sentence = await workers.call(workers.prepare, str(project.image), settings, project.max_side,
+        found, sentence = await pool.call(workers.prepare, str(project.image), settings, project.max_side,
                                              str(target))
         if self.project is not project or self.prepared_as != settings:
             target.unlink(missing_ok=True)
@@ -184,7 +203,7 @@ class PhotoStep:
         """Show the photo straightened: CROP counts in that."""
         only = {"CORNERS": self.project.settings["CORNERS"]}
         target = self.project.view("straightened.png")
-        found, sentence = await workers.call(workers.prepare, str(self.project.image), only, 10**6, str(target))
+        found, sentence = await pool.call(workers.prepare, str(self.project.image), only, 10**6, str(target))
         if found is None:
             return self.desk.say(sentence)
         self.set_picture("straightened.png", found[0])
@@ -305,11 +324,11 @@ class PhotoStep:
         """Places of the picture in whole pixels of the photo."""
         return [[round(x * self.scale), round(y * self.scale)] for x, y in places]
 
-    async def paint(self, strokes):
-        """Make the mask of strokes."""
+    async def paint(self, strokes, scale=None):
+        """Make the mask of strokes; scale: as of the picture that is shown, if another."""
         project, path = self.project, self.project.folder / "mask.png"
         if strokes:
-            await workers.call(workers.paint_mask, self.size_here, self.scale, strokes, str(path))
+            await pool.call(workers.paint_mask, self.size_here, scale or self.scale, strokes, str(path))
         project.set(strokes=strokes or None, MASK=path.as_posix() if strokes else None)
 
     async def changed(self):
@@ -337,7 +356,7 @@ class PhotoStep:
     async def find(self):
         """Have the script find the corners."""
         target = self.project.view("found.png")
-        found, sentence = await workers.call(workers.prepare, str(self.project.image), {"CORNERS": "auto"}, 10**6,
+        found, sentence = await pool.call(workers.prepare, str(self.project.image), {"CORNERS": "auto"}, 10**6,
                                              str(target))
         if found is None:
             return self.desk.say(sentence)

@@ -1,6 +1,7 @@
 """What is on the disk: a folder for each photo under uploads/, with the photo, its settings, its mask and what its runs
 told. Results go where the script puts them, samples/ and checkpoints/; nothing else is read or written."""
 
+import asyncio
 import filecmp
 import json
 import os
@@ -9,16 +10,18 @@ import shutil
 from pathlib import Path
 
 from texture_diffusion_tools import files
+from texture_diffusion_tools.constants import SEAMS
 from texture_diffusion_tools.errors import UserError
 
-from . import runs
+from . import costs, runs
 
 PHOTOS = Path("uploads")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".tga", ".dds", ".avif",
             ".heic", ".heif", ".exr"}
 LONGEST_NAME = 60  # characters
 PREPARED_BY = ("CORNERS", "CROP", "EVEN_LIGHT", "MASK")  # what the photo is that a model learns
-EPOCHS, MAX_SIDE = 5, 1024  # the script's defaults
+EPOCHS, MAX_SIDE = SEAMS["EPOCHS"], 1024  # the script's defaults
+HESITATE = 1.5  # seconds
 
 
 class Project:
@@ -27,6 +30,7 @@ class Project:
     def __init__(self, folder, constants=()):
         self.folder, self.name, self.constants = folder, folder.name, list(constants)
         self.told, self.process = runs.Told(folder / "events.jsonl"), None
+        self.begun = 0  # epochs of a run that this page started and that began a model, else 0
         self.settings = {}
         if (folder / "settings.json").exists():
             self.settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
@@ -54,11 +58,18 @@ class Project:
         return self.folder / "view" / name
 
     def set(self, **settings):
-        """Change settings, constants of the script; None or the like takes one back."""
-        self.settings.update(settings)
-        self.settings = {name: value for name, value in self.settings.items() if value not in (None, False, "", "none")}
-        text = json.dumps(self.settings, indent=1)
-        files.write_atomically(self.folder / "settings.json", lambda file: file.write(text.encode()))
+        """Change settings, constants of the script; None or the like takes one back, and 0 does not."""
+        found = {name: value for name, value in {**self.settings, **settings}.items()
+                 if value is not None and value is not False and value not in ("", "none")}
+        path = self.folder / "settings.json"
+        if found != self.settings or not path.exists():
+            self.settings, text = found, json.dumps(found, indent=1)
+            files.write_atomically(path, lambda file: file.write(text.encode()))
+
+    def bring_back(self, settings):
+        """Take back the settings with which a texture was drawn; those that say what the photo is stay known."""
+        kept = {name: value for name, value in self.settings.items() if not name.isupper() and name != "strokes"}
+        self.set(**{**dict.fromkeys(self.settings), **settings, **kept})
 
     def prepared_by(self):
         """Those settings that change what the photo is."""
@@ -84,7 +95,10 @@ class Project:
             more["FRESH"] = True
         if more.get("EPOCHS", EPOCHS):
             self.set(trained=now)
-        self.process = runs.start(self.arguments(**more), self.told.path, self.folder / "log.txt")
+        fresh = not self.model.exists() or more.get("FRESH", False)
+        self.begun = more.get("EPOCHS", EPOCHS) if fresh else 0
+        self.process = runs.start(self.arguments(**more), self.told.path, self.folder / "log.txt",
+                                  self.settings)
         self.told.read()
 
     def stop(self):
@@ -104,6 +118,7 @@ class Projects:
 
     def __init__(self, constants=()):
         self.constants, self.all = constants, {}
+        self.costs, self.measuring = None, None  # what was measured, and the task that does it
         PHOTOS.mkdir(exist_ok=True)
         for folder in sorted(PHOTOS.iterdir(), key=lambda path: -path.stat().st_mtime):
             if is_name(folder.name) and (folder / "settings.json").is_file():  # others are not the page's
@@ -141,6 +156,38 @@ class Projects:
         project = self.open(folder)
         project.set()
         return project
+
+    def measure(self, project):
+        """Have measured what training and drawing cost here, once, by a run of a photo; none may be at work."""
+        if self.costs is None and self.measuring is None and not self.is_busy():
+            self.measuring = asyncio.get_running_loop().create_task(self.measured(project))
+
+    async def measured(self, project):
+        """Wait a moment, so that who draws at once need not share the machine, and measure."""
+        await asyncio.sleep(HESITATE)
+        if not self.is_busy():
+            self.costs = await costs.measured(project.arguments())
+
+    def stop_measuring(self):
+        """A run begins, which says itself what it will cost."""
+        if self.measuring is not None and self.costs is None:
+            self.measuring.cancel()
+            self.measuring = None
+
+    def is_busy(self):
+        """Whether a run is at work."""
+        return any(project.told.is_running() for project in self.all.values())
+
+    def learn_costs(self, project):
+        """Take what training and drawing cost from what a run says, if that is not known."""
+        if self.costs is None:
+            self.costs = costs.told(project.told.said, project.begun)
+
+    def expect(self, epochs, size):
+        """What training and drawing will cost, in words."""
+        if self.costs is None or size is None:
+            return "how long it takes here is being measured" if self.measuring else "how long it takes is said soon"
+        return self.costs.says(epochs, size)
 
     def remove(self, project):
         """Forget what was just uploaded and turned out to be no photo, with its folder."""

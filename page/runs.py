@@ -28,7 +28,8 @@ class Told:
         self.path, self.offset, self.process = path, 0, None
         self.command, self.said, self.files, self.tiles = [], [], {}, None
         self.progress, self.ended, self.began = None, None, 0.0
-        self.textures = []  # of all runs, the newest first: SimpleNamespace(output, seed, tiles, figures, ...)
+        self.settings = {}  # the photo's, with which the last run was started
+        self.textures = []  # of all runs, the newest first: SimpleNamespace(output, seed, tiles, settings, ...)
         self.version = 0  # moves on with each event
 
     def read(self):
@@ -51,6 +52,7 @@ class Told:
         """Take in one event."""
         self.version += 1
         if event.event == "started":
+            self.settings = getattr(event, "settings", {})
             self.command, self.said, self.files, self.tiles = event.command, [], {}, None
             self.progress, self.ended, self.began, self.process = None, None, event.time, None
         elif event.event == "process":
@@ -67,8 +69,9 @@ class Told:
             output = getattr(event, "output", None) or event.repaired
             repaired = hasattr(event, "repaired")
             texture = SimpleNamespace(output=output, seed=getattr(event, "seed", 0), repaired=repaired,
-                                      tiles=None if repaired else self.tiles and vars(self.tiles), figures=vars(event))
-            others = [other for other in self.textures if other.output != event.output]
+                                      tiles=None if repaired else self.tiles and vars(self.tiles), figures=vars(event),
+                                      settings=self.settings)
+            others = [other for other in self.textures if other.output != output]
             self.textures = [texture, *others][:MOST]
         elif event.event == "ended":
             self.ended = event
@@ -94,11 +97,13 @@ class Told:
         return self.ended.code, self.ended.text
 
 
-def start(arguments, path, log):
-    """Start the script with arguments; what it tells is added to path, what it prints to log."""
+def start(arguments, path, log, settings=None):
+    """Start the script with arguments; what it tells is added to path, what it prints to log. settings: the photo's,
+    which its textures remember."""
     command = [*program.words(), *arguments]
     with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps({"event": "started", "time": time.time(), "command": command}) + "\n")
+        file.write(json.dumps({"event": "started", "time": time.time(), "command": command,
+                               "settings": settings or {}}) + "\n")
     stop_file(path).unlink(missing_ok=True)  # an earlier run's, which ended first
     alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if WINDOWS else {"start_new_session": True}
     with open(log, "ab") as output:

@@ -1,20 +1,19 @@
-"""What takes longer than a page may wait, done in other processes: each function gets and returns plain values, and a
-sentence in place of an error of the person's."""
+"""What takes longer than a page may wait, done in other processes: each function gets and returns plain values. The
+script with all its packages (torch: half a gigabyte) is imported for a material's maps alone, never for a photo."""
 
-import functools
 import math
 import os
 import shutil
-import sys
+import struct
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
-from nicegui import run
 
-from texture_diffusion_tools import files
-from texture_diffusion_tools.drawings import SHRINK
-from texture_diffusion_tools.errors import DiskError, RunError, UserError, first_line
+from texture_diffusion_tools import files, perspective, photos, png
+from texture_diffusion_tools.errors import DiskError, UserError
+from texture_diffusion_tools.events import SHRINK
 
 SHOWN = 1600  # longer side of photos as they are shown, px
 TILE = 256  # of a pyramid, px
@@ -22,49 +21,43 @@ OVERLAY = 2048  # longer side of the picture of real and drawn tiles, px
 THUMBNAIL = 360  # px
 LIT = 1024  # side of the part of a material that is lit, px
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}
-
-
-async def call(function, *arguments):
-    """Call one of these functions in another process; returns (what it returns, "") or (None, the sentence)."""
-    try:
-        found = await run.cpu_bound(guarded, function, *arguments)
-    except run.SubprocessException as error:
-        print(error, file=sys.stderr)
-        return None, f"that did not work ({first_line(error.original_message)}); what is known of it was printed"
-    return found if found is not None else (None, "the page is being closed")
-
-
-def guarded(function, *arguments):
-    """The same in this process."""
-    try:
-        return function(*arguments), ""
-    except (UserError, RunError) as error:
-        return None, str(error)
-    except MemoryError:
-        return None, "the memory is full"
+EXPORTS = ("GLB", "MTLX", "TRES", "USDA", "USDZ")  # files of EXPORT
+ALONE = ("glb", "usdz")  # of these, what holds its pictures; the others go into a ZIP with them
 
 
 def look_at(path, target):
     """Write a photo upright and no larger than SHOWN; returns (its size (width, height), notes of the script)."""
-    import texture_diffusion as td
-    from texture_diffusion_tools import exemplars
-
-    pixels, photo = exemplars.original_pixels(path), td.load_photo(path)
+    pixels, _, notes = read(path, {}, math.inf)
     save_shown(pixels, target)
-    return (pixels.shape[1], pixels.shape[0]), photo.notes
+    return (pixels.shape[1], pixels.shape[0]), notes
 
 
 def prepare(path, settings, max_side, target):
     """Write what the script makes of a photo by CORNERS, CROP and EVEN_LIGHT; returns (its size (width, height), the
     corners, notes). max_side: as MAX_SIDE; corners: given, found, or None."""
-    import texture_diffusion as td
-    from texture_diffusion_tools import exemplars
-
-    corners, found = exemplars.corners_in(path, tuples(settings.get("CORNERS")))
-    photo = td.load_photo(path, tuples(settings.get("CROP")), max_side, settings.get("EVEN_LIGHT", False), corners)
-    pixels = photo.pixels(photo.x)
+    pixels, corners, notes = read(path, settings, max_side)
     save_shown(pixels, target)
-    return (pixels.shape[1], pixels.shape[0]), corners, [*found, *photo.notes]
+    return (pixels.shape[1], pixels.shape[0]), corners, notes
+
+
+def read(path, settings, max_side):
+    """What the script makes of a photo or a folder of maps, uint8 [H, W] or [H, W, 3]; the corners that were given or
+    found, or None; and notes."""
+    corners, crop = (tuples(settings.get(name)) for name in ("CORNERS", "CROP"))
+    even = settings.get("EVEN_LIGHT", False)
+    if os.path.isdir(path) or photos.without_data(path) is not None:
+        import texture_diffusion as td
+        from texture_diffusion_tools import exemplars
+
+        corners, found = exemplars.corners_in(path, corners)
+        photo = td.load_photo(path, crop, max_side, even, corners)
+        return photo.pixels(photo.x), corners, [*found, *photo.notes]
+
+    corners, found = perspective.corners_in(path, corners, lambda: photos.read_photo(path)[0])
+    pixels, notes = photos.read_photo(path, crop, max_side, even, corners)
+    if (pixels == pixels[:1, :1]).all():
+        raise UserError(f"{files.name_of(path)} is a single colour: there is no texture to learn")
+    return pixels, corners, [*found, *notes]
 
 
 def tuples(value):
@@ -187,19 +180,18 @@ def converted(path, kind, target):
     return str(target)
 
 
-def zipped(folder, target):
+def zipped(folder, target, suffixes=(".png",)):
     """Write the files of a folder into a ZIP, as they are; returns its path."""
     with zipfile.ZipFile(target, "w") as file:
         for path in sorted(Path(folder).iterdir()):
-            if path.suffix == ".png" and not path.name.startswith("."):
+            if path.suffix in suffixes and not path.name.startswith("."):
                 file.write(path, path.name)
     return str(target)
 
 
-@functools.cache
 def warm_up():
-    """Import what the others need, once."""
-    import texture_diffusion  # noqa: F401
+    """Import what the others need."""
+    import pyvips  # noqa: F401
 
 
 def lit(path, output, folder):
@@ -222,3 +214,55 @@ def lit(path, output, folder):
             found["kinds"].append(kind)
             found["down"] = found["down"] or kind == "normal" and file.down
     return found
+
+
+def exported(image, output, kind, folder):
+    """Write a drawn texture or material as a file of EXPORTS into a folder; returns the path of what can be downloaded.
+    image: what it was drawn from, output: its file, or the folder of its maps."""
+    from texture_diffusion_tools import exports, slots
+
+    wanted, target, name = kind.lower(), Path(folder) / kind.lower(), Path(image).stem
+    ready = target / f"{name}.{wanted}" if wanted in ALONE else Path(folder) / f"{name}_{wanted}.zip"
+    if ready.exists():
+        return str(ready)
+    target.mkdir(parents=True, exist_ok=True)
+    photo, drawn = as_drawn(image, output)
+    size, paths = head_of(drawn[0])[0], [target / path.name for path in drawn]
+    exports.check((wanted,), photo, size)
+    for path, copy in zip(drawn, paths):
+        shutil.copyfile(path, copy)
+
+    def save_copy(label, pixels, srgb):
+        png.save_png(target / f"{label}.png", pixels, srgb=srgb)
+        return target / f"{label}.png"
+
+    material = slots.material_of(photo, paths, size, save_copy)
+    names = ("usda",) if wanted == "usdz" else (wanted,)
+    for suffix, content in exports.contents(names, material, lambda label: target / label, name):
+        if suffix == wanted:
+            files.write_atomically(target / f"{name}.{suffix}", lambda file, content=content: file.write(content))
+    return str(ready) if wanted in ALONE else zipped(target, ready, (".png", f".{wanted}"))
+
+
+def as_drawn(image, output):
+    """What exports and slots ask of a Photo, for what was drawn of one; and the paths of its files."""
+    from texture_diffusion_tools import channels
+
+    if os.path.isdir(image):
+        import texture_diffusion as td
+
+        what = td.load_photo(image).channels
+        paths = [Path(output) / f"{file.name}.png" for file in what.files]
+    else:
+        paths = [Path(output)]
+        holds = {1: ("grey",), 3: ("colour",), 4: ("colour", "opacity")}[head_of(paths[0])[1]]
+        what = channels.Channels({}, {}, (channels.MapFile(Path(image).stem, holds),))
+    drawn = tuple(file._replace(depth=head_of(path)[2]) for file, path in zip(what.files, paths))
+    return SimpleNamespace(name=Path(image).stem, channels=what._replace(files=drawn)), paths
+
+
+def head_of(path):
+    """Of a PNG file its size (height, width), channels and bits a channel."""
+    head = path.read_bytes()[:26]
+    width, height, depth, kind = struct.unpack(">IIBB", head[16:])
+    return (height, width), {0: 1, 2: 3, 4: 2, 6: 4}[kind], depth

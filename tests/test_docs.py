@@ -1,6 +1,7 @@
 """The documents, the docstring, the requirements and the shipped prior against the script and the folders."""
 
 import ast
+import hashlib
 import importlib.util
 import re
 import shlex
@@ -200,3 +201,11 @@ def test_what_was_tried_begins_with_an_index_that_leads_to_every_section():
     index, *sections = written("docs/ABLATIONS.md").split("\n## ")
     told = {anchor for _, anchor in links(index)}
     assert {anchors(f"## {section}").pop() for section in (part.partition("\n")[0] for part in sections)} == told
+
+
+def test_the_model_card_is_of_the_prior_that_is_shipped():
+    card, state = written("docs/PRIOR.md"), torch.load(PRIOR, weights_only=True)
+    assert hashlib.sha256(PRIOR.read_bytes()).hexdigest() in card
+    million = sum(weights.numel() for weights in state["ema"].values()) / 1e6
+    assert f"{million:.1f} million" in card and f"{PRIOR.stat().st_size / 1e6:.1f} MB" in card
+    assert f"WIDTHS={state['constants']['WIDTHS']}".replace(" ", "") in card

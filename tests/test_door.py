@@ -1,14 +1,20 @@
 """What programs call: learn(), draw(), save() and load(), with arrays and without files."""
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from conftest import draw_pixels, pixels_in, tiny
+from PIL import Image
 
 import texture_diffusion as td
 from texture_diffusion_tools import constants, signals
 from texture_diffusion_tools.errors import Cancelled, UserError
 
+ROOT = Path(td.__file__).parent
 HEIGHT, WIDTH = 54, 70
 SMALL = {"TILE_SIZE": 16, "WIDTHS": (8, 16), "PRIOR": None, "EPOCHS": 1, "EPOCH_TILES": 8, "BATCH_SIZE": 4,
          "SAMPLE_STEPS": 2, "VALIDATION": 0, "STRENGTH": 0.7}
@@ -126,6 +132,7 @@ def test_progress_that_returns_false_stops(photo, model, stage):
     (lambda photo, model: td.learn("nowhere.png"), "there is no photo at nowhere.png"),
     (lambda photo, model: td.learn({"paint job": photo}), "holds no map"),
     (lambda photo, model: model.draw(EPOCHS=3), r"draw\(\) cannot change EPOCHS"),
+    (lambda photo, model: model.draw(TEXTURE="moss"), "TEXTURE = 'moss' names one of several textures, and the model"),
     (lambda photo, model: model.draw(MASK=HOLE[:9]), "MASK has 70 x 9 pixels and photo 70 x 54"),
     (lambda photo, model: td.load("nowhere.pt"), "there is no file at nowhere.pt")])
 def test_what_is_wrong_is_one_sentence(photo, model, call, said):
@@ -142,3 +149,27 @@ def test_a_checkpoint_of_a_run_says_that_it_has_no_photo(tool, tmp_path):
 def test_the_constants_of_main_are_given_as_they_stand_there():
     given = td.main(use=dict)
     assert given == constants.defaults(td.main) and given["SCALE"] == 3
+
+
+# In documents and examples
+
+
+def test_the_three_lines_of_the_readme_run(photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photo).save("rock.jpg")
+    lines = re.search(r"```python\n(import texture_diffusion.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)[1]
+    names = {}
+    small = ", ".join(f"{name}={value!r}" for name, value in SMALL.items() if name != "EPOCHS")
+    exec(lines.replace("EPOCHS=5", f"EPOCHS=1, {small}"), names)
+    assert names["pixels"].shape == (3 * HEIGHT, 3 * WIDTH, 3)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads((ROOT / "examples/notebook.ipynb").read_text("utf-8"))["cells"]
+    names = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert names["texture"].shape == (384, 640, 3) and (names["again"] == names["texture"]).all()

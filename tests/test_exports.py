@@ -404,6 +404,39 @@ def test_a_tres_names_each_map_and_its_channel(name, made):
     assert properties.get("heightmap_scale") == ("5.0" if "height" in expected else None)
 
 
+# GIMP and Krita
+
+
+def read_pattern(content):
+    """The name and the pixels [H, W, channels] of a .pat file, by the format's own words: six numbers, each of 4 bytes
+    with the highest first, the name, which ends with a zero, and the pixels row by row."""
+    length, version, width, height, channels = (int.from_bytes(content[k:k + 4], "big") for k in range(0, 20, 4))
+    assert version == 1 and content[20:24] == b"GPAT" and content[length - 1] == 0
+    assert len(content) == length + width * height * channels
+    return content[24:length - 1].decode(), np.frombuffer(content[length:], np.uint8).reshape(height, width, channels)
+
+
+@EACH
+def test_a_pattern_holds_the_colour_and_its_opacity_in_8_bits_a_channel(name, made):
+    label, pixels = read_pattern(made.file("pat").read_bytes())
+    expected = MATERIALS[name][1]
+    channels = 4 if "opacity" in expected else 1 if name == "grey" else 3
+    assert label == ("photo" if name == "photo" else name) and pixels.shape == (HEIGHT, WIDTH, channels)
+    found = {"colour": in_colours(numbers(pixels))[..., :3]}
+    found.update({"opacity": numbers(pixels)[..., 3:]} if channels == 4 else {})
+    compare(found, {kind: expected[kind] for kind in found})
+
+
+def test_a_pattern_is_made_of_what_repeats_itself_and_has_a_colour(tool):
+    assert_refused(tool("photo.png", *tiny(EXPORT="pat")), "EXPORT is ('pat',)", "TILEABLE=xy")
+    assert_refused(tool("photo.png", *tiny(EXPORT="pat", TILEABLE="x")), "TILEABLE=xy")
+    assert_refused(tool("photo.png", *tiny(EXPORT="pat", TILEABLE="xy", REGION="(0,0,9,9)")), "without a REGION")
+    heights = channels.Channels({}, {}, (channels.MapFile("wall_Height", ("height",)),), folder=True)
+    with pytest.raises(UserError, match="a material's colour, and this one has none"):
+        exports.check(("pat",), SimpleNamespace(channels=heights), (40, 40))
+    assert exports.of_a_repair(("glb", "pat")) == ("glb",)
+
+
 # Blender
 
 
@@ -479,7 +512,7 @@ def test_the_example_for_blender_links_each_map_with_its_socket(name, made):
 @EACH
 def test_all_files_are_called_after_the_material_or_the_photo_s_texture(name, made):
     assert made.said == {"exported": ", ".join(f"{made.stem}.{suffix}" for suffix in
-                                               ("glb", "mtlx", "tres", "usda", "usdz"))}
+                                               ("glb", "mtlx", "tres", "usda", "usdz", "pat"))}
 
 
 @pytest.mark.parametrize("name", ["single", "unity", "packed"])
@@ -566,7 +599,7 @@ def test_names_are_written_as_people_write_them(words, names):
 
 
 def test_what_no_file_is_written_for_is_refused(tool):
-    assert_refused(tool("photo.png", *tiny(EXPORT="glb,obj")), "EXPORT is ('glb', 'obj')", "glb, mtlx, tres, usda")
+    assert_refused(tool("photo.png", *tiny(EXPORT="glb,obj")), "EXPORT is ('glb', 'obj')", "glb, mtlx, tres, usda, pat")
     assert_refused(tool("photo.png", *tiny(EXPORT="glb", WANG=2)), "EXPORT", "does not go together with WANG")
     assert_refused(tool("photo.png", *tiny(EXPORT="glb", OUTPUT_SIZE="9000x50")), "8192", "9000 x 50")
 

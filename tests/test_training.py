@@ -8,7 +8,7 @@ import torch
 from conftest import MADE_OF, assert_same, draw_photo, make_trainer, random_net, slow_but
 
 import texture_diffusion as td
-from texture_diffusion_tools import checkpoints, exemplars, photo_facts, pictures
+from texture_diffusion_tools import checkpoints, exemplars, forecasts, photo_facts, pictures
 from texture_diffusion_tools.errors import RunError, Stopped
 
 EPOCH_STEPS = 3
@@ -273,7 +273,7 @@ def test_without_held_out_tiles_there_is_no_validation(photo):
 
 def test_measuring_the_speed_leaves_the_training_as_it_was(photo):
     one, other = make_trainer(photo), make_trainer(photo)
-    td.measure_speed(one)
+    forecasts.measure_speed(one)
     for trainer in (one, other):
         trainer.plan(3)
         list(trainer.steps())

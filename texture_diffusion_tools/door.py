@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import constants, layouts, png, textures
+from . import layouts, png, textures
 from .errors import Cancelled, UserError
 from .processes import ProcessGroup
 from .repair import Repair
@@ -162,8 +162,3 @@ def refuse_learning(changes: dict[str, Any]) -> None:
         if name not in DRAWING:
             raise UserError(f"draw() cannot change {name}, which belongs to learn(), if it is a constant; it takes "
                             f"{', '.join(DRAWING)}")
-
-
-def filled(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The constants {name: value} with changes, of the types that they may have; UserError otherwise."""
-    return {**values, **{name: constants.fitting(name, value, values) for name, value in changes.items()}}

@@ -10,6 +10,7 @@ import torch
 
 from . import files
 from .checkpoints import is_count, read_state
+from .events import SHRINK
 from .png import PngBands, WholePng
 from .processes import ALONE
 
@@ -33,9 +34,6 @@ def digest_of_all(things):
         thing = thing.cpu().float().numpy() if isinstance(thing, torch.Tensor) else thing
         digest.update(thing.tobytes() if isinstance(thing, np.ndarray) else repr(thing).encode())
     return digest.hexdigest()
-
-
-SHRINK = 4  # px a side of what described() says one bit of
 
 
 def packed(part):

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 EVENTS = "TEXTURE_DIFFUSION_EVENTS"
+SHRINK = 4  # px a side of a tile of which "tiles" says with one bit whether any of it is drawn
 
 # A function that is told each event, too, while as_json() is entered.
 HEARD: list[Callable[[str, dict[str, Any]], None]] = []

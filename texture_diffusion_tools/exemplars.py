@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from . import channels, files, holes, masks, materials, perspective, photos, pixel_art, several
+from . import channels, constants, files, holes, masks, materials, perspective, photos, pixel_art, several
 from .channels import Channels
 from .drawings import digest_of_all
 from .errors import UserError, printable
@@ -200,10 +200,7 @@ def corners_in(path: str, corners: tuple | str | None, before: np.ndarray | None
     """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
     material, if they are "auto", and notes. They are the same whenever they are looked for. before: original_pixels of
     it, where they are known."""
-    if corners == "auto":
-        return perspective.find_corners(original_pixels(path) if before is None else before)
-    by = 1 if corners is None else photos.reduction(path)
-    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
+    return perspective.corners_in(path, corners, lambda: original_pixels(path) if before is None else before)
 
 
 def original_pixels(path: str, crop: tuple | None = None) -> np.ndarray:
@@ -230,3 +227,17 @@ def digest_of(exemplars: tuple[Exemplar, ...]) -> str:
 def notes_of(exemplars: tuple[Exemplar, ...]) -> list[str]:
     """The notes of all, of several with their names."""
     return [f"{one.name}: {note}" if len(exemplars) > 1 else note for one in exemplars for note in one.notes]
+
+
+def settled(c: SimpleNamespace, photos: tuple, multiple: int) -> SimpleNamespace:
+    """The constants with what follows from Photos: the tiles of small pixel art, and how many are held out; multiple:
+    of which a tile's side is one. UserError if the photos are too small."""
+    if photos[0].channels.art is not None:
+        c = constants.replaced(c, TILE_SIZE=pixel_art.tile_of(c.TILE_SIZE, photos[0].x.shape[1:], multiple))
+    for photo in photos:
+        constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, multiple)
+    if c.VALIDATION is None:
+        free = photos[0].usable[-c.TILE_SIZE:, -c.TILE_SIZE:].all()
+        large = all(math.prod(side // c.TILE_SIZE for side in photo.x.shape[1:]) >= 16 for photo in photos)
+        c = constants.replaced(c, VALIDATION=int(free and large))
+    return c

@@ -265,7 +265,8 @@ class Results:
     def drawn(self):
         """The paths of the textures and repaired photos among what was chosen, of a material's those of folders."""
         return list(dict.fromkeys(path.parent if "/" in name else path for name, path in self.chosen.items()
-                                  if name.startswith(("output_texture", "repaired"))))
+                                  if name.startswith(("output_texture", "repaired"))
+                                  and not name.endswith(".toml")))
 
     def key(self, path):
         """What a result is called in the list."""

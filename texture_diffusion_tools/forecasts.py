@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
-from . import devices, exports, files, holes, layouts, matching, sketches, wang
+import torch
+
+from . import devices, exports, files, holes, layouts, matching, seeds, sketches, wang
 from .grids import grid_offsets
 from .rings import HALO
 
@@ -24,6 +27,20 @@ def check(photos: tuple, c, home) -> list[str]:
     most = sum(count * depth / 8 + 0.01 for count, depth, _ in photos[0].channels.formats()) * height * width + 1e6
     files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
     return notes
+
+
+def announce(model, said, home) -> None:
+    """Say what was read of a Model, but for the notes that were said, what is going to happen and what it will cost;
+    home: see files.find_file. UserError if it cannot be drawn."""
+    trainer, photos, c = model.trainer, model.photos, model.c
+    say = trainer.group.say
+    for note in [*model.notes, *check(photos, c, home)]:
+        if note not in said:
+            say(f"note: {note}")
+    for line in described(photos, model.name, trainer.net, bool(trainer.prior), c):
+        say(line)
+    steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
+    say(expected(photos, c, steps, *measure_speed(trainer, steps > 0), trainer.alphas_cumprod.device))
 
 
 def described(photos: tuple, name: str, net, begun: bool, c) -> list[str]:
@@ -54,6 +71,23 @@ def expected(photos: tuple, c, steps: int, training: float, drawing: float, devi
     memory = devices.peak_memory(device)
     return (f"expected: training {duration(steps * training)}, drawing {duration(spent)} for {count} x "
             f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
+
+
+def measure_speed(trainer, training: bool = True) -> list[float]:
+    """Seconds of one training step, 0 without training, and of one network evaluation, measured on a copy of the
+    network."""
+    twin = type(trainer)(copy.deepcopy(trainer.net), trainer.dataset, trainer.alphas_cumprod, trainer.batch_size,
+                   trainer.learning_rate, trainer.dropout, trainer.seed, trainer.group)
+    generator = seeds.torch_generator(trainer.seed, seeds.TRAINING, device=trainer.alphas_cumprod.device)
+
+    def draw():
+        with torch.inference_mode():
+            twin.loss(twin.net, generator)
+
+    works = [twin.train_step if training else lambda: None, draw]
+    seconds = [min(devices.timed(work, generator.device) for _ in range(2)) for work in works]
+    twin.objective = None  # the two hold each other, and the copy of the network with them
+    return seconds
 
 
 def duration(seconds: float) -> str:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from . import conspicuous, constants, files, guides, matching, seams, sketches, wang
 from .errors import UserError
-from .grids import Grid, endless_grid, make_grid
+from .grids import Grid, endless_grid, grid_offsets, make_grid
 from .orientations import AUGMENTS, oriented
 from .rings import HALO, crop_middle
 
@@ -149,6 +150,20 @@ class Layout(NamedTuple):
 
         wanted = self.guided(cell, sketch)
         return wanted, torch.maximum(crop_middle(found, self.grid.tile), seams.part_of_change(wanted - sketch))
+
+
+def rows_layout(photo, grid):
+    """The photo's own tiles in the upper left corner, the rest in diagonal waves of the reading order."""
+    source, waves = np.full((*grid.shape(), 2), -1), {}
+    ys, xs = (grid_offsets(side, grid.tile) for side in photo.x.shape[1:])
+    for i, j in grid.cells():
+        real = i < len(ys) and j < len(xs)
+        if real and photo.usable[ys[i]:ys[i] + grid.tile, xs[j]:xs[j] + grid.tile].all():
+            source[i, j] = ys[i], xs[j]
+        else:  # after (i, j - 1) and (i - 1, j + 1)
+            waves.setdefault(2 * i + j, []).append((i, j))
+    extended = (F.pad(photo.x.cpu(), [grid.tile] * 4),)
+    return Layout(grid, source, [waves[key] for key in sorted(waves)], extended, np.zeros(grid.shape(), int), False)
 
 
 def judge_of(photo, augment):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from . import exports, holes, png
+from . import exports, holes, png, repeats
 from .processes import ALONE
 from .rings import HALO, cut_windows, region_map, without_tile
 from .works import AtOnce
@@ -99,7 +99,9 @@ class RepairFiles(Repair):
         paths = [self.results.path(path) for path in photo.channels.paths(name)]
         for path, pixels, (*_, srgb) in zip(paths, repaired, photo.channels.formats()):
             png.save_png(path, pixels, self.task.text(), srgb)
-        exported = exports.save(self.task.c.EXPORT, photo, paths, repaired[0].shape[:2], self.results, name)
+        repeats.save(self.results, name, self.task.c, self.task.step, self.task.home)
+        names = exports.of_a_repair(self.task.c.EXPORT)
+        exported = exports.save(names, photo, paths, repaired[0].shape[:2], self.results, name)
 
         first, second = holes.edge_ratios(repaired[0], (~photo.usable).numpy())
         output = paths[0].parent if photo.channels.folder else paths[0]

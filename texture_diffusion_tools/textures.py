@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import constants, drawings, events, exports, layouts, measures, pictures, shading
+import contextlib
+
+from . import constants, drawings, events, exports, growing, layouts, measures, pictures, repeats, shading
 from .processes import ALONE
 from .works import Task
 
@@ -40,6 +42,10 @@ class Texture:
         """How many tiles are drawn in one step: always as many, so that a tile does not depend on it."""
         return most
 
+    def shown(self) -> contextlib.AbstractContextManager:
+        """Nothing is seen before the end."""
+        return contextlib.nullcontext()
+
     def write(self, number: int) -> None:
         """Write a band, and forget what no later one needs."""
         canvas = self.under
@@ -70,6 +76,10 @@ class TextureFiles(Texture):
         drawing = drawings.Drawing(self.paths, formats, self.written, bands, task.text(), made_of, group)
         super().__init__(task, bands, drawing, group)
 
+    def shown(self) -> contextlib.AbstractContextManager:
+        """Show a small picture of it that grows, where another program listens."""
+        return growing.shown(self.under, *self.window, self.photo.pixels)
+
     def finish(self, seconds: float, trained: tuple[float, int]) -> dict[str, str]:
         """Write the pictures that belong to the texture, and return the run's figures; trained: (seconds, tiles)."""
         photo, canvas, layout, c = self.photo, self.under, self.under.layout, self.task.c
@@ -88,6 +98,7 @@ class TextureFiles(Texture):
         if photo.channels.folder:
             output = output.parent
             figures.update(self.finish_maps(corner))
+        repeats.save(self.results, self.name, c, self.task.step, self.task.home)
         figures.update(exports.save(c.EXPORT, photo, self.paths, self.written, self.results, self.name))
         size = f"{self.written[1]} x {self.written[0]}"
         return {"output": output, "size": size, "seed": self.task.seed, **figures}

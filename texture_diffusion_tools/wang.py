@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from . import files, matching, measures, pictures, png, seeds
+from . import files, matching, measures, pictures, png, repeats, seeds, tiled, wang_shaders
 from .constants import names_of
 from .errors import UserError
 from .processes import ALONE
@@ -228,6 +228,7 @@ class WangFiles(Wang):
         paths = [self.results.path(path) for path in photo.channels.paths(name)]
         for path, pixels, (*_, srgb) in zip(paths, self.pixels(), photo.channels.formats()):
             png.save_png(path, pixels, self.task.text(), srgb)
+        repeats.save(self.results, name, self.task.c, self.task.step, self.task.home)
         shown, made = photo.pixels(self.drawn()), canvas.made((0, 0), layout.grid.size)
         pictures.draw_layout(self.results.path(name.replace("output_texture", "layout") + ".png"), shown, made)
 
@@ -236,19 +237,34 @@ class WangFiles(Wang):
         output = paths[0].parent if photo.channels.folder else paths[0]
         size = "{1} x {0}".format(*layout.grid.size)
         return {"output": output, "size": size, "seed": self.task.seed, **figures,
-                **save(self.results, name, layout.grid, shown, self.task.seed)}
+                **save(self.results, name, paths[0], layout.grid, shown, self.task.seed)}
 
 
-def save(results, name, grid, pixels, seed):
-    """Write what goes with the picture of all tiles, uint8 [H, W, channels], of a name: their table as JSON, a line for
-    each tile, and a picture of them laid at random. Returns the figures of the run and the table {name: text}."""
-    table = table_of(grid)
-    tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
-    text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
-    files.write_atomically(results.path(f"{name}.json"), lambda file: file.write(text.encode()))
+def save(results, name, path, grid, pixels, seed):
+    """Write what goes with the picture of all tiles, uint8 [H, W, channels], at a path: files
+    called `name` that tell programs of them, and a picture of them laid at random. Returns the
+    figures of the run and the table {name: text}."""
+    table, picture = table_of(grid), path.relative_to(results.folder).as_posix()
+    for suffix, content in contents(table, results.folder.name, picture):
+        files.write_atomically(results.path(f"{name}.{suffix}"),
+                               lambda file, content=content: file.write(content))
+
     draw_laid(results.path(f"{name}_laid.png"), pixels,
               np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 2)))
     return {**figures_of(pixels), **lines_of(table)}
+
+
+def contents(table, name, picture):
+    """(suffix, bytes) of each file for programs, of a table of tiles: itself as JSON, a line for
+    each tile, a tile set of a name, and shaders. picture: the path, relative to them, of the
+    picture of all tiles."""
+    tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
+    text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
+    yield "json", text.encode()
+    if picture.isprintable():  # else XML has no words for it
+        yield "tsx", tiled.document(name, table, picture)
+    for suffix, text in wang_shaders.documents(table, picture).items():
+        yield suffix, text.encode()
 
 
 def tiles_of(pixels):

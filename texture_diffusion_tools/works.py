@@ -4,12 +4,14 @@ drawn in one go.
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 
-from . import program
+from . import program, repeats
 
 
 class Task(NamedTuple):
@@ -22,11 +24,13 @@ class Task(NamedTuple):
     net: torch.nn.Module  # on which that depends
     c: SimpleNamespace  # the constants
     seed: int
+    step: int  # of the training, up to which that net learned
+    home: Path  # where files that constants name may lie, too
 
     def text(self) -> dict[str, str]:
         """What the metadata of a picture says, {key: value}."""
         return {"Software": program.versions(torch.__version__), "seed": str(self.seed),
-                "constants": repr(vars(self.c))}
+                "constants": repr(repeats.told(self.c))}
 
 
 class AtOnce:
@@ -51,6 +55,10 @@ class AtOnce:
     def batch_size(self, most: int, passes: list[list]) -> int:
         """How many tiles are drawn in one step."""
         return min(most, max(map(len, passes)))
+
+    def shown(self) -> contextlib.AbstractContextManager:
+        """Nothing is seen before the end."""
+        return contextlib.nullcontext()
 
     def write(self, number: int) -> None:
         """Nothing is written before the end."""

@@ -1,0 +1,29 @@
+"""What is known of a texture by its path: its picture, a name to show, a key for what is made of it."""
+
+import hashlib
+from pathlib import Path
+
+
+def picture_of(texture):
+    """The path of what is seen of a texture: its file, or of a material's the one that comes first, its colour."""
+    path = Path(texture.output)
+    if not path.is_dir():
+        return path
+    maps = sorted(path.glob("*.png"))
+    coloured = [file for file in maps if any(word in file.stem.lower() for word in ("col", "diff", "albedo"))]
+    return next(iter(coloured or maps), path / "none.png")
+
+
+def name_of(output):
+    """A short name of a texture."""
+    return Path(output).stem.removeprefix("output_texture_")
+
+
+def stamp_of(path):
+    """When a file was changed last, ns; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def key_of(path, times=1):
+    """16 hexadecimal digits for the content of a file, repeated so many times."""
+    return hashlib.sha256(f"{path}:{stamp_of(path)}:{times}".encode()).hexdigest()[:16]
