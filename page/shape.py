@@ -1,4 +1,4 @@
-"""What is to be drawn: cards for what most people want, and each setting of its own. Two steps show this."""
+"""What is to be drawn: cards for what most people want, and each setting of its own."""
 
 from nicegui import ui
 
@@ -28,11 +28,13 @@ class Shape:
                     ui.label(name).classes("name")
                     ui.label(caption).classes("quiet")
                 self.cards[name].on("click", lambda name=name: self.take(name))
-        self.scale = ui.select(SCALES, value=SCALE, label="Size", on_change=self.changed).classes("w-full")
+        self.scale = ui.select(SCALES, value=SCALE, label="Size", on_change=self.changed)
         with ui.row().classes("w-full no-wrap") as self.pixels:
-            self.width, self.height = (ui.number(name, value=2048, min=64, max=LARGEST, step=64, format="%d",
-                                                 on_change=self.changed) for name in ("width", "height"))
-        self.tileable = ui.select(TILEABLE, value="none", label="Repeats without a seam", on_change=self.changed)
+            self.width, self.height = (
+                ui.number(name, value=2048, min=64, max=LARGEST, step=64, format="%d", on_change=self.changed)
+                for name in ("width", "height"))
+        self.tileable = ui.select(TILEABLE, value="none", label="Repeats without a seam",
+                                  on_change=self.changed)
         self.depth = ui.select(DEPTHS, value=0, label="Depth", on_change=self.changed)
         for select in (self.scale, self.tileable, self.depth):
             select.classes("w-full").props("dense options-dense")
@@ -75,7 +77,7 @@ class Shape:
 
 
 def size_of(settings):
-    """(width, height) of the texture by a photo's settings, once the photo was prepared, or None."""
+    """(width, height) of the texture by a photo's settings, once that was prepared, or None."""
     if settings.get("OUTPUT_SIZE"):
         return settings["OUTPUT_SIZE"]
     used = settings.get("used")

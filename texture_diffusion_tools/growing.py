@@ -1,5 +1,6 @@
-"""A small picture of a texture that grows while it is drawn, for another program, such as the page: first the real
-tiles, then the sketches of the gaps, as they are put together, at last what the network draws of them, tile by tile.
+"""A small picture of a texture that grows while it is drawn, for another program, such as the page:
+first the real tiles, then the sketches of the gaps, as they are put together, at last what the network
+draws of them, tile by tile.
 """
 
 import contextlib
@@ -19,8 +20,11 @@ OFTEN = 1.0  # seconds from one picture to the next
 
 @contextlib.contextmanager
 def shown(canvas, corner, size, pixels):
-    """While entered, a file beside that of the events shows a window of a size (h, w) at a corner (y, x) of a Canvas as
-    it is by now; without a file of events nothing is done. pixels(x): uint8 [h, w, 3] of normalised [C, h, w]."""
+    """While entered, a file beside that of the events shows a window of a size (h, w) at a corner (y, x) of
+    a Canvas as it is by now; without a file of events nothing is done.
+
+    pixels(x): uint8 [h, w, 3] of normalised [C, h, w].
+    """
     if not os.environ.get(events.EVENTS):
         yield
         return
@@ -39,11 +43,13 @@ class Growing:
     def __init__(self, canvas, corner, size, pixels, path):
         self.canvas, self.pixels, self.path = canvas, pixels, path
         self.scale = min(1.0, SIDE / max(size))
-        self.picture = Image.new("RGB", [max(1, round(side * self.scale)) for side in size[::-1]], (128, 128, 128))
+        shrunk = [max(1, round(side * self.scale)) for side in size[::-1]]
+        self.picture = Image.new("RGB", shrunk, (128, 128, 128))
         self.places = {}  # cell -> where it lies in the window, [(y, x)]
         for cell, place in canvas.grid.touching(corner, size):
             self.places.setdefault(cell, []).append(place)
-        self.seen, self.changed, self.written = set(), False, 0.0  # drawn cells that are in the picture; when it was
+        self.seen = set()  # drawn cells that are in the picture
+        self.changed, self.written = False, 0.0  # whether it is another than the file; when that was written
 
     def begin(self):
         """Show the real tiles, and from now on each sketch that the canvas is asked for."""
@@ -69,16 +75,18 @@ class Growing:
         for cell in self.canvas.drawn.keys() - self.seen:
             self.put(cell, self.canvas.drawn[cell])
             self.seen.add(cell)
-        if self.changed and (time.monotonic() - self.written > OFTEN or facts["done"] >= facts["total"]):
+        waited, done = time.monotonic() - self.written, facts["done"] >= facts["total"]
+        if self.changed and (waited > OFTEN or done):
             self.write()
 
     def put(self, cell, x):
         """Put a tile, normalised [C, T, T], where it belongs."""
         tile = Image.fromarray(np.ascontiguousarray(self.pixels(x)[..., :3])).convert("RGB")
         for place in self.places.get(cell, ()):
-            (top, bottom), (left, right) = ([round((at + more) * self.scale) for more in (0, x.shape[-1])]
-                                            for at in place)
-            self.picture.paste(tile.resize((max(1, right - left), max(1, bottom - top)), Image.BOX), (left, top))
+            (top, bottom), (left, right) = (
+                [round((at + more) * self.scale) for more in (0, x.shape[-1])] for at in place)
+            small = tile.resize((max(1, right - left), max(1, bottom - top)), Image.BOX)
+            self.picture.paste(small, (left, top))
         self.changed = True
 
     def write(self):
