@@ -49,7 +49,6 @@ if RUN := __name__ == "__main__":
 import contextlib
 import copy
 import functools
-import hashlib
 import math
 import time
 from pathlib import Path
@@ -68,43 +67,36 @@ try:
     import torch.nn.functional as F
 
     from texture_diffusion_tools import (
-        blend_layouts,
-        blending,
+        blends,
         checkpoints,
         checks,
         constants,
         devices,
+        door,
         drawings,
         each,
         events,
-        exports,
+        exemplars,
         files,
-        growing,
-        guides,
-        holes,
+        forecasts,
+        layouts,
         masks,
-        matching,
-        materials,
-        measures,
-        perspective,
         photo_facts,
-        photos,
         pictures,
-        pixel_art,
-        png,
         processes,
         program,
         real_tiles,
         references,
         repair,
+        reports,
         seeds,
         several,
-        shading,
-        sketches,
+        textures,
         wang,
     )
+    from texture_diffusion_tools.batches import Batch, SeveralDatasets
     from texture_diffusion_tools.errors import DiskError, RunError, Stopped, UserError, first_line, printable
-    from texture_diffusion_tools.grids import Grid, endless_grid, grid_offsets, make_grid
+    from texture_diffusion_tools.grids import grid_offsets
     from texture_diffusion_tools.layouts import Layout, judge_of
     from texture_diffusion_tools.muon import Muon
     from texture_diffusion_tools.orientations import AUGMENTS, oriented
@@ -118,8 +110,8 @@ try:
         with_tile,
         without_tile,
     )
-    from texture_diffusion_tools.signals import StopAtOnce, StopSignals
     from texture_diffusion_tools.weights import as_beginning, channels_seen, refers, with_facts
+    from texture_diffusion_tools.works import Task
 except (ImportError, OSError) as problem:  # OSError: a library of torch's
     if "texture_diffusion_tools" in (getattr(problem, "name", None) or ""):
         advice = "the folder texture_diffusion_tools, which belongs beside this script, is missing or not whole " \
@@ -144,22 +136,20 @@ HERE = program.home_of(__file__)
 # is the texture's own, so that colours cannot shift.
 
 OUTLIERS = 1e-4  # share of the pixels that are darker, and that are brighter, than what is drawn
+FLAT = 1e-3  # deviation of values below which there is no texture
 
 
 class Photo(NamedTuple):
-    """A normalised photo, or a material's maps; x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
+    """An exemplar, normalised: x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
 
-    name: str  # file name without folder and suffix
+    exemplar: exemplars.Exemplar
     x: torch.Tensor  # [C, H, W], normalised
     mean: torch.Tensor  # [C, 1, 1], in [-1, 1]
-    std: float | torch.Tensor  # one number for all colours, so that hues keep their proportions; [C, 1, 1] for maps
-    digest: str  # SHA-256 of the pixels as used, hexadecimal
-    notes: tuple  # sentences for the person: what was changed on the way in
-    maps: materials.Maps | None = None  # what the channels are, if they are not the photo's colours alone
-    depth: int = 8  # bits a channel of what is written
-    mask: masks.Mask | None = None  # what is to be drawn anew; x is filled there from elsewhere
-    art: pixel_art.Art | None = None  # how pixel art was enlarged, and is reduced again
-    textures: tuple = ()  # the Photos of several textures that one network learns; all else is then the first one's
+    std: torch.Tensor  # [C, 1, 1], the same for all colours, so that hues keep their proportions
+
+    def __getattr__(self, name):
+        """All else is the exemplar's: name, channels, usable, mask, digest, notes."""
+        return getattr(self.exemplar, name)
 
     def bounds(self):
         """The range of each channel without its OUTLIERS, two tensors [C, 1, 1]."""
@@ -171,185 +161,47 @@ class Photo(NamedTuple):
         return x.detach().float().cpu() * self.std + self.mean
 
     def pixels(self, x):
-        """What is seen of normalised [..., C, H, W], a material's colour or first map: uint8 [..., H, W, 3 or more],
-        rounded to the nearest level."""
-        x = self.values(x) if self.maps is None else self.maps.seen(self.values(x))
-        x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        *batch, channels, height, width = x.shape
-        colour = x.expand(*batch, max(3, channels), height, width)
-        return colour.movedim(-3, -1).contiguous().numpy()
+        """The pixels to be shown of normalised x [..., C, H, W], uint8 [..., H, W, 3]."""
+        return self.channels.pixels(self.values(x))
 
     def rendered(self, x):
-        """The pixels of each file that is written of normalised x [C, H, W]: one, or a material's. uint8 or uint16
-        [H, W, channels], or [H, W] of one."""
-        found = [self.pixels(x) if self.depth == 8 else materials.to_pixels(self.values(x).numpy(), 16)] \
-            if self.maps is None else self.maps.rendered(self.values(x).numpy())
-        return found if self.art is None else [self.art.reduced(pixels) for pixels in found]
+        """The pixels of each file that is written of normalised x [C, H, W], uint8 or uint16 [H, W] or [H, W, 3]."""
+        return self.channels.rendered(self.values(x).numpy())
 
-    def repaired(self, x):
-        """The same of the photo itself with drawn x where its mask is white: a grey photo stays grey."""
-        values = self.mask.blended(self.values(x)).numpy()
-        return [materials.to_pixels(values, self.depth)] if self.maps is None else self.maps.rendered(values)
-
-    def written_with(self, depth):
-        """The same photo, to be written with 8 or 16 bits a channel."""
-        return self._replace(depth=depth, maps=self.maps and self.maps.written_with(depth))
-
-    def formats(self):
-        """(channels, bits a channel, whether its values are colours in sRGB) of each file that is written."""
-        if self.maps is not None:
-            return [file.format() for file in self.maps.files]
-        return [(3 if self.depth == 8 else len(self.x), self.depth, True)]
-
-    def matching_weights(self):
-        """How much each channel counts where places are matched, [C]; None: all alike."""
-        return None if self.maps is None else torch.from_numpy(self.maps.weights())
+    def own_pixels(self):
+        """The pixels to be shown of the photo itself, uint8 [H, W, 3]."""
+        return self.pixels(self.x)
 
 
-def load_photo(path, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=8, alpha="fill",
-               mask=None, tile=128, least=0, art=None, complete=False):
-    """Read a picture file, or a folder of a material's maps, as a Photo, as photos.read_photo and
-    materials.read_material do; UserError with a sentence for the person.
-
-    depth: 8 or 16 bits a channel of what is written, None: as many as the file has; alpha: in ALPHAS; mask: as in
-    masks.read_mask, or None: what it hides, and what holds no data, is filled with squares of half a tile's side, see
-    holes.sources_of; least: pixels to which MAX_SIDE shrinks the shorter side at most;
-    art: by what pixel art is enlarged, and the side that it needs at least, or None; complete: as in
-    materials.read_material.
-    """
-    name, read_at = files.name_of(path), None if depth == 16 else depth  # a file of 8 bits is the same photo for all
-    corners, found = corners_in(path, corners)
-    hidden = None if mask is None else masks.read_mask(mask, path, found)
-    blank = photos.without_data(path)
-    if blank is not None:
-        hidden = blank if hidden is None else np.maximum(hidden, blank)
-    if os.path.isdir(path):
-        values, maps, notes = materials.read_material(path, crop, max_side, even, corners, aspect, depth, hidden,
-                                                     least, complete)
-        if mask is None:
-            return normalise_maps(values, maps, found + notes, name)
-        before, share = values[:-1], masks.as_share(values[-1] * 127.5 + 127.5)
-        y, x = holes.sources_of(before, masks.checked(share, path, tile), tile // 2, maps.weights())
-        return with_mask(normalise_maps(before[:, y, x], maps, found + notes, name), before, share)
-    pixels, notes = photos.read_photo(path, crop, math.inf if art else max_side, even, corners, aspect, read_at,
-                                      alpha == "draw" or mask == "alpha", hidden, least)
-    found += ["COMPLETE is for a folder of maps, and did nothing"] * bool(complete)
-    if hidden is not None:
-        pixels, share = masks.taken_off(pixels, opaque=mask == "alpha")
-    if mask is None and blank is not None and not share.any():  # what is left of the photo has data
-        hidden = None
-    if hidden is not None:
-        before, what = materials.as_values(pixels), "MASK" if mask else "What holds no data"
-        y, x = holes.sources_of(before, masks.checked(share, path, tile, what), tile // 2)
-        pixels = pixels[y, x]
-    if mask is not None:
-        if max(crop[2:] if crop else hidden.shape) > max_side:
-            notes.append(f"repaired.png has that size, too; MAX_SIDE = {max(hidden.shape)} keeps the photo's own")
-    drawn = None
-    if art and hidden is not None:
-        raise UserError(f"PIXELS is for pixel art, and {printable(path)} holds no data in places; leave it out")
-    if art:
-        pixels, drawn, said = pixel_art.enlarged(pixels, *art, max_side)
-        notes += said
-    if pixels.shape[2:] == (4,):
-        photo = normalise_maps(*materials.with_opacity(pixels, name), found + notes, name)
-    else:
-        photo = normalise(pixels, name, found + notes)
-    photo = (photo if depth is None else photo.written_with(depth))._replace(art=drawn)
-    return photo if hidden is None else with_mask(photo, before, share, mask is not None)
-
-
-def with_mask(photo, before, share, wanted=True):
-    """A Photo that was filled, with the mask [H, W] and the values [C or more, H, W] from before; wanted: whether that
-    is to be repaired."""
-    mask = masks.Mask(share, torch.from_numpy(before[:len(photo.x)]), wanted)
-    return photo._replace(mask=mask, digest=mask.digest())
-
-
-def load_textures(paths, c):
-    """The Photo at one path, or one that stands for the textures at several, all with as many channels and bits as the
-    richest has. UserError with a sentence for the person."""
-    art = c.PIXELS and (c.PIXELS, 3 * tile_multiple(c.WIDTHS))
-    read = [load_photo(path, c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
-                       c.TILE_SIZE, 3 * c.TILE_SIZE, art, c.COMPLETE) for path in paths]
-    if len(read) == 1:
-        return read[0]
-    several.check_plain({photo.name: photo.maps for photo in read})
-    channels, depth = max(len(photo.x) for photo in read), max(photo.depth for photo in read)
-    textures = tuple(photo._replace(x=photo.x.expand(channels, -1, -1), mean=photo.mean.expand(channels, 1, 1),
-                                    depth=depth) for photo in read)
-    notes = tuple(f"{photo.name}: {note}" for photo in read for note in photo.notes)
-    digest = drawings.digest_of_all([(photo.name, photo.digest) for photo in read])
-    name = several.name_of(c.IMAGE, [photo.name for photo in read])
-    return textures[0]._replace(name=name, digest=digest, notes=notes, textures=textures)
-
-
-def corners_in(path, corners):
-    """Corners as they were given, or those that perspective.find_corners sees in a photo, or in what is seen of a
-    material, if they are "auto", and notes. They are the same whenever they are looked for."""
-    if corners == "auto":
-        return perspective.find_corners(original_pixels(path, None))
-    by = 1 if corners is None else photos.reduction(path)
-    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
-
-
-def original_pixels(path, crop):
-    """A photo, or what is seen of a material, as it was before anything but a crop, uint8 [H, W] or [H, W, 3]."""
-    if not os.path.isdir(path):
-        return photos.read_photo(path, crop)[0]
-    photo = load_photo(path, crop, math.inf)
-    return photo.pixels(photo.x)
-
-
-class Blend(Photo):
-    """Several textures that go over into each other by a BlendMap, its map. A picture x has the share of each texture
-    in each pixel as further channels, [C + K, h, w]; normalised is what each of them is by its own mean and deviation.
-    """
-
-    def values(self, x):
-        channels = len(self.textures[0].x)
-        x, shares = x.detach().float().cpu().split([channels, len(self.textures)], -3)
-        std = torch.tensor([texture.std for texture in self.textures])
-        mean = torch.cat([texture.mean for texture in self.textures], 1).flatten(1)  # [C, K]
-        return x * torch.einsum("k,...khw->...hw", std, shares).unsqueeze(-3) \
-            + torch.einsum("ck,...khw->...chw", mean, shares)
-
-
-def blend_of(photo, c):
-    """The Blend of a Photo of several textures that c.BLEND says, whose size becomes c.OUTPUT_SIZE."""
-    path, notes = files.find_file(c.BLEND, HERE), []
-    shares, c.OUTPUT_SIZE = blending.read_map(path, len(photo.textures), c.OUTPUT_SIZE, c.TILE_SIZE, notes)
-    blend = Blend(*photo._replace(digest=drawings.digest_of_all([photo.digest, shares]),
-                                  notes=(*photo.notes, *notes)))
-    blend.map = blending.BlendMap(shares, c.OUTPUT_SIZE[::-1], ("y" in c.TILEABLE, "x" in c.TILEABLE))
-    return blend
-
-
-def normalise(pixels, name, notes=()):
-    """uint8 or uint16 [H, W] or [H, W, 3] to a Photo; three equal channels become one."""
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-    half = np.iinfo(pixels.dtype).max / 2
-    x = torch.from_numpy(np.atleast_3d(pixels).astype(np.float32)).permute(2, 0, 1) / half - 1
-    mean = x.mean((1, 2), keepdim=True)
-    std = float((x - mean).std()) if x.numel() > 1 else 0.0
-    if std < 1e-3:
-        raise UserError(f"{name} is a single colour: there is no texture to learn")
-    return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes), None, 8 * pixels.itemsize)
-
-
-def normalise_maps(values, maps, notes, name):
-    """A material's values [C, H, W] in [-1, 1] to a Photo: each map has its own deviation, the colours one together.
-    Normals keep their zero, so that they can be turned."""
-    digest = drawings.digest_of_all([maps.slices, sorted(maps.constants.items()), values])
-    x = torch.from_numpy(values)
+def normalise(exemplar):
+    """An exemplars.Exemplar to a Photo. Each map of a material has its own deviation, the colours one together; normals
+    keep their zero, so that they can be turned. UserError if there is no texture in it."""
+    x, vector = exemplar.values, exemplar.channels.vector()
     mean, std = x.mean((1, 2), keepdim=True), torch.ones(len(x), 1, 1)
-    if maps.vector() is not None:
-        mean[maps.slices["normal"]] = 0
-    for part in maps.slices.values():
-        std[part] = (x[part] - mean[part]).std()
-    return Photo(name, ((x - mean) / std).contiguous(), mean, std, digest, tuple(notes), maps)
+    if vector is not None:
+        mean[vector:vector + 2] = 0
+    for part in exemplar.channels.groups():
+        std[part] = (x[part] - mean[part]).std() if x.numel() > 1 else 0
+    if exemplar.channels.is_plain() and std.min() < FLAT:
+        raise UserError(f"{exemplar.name} is a single colour: there is no texture to learn")
+    std[std == 0] = 1  # white under transparency that is none
+    return Photo(exemplar, ((x - mean) / std).contiguous(), mean, std)
+
+
+def normalise_all(exemplars):
+    """The Photos of exemplars, all with as many channels and bits as the richest has."""
+    photos = tuple(normalise(exemplar) for exemplar in exemplars)
+    if len(photos) == 1:
+        return photos
+    richest = max(photos, key=lambda photo: len(photo.x)).channels
+    depth, count = max(photo.channels.depth() for photo in photos), richest.count()
+    return tuple(Photo(photo.exemplar._replace(channels=richest.written_with(depth)), photo.x.expand(count, -1, -1),
+                       photo.mean.expand(count, 1, 1), photo.std.expand(count, 1, 1)) for photo in photos)
+
+
+def load_photo(path, *args, **kwargs):
+    """The Photo at a path, of a picture file or of a folder of maps, read as exemplars.Reading says."""
+    return normalise(exemplars.read_exemplar(path, exemplars.Reading(*args, **kwargs)))
 
 
 def split_tiles(x, tile):
@@ -433,15 +285,6 @@ def dropout_masks(count, share, generator):
     return torch.where(which < share, other, table[0])
 
 
-class Batch(NamedTuple):
-    """What a dataset gives to be trained on."""
-
-    windows: torch.Tensor  # canvases [B, C, S, S]
-    present: torch.Tensor  # the neighbours to be shown, bool [B, 8]
-    where: list | None = None  # where references come from, see references.found()
-    context: torch.Tensor | None = None  # what pictures are conditioned on, [B, length]
-
-
 class NeighbourDataset:
     """Tiles at any pixel offset of a photo, with their neighbours; lives on the device as one tensor.
 
@@ -451,7 +294,7 @@ class NeighbourDataset:
 
     def __init__(self, photo, tile, validation=0, device="cpu", augment="none"):
         self.tile, self.halo, self.orientations = tile, HALO, AUGMENTS[augment]
-        self.vector = photo.maps and photo.maps.vector()
+        self.vector = photo.channels.vector()
         _, self.height, self.width = photo.x.shape
         if validation < 0 or (validation + 2) * tile > self.width:
             raise UserError(f"VALIDATION = {validation} tiles of {tile} pixels leave too little of a photo "
@@ -459,19 +302,14 @@ class NeighbourDataset:
         self.padded = F.pad(photo.x, [self.halo] * 4).to(device)
         self.held_x, self.held_y = self.width - validation * tile, self.height - tile
         self.validation = validation
-        self.hidden = None if photo.mask is None else masks.sums_of(photo.mask.hidden()).to(device)
-        if self.hidden is not None and validation and masks.holds_hidden(
-                self.hidden, *self.validation_offsets().T, tile, tile).any():
+        self.hidden = masks.sums_of(~photo.usable).to(device)
+        if validation and masks.holds_hidden(self.hidden, *self.validation_offsets().T, tile, tile).any():
             raise UserError(f"VALIDATION = {validation} tiles in the lower right corner are masked; VALIDATION=0 holds "
                             "none out")
         self.table = self.offset_table(device)
-        self.patches = references.Patches(photo.x.to(device), self.usable(photo).to(device))
-
-    def usable(self, photo):
-        """Which pixels may be shown as references: bool [H, W], neither masked nor held out."""
-        usable = torch.ones(self.height, self.width, dtype=torch.bool) if photo.mask is None else ~photo.mask.hidden()
-        usable[self.held_y:, self.held_x:] = False
-        return usable
+        shown = photo.usable.clone()  # as references
+        shown[self.held_y:, self.held_x:] = False
+        self.patches = references.Patches(photo.x.to(device), shown.to(device))
 
     def offset_table(self, device):
         """Offsets (y, x) of all training tiles, [N, 2] int64."""
@@ -479,9 +317,7 @@ class NeighbourDataset:
         x = torch.arange(self.width - self.tile + 1, device=device)
         free = (y[:, None] <= self.held_y - self.tile) | (x <= self.held_x - self.tile)
         free = free if self.validation else torch.ones_like(free)
-        if self.hidden is not None:
-            free = free & ~masks.holds_hidden(self.hidden, y[:, None], x, self.tile, self.tile)
-        return free.nonzero()
+        return (free & ~masks.holds_hidden(self.hidden, y[:, None], x, self.tile, self.tile)).nonzero()
 
     def validation_offsets(self):
         """Offsets (y, x) of the held-out tiles, [validation, 2] int64."""
@@ -500,9 +336,8 @@ class NeighbourDataset:
         inside_x = (left >= 0) & (left + size <= self.width)
         held = (top + size > self.held_y)[:, :, None] & (left + size > self.held_x)[:, None, :]
         exists = inside_y[:, :, None] & inside_x[:, None, :] & ~(held & bool(self.validation))
-        if self.hidden is not None:
-            exists &= ~masks.holds_hidden(self.hidden, top[:, :, None], left[:, None, :], size[:, None], size)
-        return without_tile(exists.flatten(1))
+        masked = masks.holds_hidden(self.hidden, top[:, :, None], left[:, None, :], size[:, None], size)
+        return without_tile((exists & ~masked).flatten(1))
 
     def windows(self, offsets):
         """Canvases [B, C, S, S] around the tiles at offsets [B, 2], zero outside the photo."""
@@ -551,28 +386,6 @@ class NeighbourDataset:
             windows[chosen] = oriented(windows[chosen], *orientation, self.vector)
             around[chosen] = oriented(around[chosen], *orientation)
         return windows, without_tile(around.flatten(1))
-
-
-class SeveralDatasets:
-    """The NeighbourDatasets of several textures. A batch holds tiles of all of them, and which is whose."""
-
-    def __init__(self, parts):
-        self.parts, self.tile = parts, parts[0].tile
-
-    def tiles_of(self, windows):
-        """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
-        return self.parts[0].tiles_of(windows)
-
-    def batch(self, count, share, generator):
-        """A Batch with labels, one-hot [B, textures]: as many of each as can be, at random places, since a place in the
-        batch is a noise level."""
-        first = torch.randint(len(self.parts), (), generator=generator, device=generator.device)
-        places = torch.randperm(count, generator=generator, device=generator.device)
-        labels = (first + places) % len(self.parts)
-        found = [self.parts[label].batch(1, share, generator) for label in labels.tolist()]
-        windows, present, where, _ = zip(*found)
-        labels = F.one_hot(labels, len(self.parts)).float()
-        return Batch(torch.cat(windows), torch.cat(present), sum(where, []), labels)
 
 
 # =============================================================================================
@@ -946,6 +759,52 @@ def held_to(x0, sketch, held):
     return x0 if held is None else torch.where(held, sketch, x0)
 
 
+class Sampling(NamedTuple):
+    """How tiles are drawn; see sample()."""
+
+    sampler: str = "mixed"
+    steps: int = 30
+    strength: float = 1.0
+
+
+class Denoiser:
+    """Estimates the x0 of tiles of a Photo by a UNet that has learned it. (Several are mixed in blends.py.)"""
+
+    def __init__(self, net, photo, alphas_cumprod, sampling):
+        device = alphas_cumprod.device
+        self.net, self.tile, self.alphas_cumprod, self.sampling = net, net.tile, alphas_cumprod, sampling
+        self.bounds = [bound.to(device) for bound in photo.bounds()]
+        self.patches = references.Patches(photo.x.to(device), photo.usable.to(device))
+
+    def among(self, rings, present, hints):
+        """estimate(x_t, t) of x0 [B, C, T, T] among neighbours, rings [B, C, S, S] and present bool [B, 8], and the
+        range of its values; hints: of each tile where references are not taken from, [(y, x, side)]. They are looked
+        for anew now and then."""
+        sees = self.net.references is not None
+        where, kept = [(self.patches, areas) for areas in hints] if sees else [], {}
+
+        def see(x_t, t):
+            now = t[0].item() / len(self.alphas_cumprod)
+            if not kept or kept["at"] - now >= FIND_AGAIN:
+                kept.update(at=now, seen=see_references(self.net, x_t, t, rings, present, where, self.alphas_cumprod))
+            return kept["seen"]
+
+        def estimate(x_t, t):
+            seen = see(x_t, t) if sees else None
+            return predict_x0(self.net, x_t, t, rings, present, self.alphas_cumprod, GUIDANCE, None, seen)
+
+        return estimate, self.bounds
+
+
+def draw_tiles(denoiser, rings, present, generators, sketch=None, parts=None, least=0.0, hints=None):
+    """Draw tiles by a Denoiser among neighbours, as sample() yields; least: what the strength is at least; hints: of
+    each tile, see Denoiser.among; None: there are none."""
+    how, shape = denoiser.sampling, (rings.shape[1], denoiser.tile, denoiser.tile)
+    estimate, bounds = denoiser.among(rings, present, [()] * len(rings) if hints is None else hints)
+    return sample(estimate, shape, generators, denoiser.alphas_cumprod, bounds, how.sampler, how.steps, sketch,
+                  max(how.strength, least), parts)
+
+
 # =============================================================================================
 # 5. Training
 # =============================================================================================
@@ -982,23 +841,21 @@ def learning_rate_at(step, start, end, peak):
     return peak * min(1, (step - start + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1, max(0, done))))
 
 
-def build_net(photo, tile, widths, seed, device, channels=None, **options):
-    """A UNet that knows a Photo, or several textures, with reproducible initial weights, on the device and as it likes
-    them laid out. channels: of the network, the photo's or more; options: of UNet."""
+def build_net(photos, tile, widths, seed, device, channels=None, **options):
+    """A UNet that knows one Photo or more, with reproducible initial weights, on the device and as it likes them laid
+    out. channels: of the network, the photos' or more; options: of UNet."""
+    channels = channels or len(photos[0].x)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seeds.seed_sequence(seed, seeds.INITIAL).generate_state(1)[0]))
-        net = UNet(channels or len(photo.x), tile, widths, **options)
-    net.know(facts_of(photo, channels or len(photo.x)))
+        net = UNet(channels, tile, widths, **options)
+    net.know(facts_of(photos, channels))
     return net.to(device, memory_format=devices.layout_on(torch.device(device)))
 
 
-def facts_of(photo, channels):
-    """A Photo's photo_facts.PhotoFacts for a network of so many channels; those of several textures stacked."""
-    if photo.textures:
-        facts = zip(*(facts_of(texture, channels) for texture in photo.textures))
-        return photo_facts.PhotoFacts(*map(torch.stack, facts))
-    colours = len(photo.x) if photo.maps is None else photo.maps.colours()
-    return photo_facts.facts_of(photo.x.cpu(), channels, colours)
+def facts_of(photos, channels):
+    """The photo_facts.PhotoFacts of one Photo for a network of so many channels; of more, stacked."""
+    facts = [photo_facts.facts_of(photo.x.cpu(), channels, photo.channels.colours()) for photo in photos]
+    return facts[0] if len(facts) == 1 else photo_facts.PhotoFacts(*map(torch.stack, zip(*facts)))
 
 
 def channels_of(weights, photo):
@@ -1039,8 +896,9 @@ class Trainer:
     @functools.cached_property
     def opts(self):
         """Muon for the kernels, AdamW for the rest; made when they are used first: that takes torch three seconds."""
-        kernels = [weight for weight in self.net.parameters() if weight.ndim == 4]
-        others = [weight for weight in self.net.parameters() if weight.ndim != 4]
+        learned = [weight for weight in self.net.parameters() if weight.requires_grad]
+        kernels = [weight for weight in learned if weight.ndim == 4]
+        others = [weight for weight in learned if weight.ndim != 4]
         return [Muon(kernels, self.learning_rate, WEIGHT_DECAY, self.net.precision),
                 torch.optim.AdamW(others, lr=self.learning_rate, weight_decay=WEIGHT_DECAY)]
 
@@ -1071,7 +929,10 @@ class Trainer:
         return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod, seen=seen)
 
     def of(self, label):
-        """The same with one of several textures, to draw and to show it: a view, whose averaged network is a copy."""
+        """The trainer as one of the photos sees it, to draw and to show that: of several a view, whose averaged network
+        is a copy."""
+        if not isinstance(self.dataset, SeveralDatasets):
+            return self
         view = copy.copy(self)
         view.ema, view.dataset = self.ema.of(label), self.dataset.parts[label]
         return view
@@ -1188,23 +1049,6 @@ class Trainer:
         self.prior = digest
 
 
-def measure_speed(trainer, training=True):
-    """Seconds of one training step, 0 without training, and of one network evaluation, measured on a copy of the
-    network."""
-    twin = Trainer(copy.deepcopy(trainer.net), trainer.dataset, trainer.alphas_cumprod, trainer.batch_size,
-                   trainer.learning_rate, trainer.dropout, trainer.seed, trainer.group)
-    generator = seeds.torch_generator(trainer.seed, seeds.TRAINING, device=trainer.alphas_cumprod.device)
-
-    def draw():
-        with torch.inference_mode():
-            twin.loss(twin.net, generator)
-
-    works = [twin.train_step if training else lambda: None, draw]
-    seconds = [min(devices.timed(work, generator.device) for _ in range(2)) for work in works]
-    twin.objective = None  # the two hold each other, and the copy of the network with them
-    return seconds
-
-
 def train(trainer, epochs, epoch_steps, stop, save, report):
     """Train with a progress bar to the given epoch.
 
@@ -1239,7 +1083,7 @@ def report_epoch(trainer, epoch_steps, report):
     if part or trainer.reported == trainer.step:
         return
     try:
-        with StopAtOnce() if trainer.group.world_size == 1 else contextlib.nullcontext():
+        with trainer.group.stop_at_once():
             report(epoch)
     except DiskError as error:
         trainer.group.warn(f"{error}; training goes on")
@@ -1262,12 +1106,14 @@ def report_epoch(trainer, epoch_steps, report):
 
 LAYOUTS = ("matched", "ordered", "random", "rows")
 TILEABLE = ("none", "x", "y", "xy")
+
+
 def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, guide=None):
     """The Layout of a kind in LAYOUTS, or of Wang tiles, "wang", on a grid; augment: in AUGMENTS; redraw: real tiles
     are drawn anew at the end; wanted: cells without which others get no real tile, None: all; guide: a guides.Guide,
     which matched tiles and all sketches follow."""
     if kind == "rows":
-        return rows_layout(photo, grid)
+        return layouts.rows_layout(photo, grid)
 
     # which cells are real, and which are drawn when
     black, white = ([cell for cell in grid.cells() if sum(cell) % 2 == colour] for colour in (0, 1))
@@ -1285,42 +1131,24 @@ def lay_out(photo, kind, grid, seed, augment="none", redraw=False, wanted=None, 
                   origins=turned.origins, calm_origins=turned.calm_origins, weights=turned.weights)
 
 
-def rows_layout(photo, grid):
-    """The photo's own tiles in the upper left corner, the rest in diagonal waves of the reading order."""
-    source, waves = np.full((*grid.shape(), 2), -1), {}
-    ys, xs = (grid_offsets(side, grid.tile) for side in photo.x.shape[1:])
-    for i, j in grid.cells():
-        real = i < len(ys) and j < len(xs)
-        if real and not (photo.mask and photo.mask.hidden()[ys[i]:ys[i] + grid.tile, xs[j]:xs[j] + grid.tile].any()):
-            source[i, j] = ys[i], xs[j]
-        else:  # after (i, j - 1) and (i - 1, j + 1)
-            waves.setdefault(2 * i + j, []).append((i, j))
-    extended = (F.pad(photo.x.cpu(), [grid.tile] * 4),)
-    return Layout(grid, source, [waves[key] for key in sorted(waves)], extended, np.zeros(grid.shape(), int), False)
-
-
-# =============================================================================================
-# 7. Outpainting
-# =============================================================================================
-# The gaps are not drawn from nothing. Each real tile beside a gap claims what lies beside it in the photo (see
-# matching.py in texture_diffusion_tools/). These claims, joined where they agree (see sketches.py), are a sketch of the
-# gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew (SDEdit,
-# arXiv 2108.01073).
-
-
 class Canvas:
     """The growing output: the real tiles of a layout, and above them those that were drawn, last ones on top.
 
-    begin(cell): what a tile begins with, [C, T, T], and which parts of it are drawn, [1, T, T] or None for all; or
-    None: all tiles begin with pure noise.
+    begin(cell): the sketch that a tile begins with, [C, T, T], and which parts of it are drawn, [1, T, T] or None for
+    all; or None: all tiles begin with pure noise.
     """
 
     def __init__(self, layout, channels, device, begin=None):
         self.layout, self.grid, self.channels, self.device = layout, layout.grid, channels, device
         self.passes, self.real, self.order = layout.passes, layout.real(), layout.order()
-        self.sketch, self.areas = begin or (lambda cell: (None, None)), layout.areas
+        self.sketch, self.hint = begin or (lambda cell: (None, None)), layout.areas
         self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
         self.parts = {}  # cell -> which of its pixels the network drew, drawings.packed(); not there: all
+
+    @property
+    def under(self):
+        """The Canvas that a picture is cut from: others lie on one."""
+        return self
 
     def noise_key(self, cell):
         """What the random numbers of a cell are keyed by."""
@@ -1381,63 +1209,31 @@ class Canvas:
         return torch.stack(rings).to(self.device), present.to(self.device)
 
 
-def make_sampler(photo, alphas_cumprod, sampler, steps, strength):
-    """sample() for tiles of a photo: draw(net, rings, present, generators, sketch=None, parts=None, least=0,
-    areas=None) yields as sample() does; least: what the strength is at least; areas: of each tile those of the photo
-    that its references are not taken from, [(y, x, side)]."""
-    bounds = [bound.to(alphas_cumprod.device) for bound in photo.bounds()]
-    patches = patches_of(photo, alphas_cumprod.device)
-
-    def draw(net, rings, present, generators, sketch=None, parts=None, least=0.0, areas=None):
-        refer = referring(net, patches, areas or [()] * len(rings), rings, present, alphas_cumprod)
-
-        def estimate(x_t, t):
-            return predict_x0(net, x_t, t, rings, present, alphas_cumprod, GUIDANCE, None, refer(x_t, t))
-
-        shape = (rings.shape[1], net.tile, net.tile)
-        return sample(estimate, shape, generators, alphas_cumprod, bounds, sampler, steps, sketch, max(strength, least),
-                      parts)
-
-    return draw
-
-
-def patches_of(photo, device):
-    """The references.Patches of a Photo, none of them masked."""
-    return references.Patches(photo.x.to(device), photo.mask and ~photo.mask.hidden().to(device))
-
-
-def referring(net, patches, areas, rings, present, alphas_cumprod):
-    """refer(x_t, t): what the network sees of references while a batch is drawn, looked for anew now and then."""
-    if net.references is None:
-        return lambda x_t, t: None
-    where, kept = [(patches, part) for part in areas], {}
-
-    def refer(x_t, t):
-        now = t[0].item() / len(alphas_cumprod)
-        if not kept or kept["at"] - now >= FIND_AGAIN:
-            kept.update(at=now, seen=see_references(net, x_t, t, rings, present, where, alphas_cumprod))
-        return kept["seen"]
-
-    return refer
-
-
-# What is drawn on is a canvas: the Canvas above, or one of repair.py and wang.py. It says
+# =============================================================================================
+# 7. Outpainting
+# =============================================================================================
+# The gaps are not drawn from nothing. Each real tile beside a gap claims what lies beside it in the photo (see
+# matching.py in texture_diffusion_tools/). These claims, joined where they agree (see sketches.py), are a sketch of the
+# gap; noise up to STRENGTH of the chain leaves only its large structure, and the network draws the rest anew (SDEdit,
+# arXiv 2108.01073).
+#
+# Tiles are drawn on a canvas: the Canvas above, or one of repair.py, wang.py and blends.py. It says
 #
 #     passes                      which cells are drawn, in lists, one list after another
 #     noise_key(cell)             by which numbers a cell's noise is keyed
 #     sketch(cell)                what it begins with, [C, T, T] or None, and which parts are drawn, [1, T, T] or None
 #     strength(cell)              how noisy that is made at least, 0 to 1, the same for all of a list
-#     areas(cell)                 what of the photo no references of it are taken from, [(y, x, side)]
+#     hint(cell)                  what else its Denoiser is told, such as where its references are not taken from
 #     neighbours(cells)           what is seen around them: rings [B, C, S, S], and which of the 8 exist, bool [B, 8]
 #     place(cells, tiles, parts)  and takes the tiles that were drawn, [B, C, T, T]
 
 
-def outpaint(net, canvas, passes, batch_size, draw, seed, group=processes.ALONE):
+def outpaint(canvas, passes, draw, batch_size, seed, group=processes.ALONE):
     """Draw the cells of passes on a canvas, in place; a generator that yields the number of tiles after each step.
 
-    draw(net, rings, present, generators, sketch, parts, least, areas) is sample() with its settings. A tile's noise
-    depends on (seed, row, column) alone; batches are filled up with copies, so that no tile depends on how many are
-    drawn. Each process of a group draws a batch at a time.
+    draw(rings, present, generators, sketch, parts, least, hints) is draw_tiles() of a Denoiser. A tile's noise depends
+    on (seed, row, column) alone; batches are filled up with copies, so that no tile depends on how many are drawn. Each
+    process of a group draws a batch at a time.
     """
     for cells in passes:
         found = {}
@@ -1458,8 +1254,8 @@ def outpaint(net, canvas, passes, batch_size, draw, seed, group=processes.ALONE)
             full = (own * batch_size)[:batch_size]
             rings, present = canvas.neighbours(full)
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *canvas.noise_key(cell)) for cell in full]
-            for _, x_t, _ in draw(net, rings, present, generators, *stacked(found, full, rings.device),
-                                  canvas.strength(cells[0]), map(canvas.areas, full)):  # looked up where it is needed
+            for _, x_t, _ in draw(rings, present, generators, *stacked(found, full, rings.device),
+                                  canvas.strength(cells[0]), map(canvas.hint, full)):  # looked up where it is needed
                 tiles = x_t
                 yield sum(map(len, together))
             for batch, drawn in zip(together, group.all_gather(tiles)):
@@ -1472,73 +1268,36 @@ def stacked(found, cells, device="cpu"):
     return [None if x[0] is None else torch.stack(x).to(device) for x in pairs]
 
 
-def lay_out_blend(blend, grid, c, seed):
-    """The BlendLayout of a Blend on a grid."""
-    seen, canvases = blend_layouts.seen_in(blend, grid), {}
-    for label, texture in enumerate(blend.textures):
-        wanted = blend_layouts.wanted(grid, seen, label)
-        if wanted:
-            layout = lay_out(texture, c.LAYOUT, grid, seed, c.AUGMENT, wanted=wanted)
-            canvases[label] = Canvas(layout, layout.channels(), "cpu")
-    return blend_layouts.BlendLayout(blend, grid, seen, canvases, c.AUGMENT, c.REDRAW == "all")
+# A work is a canvas and what becomes of it: a texture of textures.py, a photo repaired, Wang tiles. It says
+#
+#     canvas, doing           what is drawn on, and a word for it
+#     begin()                 how many tiles there are to draw, and the numbers of the bands that it is drawn in
+#     passes(number)          what of the canvas' passes a band needs that is not drawn yet
+#     shown()                 is entered while it is drawn, and may show how far it is
+#     batch_size(most, cells) how many tiles are drawn in one step
+#     write(number)           takes a band that is drawn
+#     stop(number)            keeps what can be kept, and says what becomes of the rest
+#     finish(seconds, trained)  writes what belongs to it, and returns the run's figures
 
 
-def make_blender(blend, net, alphas_cumprod, sampler, steps, strength):
-    """make_sampler for a Blend and the network of its textures; rings, sketches and what is drawn have the shares as
-    further channels."""
-    nets = [net.of(label) for label in range(len(blend.textures))]
-    bounds = torch.stack([torch.stack(texture.bounds()) for texture in blend.textures]).to(alphas_cumprod.device)
-    patches = [patches_of(texture, alphas_cumprod.device) for texture in blend.textures]
-
-    def draw(_, rings, present, generators, sketch, parts, least, areas):
-        sketch, shares = sketch.split([rings.shape[1] - len(nets), len(nets)], 1)
-        rings, areas = rings[:, :sketch.shape[1]], list(areas)
-        seen = [label for label in range(len(nets)) if shares[:, label].any()]
-        refer = {label: referring(nets[label], patches[label], [part.get(label, ()) for part in areas], rings, present,
-                                  alphas_cumprod) for label in seen}
-
-        def mixed(estimates):
-            return sum(shares[:, label, None] * estimates(label) for label in seen)
-
-        def estimate(x_t, t):
-            return mixed(lambda label: predict_x0(nets[label], x_t, t, rings, present, alphas_cumprod, GUIDANCE,
-                                                  None, refer[label](x_t, t)))
-
-        limits = [mixed(lambda label, k=k: bounds[label, k]) for k in (0, 1)]
-        begin = sketch if strength < 1 else None
-        for t, x_t, x0 in sample(estimate, sketch.shape[1:], generators, alphas_cumprod, limits, sampler, steps, begin,
-                                 strength, parts):
-            yield t, torch.cat([x_t, shares], 1), x0
-
-    return draw
-
-
-def draw_texture(photo, canvas, windows, paint, steps, drawing, group=processes.ALONE):
-    """Draw a texture window by window, with a progress bar, and have them written; goes on where it was stopped.
-
-    windows: [(corner (y, x), size (h, w))], see drawings.bands_of; paint(passes): outpaint() of the Canvas, which
-    takes so many steps a tile; drawing: a drawings.Drawing. Returns the last window, normalised [C, h, w], and how many
-    tiles there were left to draw.
-    """
-    done, canvas.drawn, canvas.parts = drawing.resume((canvas.channels, canvas.grid.tile, canvas.grid.tile))
-    group.barrier()  # before the first process changes what the others read
-    needs = [canvas.layout.needed(*window) for window in windows]
-    last_use = {cell: k for k, passes in enumerate(needs) for cells in passes for cell in cells}
-    left = sum(k >= done and cell not in canvas.drawn for cell, k in last_use.items())
-    with StopSignals() as stop, group.bar(total=left * steps, unit="step", desc="drawing") as bar:
-        for k in range(done, len(windows)):
-            passes = [[cell for cell in cells if cell not in canvas.drawn] for cells in needs[k]]
+def draw(work, denoiser, batch_size, seed, group=processes.ALONE):
+    """Draw a work, with a progress bar; Stopped if a signal came. Returns the seconds that it took."""
+    start, steps = time.perf_counter(), denoiser.sampling.steps
+    tiles, bands = work.begin()
+    sample_tiles = functools.partial(draw_tiles, denoiser)
+    bar = group.bar(total=steps * tiles, unit="step", desc=work.doing)
+    with work.shown(), group.stop_signals() as stop, bar:
+        for number in bands:
+            passes = work.passes(number)
             end = bar.n + steps * sum(map(len, passes))
-            for count in paint(passes):
+            size = work.batch_size(batch_size, passes)
+            for count in outpaint(work.canvas, passes, sample_tiles, size, seed, group):
                 bar.update(count)
                 if group.any(stop.received):
-                    drawing.keep(k, canvas.drawn, canvas.parts)
-                    raise Stopped("stopped while drawing and saved; the same command goes on from there", stop.received)
+                    raise Stopped(work.stop(number), stop.received)
             bar.update(max(0, end - bar.n))  # tiles of which nothing had to be drawn
-            x = canvas.cut(*windows[k])
-            canvas.drawn = {cell: tile for cell, tile in canvas.drawn.items() if last_use[cell] > k}
-            drawing.write(photo.rendered(x), k + 1, canvas.drawn, canvas.parts)
-    return x, left
+            work.write(number)
+    return time.perf_counter() - start
 
 
 # =============================================================================================
@@ -1547,16 +1306,15 @@ def draw_texture(photo, canvas, windows, paint, steps, drawing, group=processes.
 
 NETWORK_CONSTANTS = ("TILE_SIZE", "WIDTHS", "TIMESTEPS")  # a model cannot even draw with others
 TRAINING_CONSTANTS = ("EPOCH_TILES", "BATCH_SIZE", "LEARNING_RATE", "NEIGHBOUR_DROPOUT", "VALIDATION", "AUGMENT")
-DRAWN, JUDGED = 0.85, 1.5  # usual share of the gaps with seams to draw; times what joining takes to judge them, too
-RISEN = 0.03  # share by which the validation loss has to rise to be spoken of
 ALPHAS = ("draw", "fill")
 REDRAWS = ("seams", "gaps", "all")
 CHOICES = {"ALPHA": ALPHAS, "REDRAW": REDRAWS, "SAMPLER": SAMPLERS, "LAYOUT": LAYOUTS, "TILEABLE": TILEABLE,
            "AUGMENT": tuple(AUGMENTS), "DEVICE": devices.CHOICES}
 
 
-def main(argv=None):
-    """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's)."""
+def main(argv=None, use=None):
+    """Train on one photo and draw a texture; argv: overrides such as EPOCHS=0 (default: the command line's). use: is
+    given the constants as they stand here, {name: value}, instead."""
     # fmt: off
     # the photo
     IMAGE             = "samples/stones.png"    # the photo, a folder of maps, or several textures: a list or folder
@@ -1608,18 +1366,23 @@ def main(argv=None):
     STRENGTH          = None                    # how noisy sketches are made, 1: pure noise; None: 0.75, or 0.65 whole
 
     # the run and its files
+    PRESET            = None                    # constants for a purpose, by its name: --help lists them at its end
+    CONFIG            = None                    # a TOML file of constants; one beside each picture repeats its run
     DEVICE            = "auto"                  # "auto" | "cpu" | "cuda" | "mps" | "xpu": what computes, tried first
     FRESH             = False                   # True: put the photo's old checkpoint aside and start anew
     SAVE_EVERY        = 5                       # epochs between checkpoints
     PREVIEW_EVERY     = 10                      # epochs between previews
     CHECK             = None                    # a picture to be judged, without a model; nothing is learned or drawn
     JSON              = False                   # True: all figures as one JSON object, and nothing else, on stdout
-    EXPORT            = ()                      # files for other programs, some of "glb", "mtlx", "tres", "usda"
+    EXPORT            = ()                      # files for other programs: some of "glb", "mtlx", "tres", "usda", "pat"
     OUTPUT_DIR        = "samples"               # pictures go to a folder in here named after the photo
     CHECKPOINT_DIR    = "checkpoints"           # models go here
     # fmt: on
+    given = {name: value for name, value in locals().items() if name.isupper()}
+    if use is not None:
+        return use(given)
     with processes.joined() as group:
-        c = constants.settings(main, locals(), sys.argv[1:] if argv is None else argv)
+        c = constants.settings(main, given, sys.argv[1:] if argv is None else argv)
         c = constants.check_rules(c, CHOICES, group.world_size)
         with events.as_json() if c.JSON else contextlib.nullcontext():
             if c.CHECK is not None:
@@ -1631,103 +1394,149 @@ def main(argv=None):
 
 
 def learn_and_draw(c, group):
-    """Train on what IMAGE names and draw its textures; returns their paths."""
+    """Learn what IMAGE names and draw all that the constants ask for; returns the paths of what was drawn."""
     with contextlib.ExitStack() as stack:
         paths = several.paths_of(c, HERE, stack)
         taken = several.described(c.IMAGE, paths)
         for sentence in taken:  # before anything can fail
             group.say(f"note: {sentence}")
 
-        photo = load_textures(paths, c)
-        if photo.art is not None:
-            c.TILE_SIZE = pixel_art.tile_of(c.TILE_SIZE, photo.x.shape[1:], tile_multiple(c.WIDTHS))
-        blend = blend_of(photo, c) if c.BLEND else None
-        folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, photo.name)
-        with files.claimed(folder, checkpoint, photo, group) as results:
-            trainer = prepare_trainer(photo, c, checkpoint, group)
-            announce(blend or photo, trainer, c, taken)
-            if group.rank == 0 and (c.CORNERS or c.EVEN_LIGHT):
-                show_prepared(paths, photo, c, results)
-            trained = run_training(photo, trainer, c, results, checkpoint)
-            for texture in textures_of(photo, trainer, c, blend):
-                draw_samples(*texture, results, trained)
+        model = Model(exemplars.read(paths, c, tile_multiple(c.WIDTHS)), c)
+        folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, model.name)
+        with files.claimed(folder, checkpoint, model, group) as results:
+            model.trainer = prepare_trainer(model, checkpoint, group)
+            forecasts.announce(model, taken, HERE)
+            told = reports.Reports(model, results, checkpoint, tile_drawer)
+            if group.rank == 0:
+                told.show_prepared()
+            trained = fit(model.trainer, model.c, told)
+            if group.rank == 0 and model.blend is None:
+                told.show_learned()
+            for task in canvases(model):
+                work = WORKS[task.kind](task, results, group)
+                seconds = draw(work, task.denoiser, c.BATCH_SIZE, task.seed, group)
+                if group.rank == 0:
+                    events.print_figures(work.finish(seconds, trained))
     return results.drawn()
 
 
-def textures_of(photo, trainer, c, blend=None):
-    """What is drawn as (Photo, Trainer, draw, constants): the photo, or of several textures each or the one that
-    TEXTURE names; or their Blend."""
-    settings = c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH
-    if blend is not None:
-        yield blend, trainer, make_blender(blend, trainer.ema, trainer.alphas_cumprod, *settings), c
-    elif not photo.textures:
-        yield photo, trainer, make_sampler(photo, trainer.alphas_cumprod, *settings), c
-    else:
-        for label, texture in enumerate(photo.textures):
-            if c.TEXTURE in (None, texture.name):
-                draw = make_sampler(texture, trainer.alphas_cumprod, *settings)
-                yield texture, trainer.of(label), draw, SimpleNamespace(**{**vars(c), "TEXTURE": texture.name})
+class Model:
+    """Photos, and the network that draws them.
+
+    found: exemplars; c: the constants, to which is added what follows from the photos; given: their values
+    {name: value} as they were given, of a model that draws for a program; trainer: a Trainer of them.
+    """
+
+    def __init__(self, found, c, given=None):
+        self.photos, self.trainer, self.given = normalise_all(found), None, given
+        self.name, self.digest = exemplars.name_of(found, c.IMAGE), exemplars.digest_of(found)
+        self.notes, self.size = exemplars.notes_of(found), tuple(self.photos[0].x.shape[1:])
+        self.use(c)
+
+    def use(self, c):
+        """Go by other constants from now on."""
+        self.c, self.blend = exemplars.settled(c, self.photos, tile_multiple(c.WIDTHS)), None
+        if c.BLEND:
+            path = files.find_file(c.BLEND, HERE)
+            self.blend, size = blends.blend_of(self.photos, self.name, path, self.c, self.notes)
+            self.c = constants.replaced(self.c, OUTPUT_SIZE=size)
+
+    def views(self):
+        """(Photo, Trainer, constants) of each photo that is asked for."""
+        for label, photo in enumerate(self.photos):
+            if self.c.TEXTURE in (None, photo.name):
+                single = len(self.photos) == 1
+                c = self.c if single else constants.replaced(self.c, TEXTURE=photo.name)
+                yield photo, self.trainer.of(label), c
+
+    def made_of(self):
+        """What a checkpoint says that it was made of, plain values."""
+        names = NETWORK_CONSTANTS + TRAINING_CONSTANTS
+        return {"constants": {name: getattr(self.c, name) for name in names}, "digest": self.digest, "size": self.size}
+
+    def draw(self, on_progress=None, **changes):
+        """What main() draws with such constants, some of door.DRAWING, as an array [H, W, 3], [H, W, 4] or, of 16 bits
+        and grey, [H, W]; a material's maps as {name: array}; several textures as {name: what is drawn of it}.
+
+        MASK, GUIDE and BLEND may be arrays; a MASK repairs the photo. on_progress: as in learn(). UserError if the
+        constants do not go together, errors.Cancelled if it was stopped.
+        """
+        door.refuse_learning(changes)
+        with door.opened(changes) as given:
+            model = self.changed(given)
+            drawn = {task.photo.name: door.picture_of(task, paint(task, on_progress)) for task in canvases(model)}
+        return drawn if len(drawn) > 1 else next(iter(drawn.values()))
+
+    def changed(self, given):
+        """The model with changed constants {name: value}, for one drawing."""
+        model = copy.copy(self)
+        c = SimpleNamespace(**constants.changed(self.given, {"SAMPLES": 1, **given}))
+        several.check_drawing(c, [photo.name for photo in self.photos])
+        if (mask := given.get("MASK")) is not None:
+            share = masks.as_share(masks.from_file(mask, self.size[::-1], self.name, []))
+            exemplar, (y, x) = exemplars.masked(self.photos[0].exemplar, share, self.c.TILE_SIZE)
+            model.photos = (self.photos[0]._replace(exemplar=exemplar, x=self.photos[0].x[:, y, x]),)
+            c.SCALE = given.get("SCALE", 1)
+        model.use(constants.check_rules(c, CHOICES))
+        return model
+
+    def save(self, path):
+        """Write the model to a file, with its photos, for load(); DiskError if the disk refuses."""
+        found = [exemplars.state_of(photo.exemplar) for photo in self.photos]
+        checkpoints.save(Path(path), {**self.made_of(), **self.trainer.state(), "settings": self.given,
+                                      "exemplars": found})
 
 
-def draw_samples(photo, trainer, draw, c, results, trained):
-    """Show what was learned, and draw SAMPLES textures of a photo or a Blend, and its repairs."""
-    if trainer.group.rank == 0 and not isinstance(photo, Blend):
-        show_learned(photo, trainer, draw, c, results)
-    for seed in range(c.SEED, c.SEED + c.SAMPLES):
-        if wants_repair(photo):
-            repair_photo(photo, trainer, draw, c, seed, results)
-        if wants_texture(photo, c):
-            (make_wang_tiles if c.WANG else make_texture)(photo, trainer, draw, c, seed, results, trained)
+def learn(source, on_progress=None, **changes):
+    """A Model of what main() learns of a source with such constants, for programs: it draws, and is saved; nothing is
+    printed, and no file written.
+
+    source: a path, pixels [H, W], [H, W, 3] or [H, W, 4] of uint8 or uint16, a material's maps as {name: pixels}, or a
+    list of textures. on_progress(fraction, stage), 0 to 1 of "training" and of "drawing", stops it by returning False.
+    UserError with a sentence if something is wrong with what was given, errors.Cancelled if it was stopped.
+    """
+    group = door.Listener(on_progress)
+    with contextlib.ExitStack() as stack:
+        given = constants.changed(main(use=dict), stack.enter_context(door.opened({"IMAGE": source, **changes})))
+        c = constants.check_rules(SimpleNamespace(**given), CHOICES)
+        found = exemplars.read(several.paths_of(c, HERE, stack), c, tile_multiple(c.WIDTHS))
+        model = Model(found, c, given)
+        model.trainer = prepare_trainer(model, None, group)
+        train(model.trainer, c.EPOCHS, c.EPOCH_TILES // c.BATCH_SIZE, group, lambda: None, lambda epoch: None)
+    return model
 
 
-def picture_of(results, name, c):
-    """The path of a picture <name>.png, of several textures <name>_<texture>.png."""
-    return results.path(f"{name}_{c.TEXTURE}.png" if c.TEXTURE else f"{name}.png")
+def load(path, **changes):
+    """The Model that Model.save() wrote to a path, with such constants, DEVICE and others; UserError if it is none."""
+    state = checkpoints.load(files.there(Path(path)))
+    if "exemplars" not in state:
+        raise UserError(f"{printable(path)} was saved by a run, which knows its photo by itself; load() reads what "
+                        "save() of a model wrote: learn(photo) makes one")
+    given = constants.changed({**main(use=dict), **state["settings"]}, changes)
+    model = Model(tuple(map(exemplars.from_state, state["exemplars"])),
+                  constants.check_rules(SimpleNamespace(**given), CHOICES), given)
+    model.trainer = prepare_trainer(model, None, door.Listener(), state)
+    return model
 
 
-def show_learned(photo, trainer, draw, c, results):
-    """Draw the pictures that show what was learned."""
-    for name, held_out in (("train_predictions", False), ("val_predictions", True)):
-        pictures.draw_predictions(picture_of(results, name, c), photo, trainer, draw, held_out)
-    pictures.draw_steps(picture_of(results, "diffusion_steps", c), photo, trainer, draw)
-
-
-def show_prepared(paths, photo, c, results):
-    """Draw prepared.png, unless CORNERS = "auto" found none and the light was left as it was."""
-    for path, texture in zip(paths, photo.textures or [photo]):
-        corners, _ = corners_in(path, c.CORNERS)
-        if corners or c.EVEN_LIGHT:
-            before, name = original_pixels(path, None if corners else c.CROP), f"_{texture.name}" * bool(photo.textures)
-            pictures.draw_prepared(results.path(f"prepared{name}.png"), before, texture.pixels(texture.x), corners)
-
-
-def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
-    """A Trainer that is new, begins from the prior, or is as the checkpoint left it."""
-    textures = photo.textures or [photo]
-    for texture in textures:
-        constants.check_sizes(*texture.x.shape[1:], c.TILE_SIZE, tile_multiple(c.WIDTHS))
+def prepare_trainer(model, checkpoint, group=processes.ALONE, state=None):
+    """A Trainer of a Model that is new, begins from the prior, or is as the checkpoint left it; checkpoint: its path,
+    or None: there is none, but for a state that was read."""
+    photos, c = model.photos, model.c
     torch.set_float32_matmul_precision("high")
     device = group.pick_device(c.DEVICE)
-    if c.VALIDATION is None:
-        masked = photo.mask is not None and photo.mask.hidden()[-c.TILE_SIZE:, -c.TILE_SIZE:].any()
-        c.VALIDATION = int(not masked and all(math.prod(side // c.TILE_SIZE for side in texture.x.shape[1:]) >= 16
-                                              for texture in textures))
-    parts = [NeighbourDataset(texture, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT) for texture in textures]
-    dataset = SeveralDatasets(parts) if photo.textures else parts[0]
-    state = checkpoints.find_state(checkpoint, photo, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
-    prior, digest = {}, ""
+    parts = [NeighbourDataset(photo, c.TILE_SIZE, c.VALIDATION, device, c.AUGMENT) for photo in photos]
+    state, prior, digest = state or {}, {}, ""
+    if checkpoint is not None:
+        state = checkpoints.find_state(checkpoint, model, c, NETWORK_CONSTANTS, TRAINING_CONSTANTS, HERE, group)
     if not state and c.PRIOR is not None:
         prior, digest = checkpoints.load_prior(files.find_file(c.PRIOR, HERE), c.WIDTHS)
-    weights = prior or state.get("ema")
     try:
-        channels = channels_of(weights, photo) if weights else None
-        if prior:
-            channels = max(channels, len(photo.x))
-        net = build_net(photo, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels, context=len(photo.textures),
-                        refers=bool(weights) and refers(weights))
+        net = fitting_net(photos, c, device, prior, state)
         net.precision = group.broadcast(devices.pick_precision(device, state.get("precision")))
-        trainer = Trainer(net, dataset, cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE,
-                          c.NEIGHBOUR_DROPOUT, c.SEED, group)
+        trainer = Trainer(net, parts[0] if len(parts) == 1 else SeveralDatasets(parts),
+                          cosine_schedule(c.TIMESTEPS).to(device), c.BATCH_SIZE, c.LEARNING_RATE, c.NEIGHBOUR_DROPOUT,
+                          c.SEED, group)
         if state:
             trainer.load(state)
         elif prior:
@@ -1737,163 +1546,81 @@ def prepare_trainer(photo, c, checkpoint, group=processes.ALONE):
     return trainer
 
 
-def wants_repair(photo):
-    """Whether the photo is to be repaired."""
-    return photo.mask is not None and photo.mask.wanted
+def fitting_net(photos, c, device, prior, state):
+    """A UNet for Photos that a prior's weights {name: tensor}, or a checkpoint's state, fits into, if there is any;
+    ValueError if none can."""
+    weights, channels = prior or state.get("ema"), None
+    if weights:
+        channels = channels_of(weights, photos[0])
+        channels = max(channels, len(photos[0].x)) if prior else channels
+    return build_net(photos, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels,
+                     context=len(photos) if len(photos) > 1 else 0, refers=bool(weights) and refers(weights))
 
 
-def wants_texture(photo, c):
-    """Whether a texture is drawn, not only the photo repaired."""
-    return not wants_repair(photo) or c.SCALE > 1 or c.OUTPUT_SIZE is not None
-
-
-def grid_of(photo, c):
-    """The Grid of the texture, or of all Wang tiles."""
-    if c.WANG:
-        return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
-    if c.OUTPUT_SIZE == constants.ENDLESS:
-        x, y, *size = c.REGION
-        return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW == "all" else 1)
-    if c.OUTPUT_SIZE and photo.art:
-        return make_grid(*(side * photo.art.factor for side in c.OUTPUT_SIZE[::-1]), c.TILE_SIZE, c.TILEABLE)
-    width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
-    return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
-
-
-def window_of(grid, region):
-    """The part of the texture to be drawn as (corner (y, x), size (h, w)); UserError if it is not inside."""
-    height, width = grid.size
-    x, y, w, h = region or (0, 0, width, height)
-    if grid.first is None and (min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height):
-        raise UserError(f"REGION = {tuple(region)} does not lie inside the texture of {width} x {height} pixels")
-    return (y, x), (h, w)
-
-
-def load_guide(photo, c):
-    """The Guide of the texture, or None."""
-    if c.GUIDE is None:
-        return None
-    pixels = guides.read_guide(files.find_file(c.GUIDE, HERE), grid_of(photo, c).size)
-    return guides.guide_of(pixels, photo, c.TILE_SIZE, c.GUIDE_STRENGTH)
-
-
-def announce(photo, trainer, c, said=()):
-    """Say what was read, but for the notes that were said, what is going to happen and what it will cost."""
-    say, net, grid = trainer.group.say, trainer.net, grid_of(photo, c)
-    for note in photo.notes:
-        if note not in said:
-            say(f"note: {note}")
-    textures = photo.textures or [photo]
-    for texture in textures:  # before any training
-        window_of(grid_of(texture, c), c.REGION)
-        guide = load_guide(texture, c)
-    if guide is not None and guide.wish is not None:
-        say(f"note: GUIDE is transparent in {1 - guide.wish.mean():.0%} of it, where nothing is asked for")
-    _, (height, width) = window_of(grid, c.REGION)
-    exports.check(c.EXPORT, photo, (height, width))
-    most = sum(channels * depth / 8 + 0.01 for channels, depth, _ in photo.formats()) * height * width + 1e6
-    files.check_room(c.OUTPUT_DIR, most, f"a texture of {width} x {height} pixels")
-    sizes = ", ".join(f"{texture.x.shape[2]} x {texture.x.shape[1]}" for texture in textures)
-    say(f"{photo.name}: {sizes} pixels, network of "
-        f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million weights, {net.position.device.type}, "
-        f"{str(net.precision).removeprefix('torch.')}" + ", begun from the prior" * bool(trainer.prior))
-    if wants_repair(photo):
-        say(f"MASK: {photo.mask.hidden().float().mean():.1%} of the photo is drawn anew, in {tiles_of_hole(photo, c)} "
-            "tiles; the model learns from the rest")
-    steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
-    training, drawing = measure_speed(trainer, steps > 0)
-    count = c.SAMPLES * (1 if c.TEXTURE or c.BLEND else len(textures))
-    tiles = c.SAMPLES * tiles_of_hole(photo, c)
-    drawing *= c.SAMPLE_STEPS / c.BATCH_SIZE
-    spent = drawing * tiles
-    if wants_texture(photo, c):
-        tiles = count * drawn_share(photo, c, grid) * math.prod(grid.shape()) * height * width / math.prod(grid.size)
-        seamed = c.REDRAW == "seams" and c.LAYOUT != "rows" and c.STRENGTH < 1
-        spent += tiles * (DRAWN * drawing + sketch_seconds(photo.x.cpu(), c.TILE_SIZE) if seamed else drawing)
-    memory = devices.peak_memory(net.position.device)
-    say(f"expected: training {duration(steps * training)}, drawing {duration(spent)} for {count} x "
-        f"{width} x {height} pixels" + (f", memory {memory / 1e9 * 1.1:.1f} GB" if memory else ""))
-
-
-def duration(seconds):
-    """Seconds as a person reads them."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
-def sketch_seconds(x, tile):
-    """About how long it takes to put one gap together from a photo x [C, H, W] and to see what is to be drawn of it."""
-    sides = dict(zip(matching.SIDES, split_tiles(x, tile).flatten(0, 1)))
-    return JUDGED * min(devices.timed(lambda: sketches.joined(sides)) for _ in range(2))
-
-
-def drawn_share(photo, c, grid):
-    """The share of a texture's tiles that the network draws."""
-    if c.WANG:
-        return wang.drawn(grid) / len(grid.cells())
-    if c.LAYOUT == "rows":
-        return 1 - photo.x[0].numel() / math.prod(grid.size)
-    return 1 if c.REDRAW == "all" else 0.5
-
-
-def tiles_of_hole(photo, c):
-    """How many tiles repair a photo."""
-    return 0 if not wants_repair(photo) else sum(map(len, holes.plan(photo.mask.hidden(), c.TILE_SIZE, HALO)))
-
-
-def run_training(photo, trainer, c, results, checkpoint):
-    """Train if there is something left to do, with checkpoints, loss curve and previews; returns (seconds, tiles)."""
-    group, epoch_steps = trainer.group, c.EPOCH_TILES // c.BATCH_SIZE
+def fit(trainer, c, told):
+    """Train a Trainer as long as the constants say, if there is something left to do; told: a reports.Reports. Returns
+    (seconds, tiles)."""
+    group, start, first = trainer.group, time.perf_counter(), trainer.step
+    epoch_steps = c.EPOCH_TILES // c.BATCH_SIZE
     if trainer.step >= c.EPOCHS * epoch_steps and (not c.EPOCHS or trainer.reported == trainer.step):
         group.say(f"the model has seen {trainer.step / epoch_steps:g} epochs: drawing only")
         return 0.0, 0
     pictures.new_figure(1, 1)  # matplotlib is found to be broken before the training, not during it
-    start, first = time.perf_counter(), trainer.step
-    made_of = {"constants": {name: getattr(c, name) for name in NETWORK_CONSTANTS + TRAINING_CONSTANTS},
-               "digest": photo.digest, "size": tuple(photo.x.shape[1:])}
-
-    def save():
-        if group.rank == 0:
-            checkpoints.save(checkpoint, {**made_of, **trainer.state()})
-
-    def report(epoch):
-        if epoch % c.SAVE_EVERY == 0 and trainer.step < trainer.end and not trainer.in_a_row:
-            save()
-        if group.rank:
-            return
-        if epoch % c.PREVIEW_EVERY == 0:
-            for texture, view, draw, its in textures_of(photo, trainer, c):
-                pictures.draw_preview(picture_of(results, "preview", its), texture, view, draw)
-        pictures.save_curve(results.path("loss.csv"), trainer.curve, c.BATCH_SIZE)
-        pictures.draw_loss(results.path("loss.png"), trainer.curve, c.BATCH_SIZE)
-
-    with StopSignals() as stop:
-        train(trainer, c.EPOCHS, epoch_steps, stop, save, report)
-    if trainer.skipped:
-        group.say(f"note: {trainer.skipped} of {trainer.step} steps were left out, "
-                  "their loss or gradient was not finite")
-    best = lowest_validation(trainer.curve)
-    if best is not None:
-        group.say(f"note: the validation loss was lowest after {best / epoch_steps:g} epochs and has risen since: the "
-                  f"model begins to know the photo by heart. EPOCHS={best // epoch_steps} FRESH=True may draw better")
+    with group.stop_signals() as stop:
+        train(trainer, c.EPOCHS, epoch_steps, stop, told.save, told.report)
+    for note in pictures.notes_of_curve(trainer, epoch_steps):
+        group.say(f"note: {note}")
     return time.perf_counter() - start, (trainer.step - first) * c.BATCH_SIZE
 
 
-def lowest_validation(curve):
-    """The step of the lowest validation loss, if that of the last was higher by RISEN; else None."""
-    losses = {step: held for step, _, held in curve if held is not None}
-    if not losses or list(losses.values())[-1] <= (1 + RISEN) * min(losses.values()):
-        return None
-    return min(losses, key=losses.get)
+def tile_drawer(photo, trainer, c):
+    """draw_tiles() of a photo by a Trainer's averaged network."""
+    return functools.partial(draw_tiles, denoiser_of(photo, trainer, c))
+
+
+def denoiser_of(photo, trainer, c):
+    """The Denoiser of a photo by a Trainer's averaged network."""
+    return Denoiser(trainer.ema, photo, trainer.alphas_cumprod, Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH))
+
+
+def paint(task, on_progress=None):
+    """Draw a works.Task in memory; the pixels of each file of it."""
+    work = door.WORKS[task.kind](task)
+    draw(work, task.denoiser, task.c.BATCH_SIZE, task.seed, door.Listener(on_progress))
+    return work.pixels()
+
+
+WORKS = {"texture": textures.TextureFiles, "repair": repair.RepairFiles, "wang": wang.WangFiles}
+
+
+def canvases(model):
+    """All that is to be drawn, one works.Task after another: this is the place that knows the features."""
+    device, c = model.trainer.alphas_cumprod.device, model.c
+    for seed in range(c.SEED, c.SEED + c.SAMPLES) if model.blend is not None else ():
+        canvas = blend_canvas(model.blend, c, seed, device)
+        mixed = blends.BlendDenoiser([denoiser_of(photo, model.trainer.of(label), c)
+                                      for label, photo in enumerate(model.photos)])
+        yield Task("texture", model.blend, canvas, mixed, model.trainer.ema, c, seed, model.trainer.step, HERE)
+    if model.blend is not None:
+        return
+    for photo, trainer, c in model.views():
+        denoiser = denoiser_of(photo, trainer, c)
+        for seed in range(c.SEED, c.SEED + c.SAMPLES):
+            if photo.mask is not None:
+                hole = repair.Hole(photo, c.TILE_SIZE, device, c.STRENGTH < 1)
+                yield Task("repair", photo, hole, denoiser, trainer.ema, c, seed, trainer.step, HERE)
+            if forecasts.wants_texture(photo, c):
+                layout, begin = plan(photo, c, seed)
+                canvas, kind = Canvas(layout, layout.channels(), device, begin), "texture"
+                if c.WANG:
+                    canvas, kind = wang.Sheet(canvas, HALO, photo.channels.weights(), seed, c.STRENGTH < 1), "wang"
+                yield Task(kind, photo, canvas, denoiser, trainer.ema, c, seed, trainer.step, HERE)
 
 
 def plan(photo, c, seed):
     """The Layout of the texture of a seed, and what its tiles begin with, sketch(cell), or None."""
-    grid = grid_of(photo, c)
-    if isinstance(photo, Blend):
-        layout = lay_out_blend(photo, grid, c, seed)
-        return layout, functools.partial(layout.begin, c.REDRAW)
-    layout = lay_out(photo, "wang" if c.WANG else c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW == "all",
-                     guide=load_guide(photo, c))
+    grid, guide = layouts.grid_of(photo, c), layouts.load_guide(photo, c, HERE)
+    layout = lay_out(photo, "wang" if c.WANG else c.LAYOUT, grid, seed, c.AUGMENT, c.REDRAW == "all", guide=guide)
     if c.STRENGTH == 1 or not layout.claims:
         return layout, None
     if c.REDRAW == "seams":
@@ -1901,109 +1628,17 @@ def plan(photo, c, seed):
     return layout, lambda cell: (layout.sketch(cell), None)
 
 
-def results_of(photo, results, name):
-    """The paths of the files of a picture: <name>.png, or a folder of that name with a material's maps."""
-    if photo.maps is None or not photo.maps.folder:
-        return [results.path(f"{name}.png")]
-    return [results.path(f"{name}/{file.name}.png") for file in photo.maps.files]
-
-
-def repair_photo(photo, trainer, draw, c, seed, results):
-    """Draw anew what the mask of a photo hides, save the photo, and print how visible the mask's edge is."""
-    start, hole = time.perf_counter(), repair.Hole(photo, c.TILE_SIZE, trainer.alphas_cumprod.device, c.STRENGTH < 1)
-    draw_at_once(trainer, hole, draw, c, seed, "repairing")
-    if trainer.group.rank:
-        return
-
-    name = "repaired" + f"_seed{seed}" * (seed > 0)
-    paths = results_of(photo, results, name)
-    repaired = photo.repaired(hole.x)
-    for path, pixels, (*_, srgb) in zip(paths, repaired, photo.formats()):
-        png.save_png(path, pixels, text_of(c, seed), srgb)
-    exported = exports.save(c.EXPORT, photo, paths, repaired[0].shape[:2], results, name)
-
-    first, second = holes.edge_ratios(repaired[0], photo.mask.hidden().numpy())
-    figures = {"repaired": paths[0] if len(paths) == 1 else paths[0].parent, "repair_seed": seed,
-               "repair_seconds": f"{time.perf_counter() - start:.1f}", "repair_edge_ratio_1st": f"{first:.3f}",
-               "repair_edge_ratio_2nd": f"{second:.3f}", **exported}
-    events.print_figures(figures)
-
-
-def draw_at_once(trainer, canvas, draw, c, seed, doing):
-    """Draw on a canvas all that there is to draw, with a progress bar; what is stopped is not kept. Batches are no
-    larger than a pass: few tiles need not be filled up with copies."""
-    group = trainer.group
-    with StopSignals() as stop, group.bar(total=c.SAMPLE_STEPS * sum(map(len, canvas.passes)), unit="step",
-                                          desc=doing) as bar:
-        for cells in canvas.passes:
-            for count in outpaint(trainer.ema, canvas, [cells], min(c.BATCH_SIZE, len(cells)), draw, seed, group):
-                bar.update(count)
-                if group.any(stop.received):
-                    raise Stopped(f"stopped while {doing}; the same command does it from its start", stop.received)
-
-
-def text_of(c, seed):
-    """What the metadata of a picture says, {key: value}."""
-    return {"Software": program.versions(torch.__version__), "seed": str(seed), "constants": repr(vars(c))}
-
-
-def make_texture(photo, trainer, draw, c, seed, results, trained):
-    """Draw and save the texture of one seed with its layout, and print the run's figures; trained: (seconds, tiles)."""
-    net, group, (name, special) = trainer.ema, trainer.group, constants.names_of(c, seed)
-    paths = group.broadcast(results_of(photo, results, f"output_texture_{name}") if group.rank == 0 else None)
-    layout, begin = plan(photo, c, seed)
-    corner, size = window_of(layout.grid, c.REGION)
-    windows = drawings.bands_of(corner, size, c.TILE_SIZE)
-    made_of = [photo.digest, seed, sorted(vars(c).items()), layout.source, *(layout.guide or ()),
-               *net.state_dict().values()]
-    written = size if photo.art is None else photo.art.size(size)
-    drawing = drawings.Drawing(paths, photo.formats(), written, windows, text_of(c, seed), made_of, group)
-    canvas = Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin)
-    paint = functools.partial(outpaint, net, canvas, batch_size=c.BATCH_SIZE, draw=draw, seed=seed, group=group)
-    start = time.perf_counter()
-    with growing.shown(canvas, corner, size, photo.pixels):
-        x, tiles = draw_texture(photo, canvas, windows, paint, c.SAMPLE_STEPS, drawing, group)
-    drawn = time.perf_counter() - start, tiles
-    if group.rank:
-        return
-    events.tell("tiles", name=name, **layout.described(corner, size),
-                parts=drawings.described(canvas.parts, layout.grid.tile))
-    corner, pixels = windows[-1][0], photo.pixels(x)  # of the last band, all of the texture, if it is not large
-    made = canvas.made(corner, pixels.shape[:2])
-    pictures.draw_layout(results.path(f"layout{special}.png"), pixels, made)
-    if c.TILEABLE != "none" and len(windows) == 1 and not c.REGION:
-        whole = pixels if photo.art is None else photo.art.reduced(pixels)
-        pictures.draw_wrapped(results.path(f"output_texture_{name}_wrapped.png"), whole, c.TILEABLE)
-    output = paths[0]
-    figures = measures.run_figures(pixels, layout, photo, corner, drawn, trained, made, canvas.device)
-    if photo.maps is not None and photo.maps.folder:
-        output = output.parent
-        shading.draw_material(results.path(f"material{special}.png"), photo.maps, photo.values(x).numpy())
-        figures.update(measures.map_figures(photo.maps, photo.rendered(x), layout, corner))
-    figures.update(exports.save(c.EXPORT, photo, paths, written, results, f"output_texture_{name}"))
-    figures = {"output": output, "size": f"{written[1]} x {written[0]}", "seed": seed, **figures}
-    events.print_figures(figures)
-
-
-def make_wang_tiles(photo, trainer, draw, c, seed, results, trained):
-    """Draw and save the Wang tiles of one seed, with their table and a picture laid of them, and print the figures."""
-    group, start, name = trainer.group, time.perf_counter(), f"output_texture_{constants.names_of(c, seed)[0]}"
-    layout, begin = plan(photo, c, seed)
-    canvas, size = Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin), layout.grid.size
-    sheet = wang.Sheet(canvas, HALO, photo.matching_weights(), seed, c.STRENGTH < 1)
-    draw_at_once(trainer, sheet, draw, c, seed, "drawing tiles")
-    if group.rank:
-        return
-    drawn, x = (time.perf_counter() - start, wang.drawn(layout.grid)), canvas.cut((0, 0), size)
-    paths, pixels = results_of(photo, results, name), photo.pixels(x)
-    for path, rendered, (*_, srgb) in zip(paths, photo.rendered(x), photo.formats()):
-        png.save_png(path, rendered, text_of(c, seed), srgb)
-    made = canvas.made((0, 0), size)
-    pictures.draw_layout(results.path(name.replace("output_texture", "layout") + ".png"), pixels, made)
-    figures = {"output": paths[0] if len(paths) == 1 else paths[0].parent, "size": f"{size[1]} x {size[0]}",
-               "seed": seed, **measures.run_figures(pixels, layout, photo, (0, 0), drawn, trained, made, canvas.device),
-               **wang.save(results, name, layout.grid, pixels, seed)}
-    events.print_figures(figures)
+def blend_canvas(blend, c, seed, device):
+    """The canvas of a Blend, on which all textures that are seen are laid out."""
+    grid = layouts.grid_of(blend.photos[0], c)
+    seen, parts = blends.seen_in(blend, grid), {}
+    for label, photo in enumerate(blend.photos):
+        wanted = blends.wanted(grid, seen, label)
+        if wanted:
+            layout = lay_out(photo, c.LAYOUT, grid, seed, c.AUGMENT, wanted=wanted)
+            parts[label] = Canvas(layout, layout.channels(), "cpu")
+    layout = blends.BlendLayout(blend, grid, seen, parts, c.AUGMENT, c.REDRAW == "all")
+    return blends.BlendCanvas(Canvas(layout, layout.channels(), device), c.REDRAW, c.STRENGTH < 1)
 
 
 def run():

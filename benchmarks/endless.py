@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import texture_diffusion as td
-from texture_diffusion_tools import endless, matching, measures
+from texture_diffusion_tools import endless, grids, matching, measures
 
 TILE, SCREEN = 128, 540
 COLUMNS = ("when chosen", "squared", "with all around", "squared", "shown again", "colour", "choices", "seconds")
@@ -109,16 +109,16 @@ def main():
         photo = td.load_photo(path, None, 640)
         if photo.x.shape[1] == photo.x.shape[2]:
             photo = td.load_photo(path, None, 512)
-        kinds = {"as a whole": (td.make_grid(side, side, TILE), {})}
+        kinds = {"as a whole": (grids.make_grid(side, side, TILE), {})}
         for text in words.variants:
-            kinds["endless " + text] = td.endless_grid((0, 0), (side, side), TILE, 0), changes_of(text)
+            kinds["endless " + text] = grids.endless_grid((0, 0), (side, side), TILE, 0), changes_of(text)
         for name, (grid, changes) in kinds.items():
             figures = np.mean([row(photo, grid, seed, **changes) for seed in range(words.seeds)], 0)
             *shown, choices, seconds = figures
             cells = " | ".join(f"{value:.3f}" for value in shown)
             print(f"| {photo.name} | {name.strip()} | {cells} | {choices:.0f} | {seconds:.1f} |", flush=True)
     for place in ((0, 0), (10**9, 10**9)):
-        grid = td.endless_grid(place, (1024, 1024), TILE, 1)
+        grid = grids.endless_grid(place, (1024, 1024), TILE, 1)
         print(f"1024 x 1024 pixels of {photo.name} at {place}: {row(photo, grid, 0)[-1]:.2f} s to lay out")
 
 

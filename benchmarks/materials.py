@@ -17,7 +17,7 @@ from PIL import Image
 
 import texture_diffusion as td
 from benchmarks import scores
-from texture_diffusion_tools import photos
+from texture_diffusion_tools import grids, photos
 from texture_diffusion_tools.errors import UserError
 
 EDGE = 2  # px beside a tile's border that are left out of the correlations: slopes there see both sides
@@ -27,12 +27,12 @@ SHOWN = ("statistics", "spectrum dB", "seam 1st", "contrast", "C2ST apart", "nov
 def read(photo, texture):
     """The values of a drawn material, float32 [C, H, W] in [-1, 1] as its Maps have them, and its Layout."""
     pixels = {file.name: np.asarray(photos.open_image(Path(texture) / f"{file.name}.png", None)[0])
-              for file in photo.maps.files}
-    constants = ast.literal_eval(Image.open(Path(texture) / f"{photo.maps.files[0].name}.png").text["constants"])
+              for file in photo.channels.files}
+    constants = ast.literal_eval(Image.open(Path(texture) / f"{photo.channels.files[0].name}.png").text["constants"])
     size = next(iter(pixels.values())).shape[:2]
-    grid = td.make_grid(*size, constants["TILE_SIZE"], constants["TILEABLE"])
+    grid = grids.make_grid(*size, constants["TILE_SIZE"], constants["TILEABLE"])
     layout = td.lay_out(photo, constants["LAYOUT"], grid, constants["SEED"], constants["AUGMENT"])
-    return photo.maps.read(pixels), layout
+    return photo.channels.read(pixels), layout
 
 
 def parts_of(layout):
@@ -76,14 +76,15 @@ def main():
         raise UserError("give the folder of a material and the folder of its drawn maps")
     photo = td.load_photo(sys.argv[1])
     given, (drawn, layout) = photo.values(photo.x).numpy(), read(photo, sys.argv[2])
-    if "height" in photo.maps.slices:
-        found = [agreements(photo.maps, given), *(agreements(photo.maps, drawn, part) for part in parts_of(layout))]
+    if "height" in photo.channels.slices:
+        parts = [agreements(photo.channels, drawn, part) for part in parts_of(layout)]
+        found = [agreements(photo.channels, given), *parts]
         print("| correlation of | input | real tiles | drawn tiles | drawn / real |\n|---|---|---|---|---|")
         for name, whole in found[0].items():
             real, made = found[1][name], found[2][name]
             print(f"| {name} | {whole:.3f} | {real:.3f} | {made:.3f} | {made / real:.3f} |")
     print("\n| map | " + " | ".join(SHOWN) + " |\n|" + "---|" * (1 + len(SHOWN)))
-    for kind, row in scores_of(photo.maps, given, drawn, layout).items():
+    for kind, row in scores_of(photo.channels, given, drawn, layout).items():
         print(f"| {kind} | " + " | ".join(f"{row[name]:.2f}" for name in SHOWN) + " |")
 
 

@@ -76,7 +76,8 @@ def validation(bench, job, photo):
     """The loss of a job's network on the tile that its training never saw."""
     c = peers.constants()
     vars(c).update(bench.constants, IMAGE=str(job.exemplar.path), SEED=job.seed)
-    return td.prepare_trainer(photo, c, quality.folder_of(bench, job) / f"{photo.name}.pt").validate()
+    model = td.Model((photo.exemplar,), c)
+    return td.prepare_trainer(model, quality.folder_of(bench, job) / f"{photo.name}.pt").validate()
 
 
 # =============================================================================================

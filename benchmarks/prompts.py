@@ -17,7 +17,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks import peers
 from benchmarks.commits import ROOT
 from texture_diffusion_tools import constants, exit_codes, png
 
@@ -117,7 +116,7 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     folder = Path(argv.pop(0) if argv and "=" not in argv[0] else ROOT / "benchmarks/cache/prompts")
     words = [f"OUTPUT_DIR={folder}", f"CHECKPOINT_DIR={folder}", *argv]
-    c = constants.settings(text_to_image.main, vars(peers.constants(text_to_image.main)), words)
+    c = constants.settings(text_to_image.main, constants.defaults(text_to_image.main), words)
     with text_to_image.opened(c) as painter:
         painter.fit()
         drawn = paint(painter, prompts_of())

@@ -39,7 +39,7 @@ from PIL import Image, ImageDraw
 import texture_diffusion as td
 from benchmarks import Progress, commits, scores
 from benchmarks.commits import ROOT
-from texture_diffusion_tools import devices, exit_codes, files, png
+from texture_diffusion_tools import devices, exit_codes, files, grids, png
 from texture_diffusion_tools.errors import RunError, Stopped, UserError
 
 SCRIPT = "texture_diffusion.py"
@@ -240,7 +240,7 @@ def tile_of(bench):
 
 def layout_of(photo, kind, tile, seed):
     """The Layout of a texture SCALE times the photo; kind None: no tile is real."""
-    grid = td.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile)
+    grid = grids.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile)
     return scores.all_drawn(grid) if kind is None else td.lay_out(photo, kind, grid, seed)
 
 

@@ -29,7 +29,7 @@ from PIL import Image
 import texture_diffusion as td
 from benchmarks import peers, scores
 from benchmarks.peers import quilting
-from texture_diffusion_tools import conspicuous, exit_codes, matching
+from texture_diffusion_tools import conspicuous, exit_codes, grids, matching
 from texture_diffusion_tools.errors import UserError
 
 MAX_SIDE, SCALE = 512, 3  # of the photo, px; of the texture
@@ -87,7 +87,7 @@ def draw(work, path, words, kind, cost):
             with contextlib.redirect_stdout(sys.stderr):
                 td.main([f"IMAGE={path}", f"MAX_SIDE={MAX_SIDE}", *words, f"LAYOUT={kind}", f"OUTPUT_DIR={folder}",
                          f"CHECKPOINT_DIR={work}"])
-        grid = td.make_grid(*(SCALE * side for side in photo.x.shape[1:]), c.TILE_SIZE)
+        grid = grids.make_grid(*(SCALE * side for side in photo.x.shape[1:]), c.TILE_SIZE)
         layout = td.lay_out(photo, kind, grid, c.SEED)
     return np.asarray(Image.open(picture).convert("RGB")), layout
 

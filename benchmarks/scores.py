@@ -52,7 +52,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import texture_diffusion as td
-from texture_diffusion_tools import checks, measures
+from texture_diffusion_tools import checks, grids, measures
 from texture_diffusion_tools.checks import LOW
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B (Rec. 601)
@@ -82,7 +82,7 @@ def read_texture(path, photo_path):
     prepared = (constants.get(name) for name in ("EVEN_LIGHT", "CORNERS", "ASPECT"))  # a file of before has none
     photo = td.load_photo(photo_path, constants["CROP"], constants["MAX_SIDE"], *prepared)
     tile, pixels = constants["TILE_SIZE"], np.asarray(image.convert("RGB"))
-    grid = td.make_grid(*pixels.shape[:2], tile, constants.get("TILEABLE", "none"))
+    grid = grids.make_grid(*pixels.shape[:2], tile, constants.get("TILEABLE", "none"))
     layout = td.lay_out(photo, constants["LAYOUT"], grid, int(image.text["seed"]), constants.get("AUGMENT", "none"),
                         constants.get("REDRAW_ORIGINALS", False) or constants.get("REDRAW") == "all")
     return photo, pixels, layout, tile
@@ -288,7 +288,7 @@ def seams_by_chance(pixels, tile, rng):
     found = []
     for y, x in rng.integers(tile, size=(GRIDS, 2)):
         part = pixels[y:, x:]
-        found.append(seams(part, all_drawn(td.make_grid(*part.shape[:2], tile)), tile))
+        found.append(seams(part, all_drawn(grids.make_grid(*part.shape[:2], tile)), tile))
     return {name: tuple(np.percentile([row[name] for row in found], (5, 95)).tolist()) for name in found[0]}
 
 

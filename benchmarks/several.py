@@ -17,6 +17,7 @@ from PIL import Image
 
 import texture_diffusion as td
 from benchmarks import peers, quality, scores
+from texture_diffusion_tools import exemplars, grids, photos
 from texture_diffusion_tools.errors import RunError, UserError
 
 MAX_SIDE, SCALE = 512, 2  # of the photos, px, and of what is drawn
@@ -27,7 +28,7 @@ def run(work, image, epochs):
     """Train and draw by the script; returns its constants and the lines that it ended with."""
     changes = {"IMAGE": image, "EPOCHS": epochs, "MAX_SIDE": MAX_SIDE, "VALIDATION": 1, "SCALE": SCALE,
                "OUTPUT_DIR": str(work), "CHECKPOINT_DIR": str(work)}
-    log = work / f"{'+'.join(map(td.photos.name_of, [image] if isinstance(image, str) else image))}-{epochs}.log"
+    log = work / f"{'+'.join(map(photos.name_of, [image] if isinstance(image, str) else image))}-{epochs}.log"
     if not log.exists() or "colour_difference" not in log.read_text(encoding="utf-8"):
         with open(log, "a", encoding="utf-8") as file:
             words = [f"{name}={value}" for name, value in changes.items()]
@@ -42,10 +43,9 @@ def run(work, image, epochs):
 
 def losses(work, c, paths):
     """The validation loss of each texture of a run."""
-    photo = td.load_textures(paths, c)
-    trainer = td.prepare_trainer(photo, c, work / f"{photo.name}.pt")
-    count = len(photo.textures)
-    return [trainer.of(label).validate() for label in range(count)] if count else [trainer.validate()]
+    model = td.Model(exemplars.read(paths, c, td.tile_multiple(c.WIDTHS)), c)
+    trainer = td.prepare_trainer(model, work / f"{model.name}.pt")
+    return [trainer.of(label).validate() for label in range(len(model.photos))]
 
 
 def scores_of(path, drawn):
@@ -53,7 +53,7 @@ def scores_of(path, drawn):
     photo, tile = td.load_photo(path, None, MAX_SIDE), peers.constants().TILE_SIZE
     real = scores.reference(photo.pixels(photo.x), tile)
     pixels = np.asarray(Image.open(drawn).convert("RGB"))
-    layout = td.lay_out(photo, "matched", td.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile), 0)
+    layout = td.lay_out(photo, "matched", grids.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile), 0)
     return scores.score(pixels, layout, tile, real)
 
 

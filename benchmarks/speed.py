@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import benchmarks
 import texture_diffusion as td
 from benchmarks import commits, peers
-from texture_diffusion_tools import devices, files, seeds
+from texture_diffusion_tools import devices, files, grids, seeds
 from texture_diffusion_tools.errors import RunError, UserError
 
 HERE = Path(__file__).resolve().parent
@@ -63,16 +63,16 @@ def constants(quick):
 def ours(c, precision, quick):
     """The tool as main() sets it up, on its default photo; precision None lets it choose, as main() does."""
     photo = td.load_photo(files.find_file(c.IMAGE, td.HERE), c.CROP, c.MAX_SIDE)
-    trainer = td.prepare_trainer(photo, c, Path("no checkpoint"))
+    trainer = td.prepare_trainer(td.Model((photo.exemplar,), c), None)
     trainer.plan(1000)
     if precision is not None:
         trainer.net.precision = trainer.ema.precision = trainer.opts[0].precision = precision
-    draw = td.make_sampler(photo, trainer.alphas_cumprod, c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)
+    draw = td.tile_drawer(photo, trainer, c)
     windows, present, where = trainer.dataset.examples(c.BATCH_SIZE, held_out=False)
 
     def step():
         generators = [seeds.torch_generator(c.SEED, seeds.SHOWING, k) for k in range(c.BATCH_SIZE)]
-        next(draw(trainer.ema, windows, present, generators, areas=[areas for _, areas in where]))
+        next(draw(windows, present, generators, hints=[areas for _, areas in where]))
 
     return Subject(trainer.train_step, step, {"photo": photo, "trainer": trainer, "draw": draw})
 
@@ -172,7 +172,7 @@ def alone(name, quick):
 
 def plan(photo, c, side):
     """The Layout of a texture of side x side tiles."""
-    grid = td.make_grid(side * c.TILE_SIZE, side * c.TILE_SIZE, c.TILE_SIZE)
+    grid = grids.make_grid(side * c.TILE_SIZE, side * c.TILE_SIZE, c.TILE_SIZE)
     return td.lay_out(photo, c.LAYOUT, grid, c.SEED)
 
 
@@ -185,7 +185,7 @@ def draw_square(context, c, side):
         return layout.sketch(cell), None
 
     texture = td.Canvas(layout, len(photo.x), trainer.alphas_cumprod.device, begin)
-    for _ in td.outpaint(trainer.ema, texture, layout.passes, c.BATCH_SIZE, context["draw"], c.SEED):
+    for _ in td.outpaint(texture, layout.passes, context["draw"], c.BATCH_SIZE, c.SEED):
         pass
     photo.pixels(texture.cut((0, 0), layout.grid.size))
 

@@ -25,7 +25,7 @@ from scipy import ndimage
 import texture_diffusion as td
 from benchmarks import peers, scores
 from benchmarks.peers import quilting
-from texture_diffusion_tools import exit_codes, photos
+from texture_diffusion_tools import exit_codes, grids, photos
 from texture_diffusion_tools.errors import UserError
 
 MAX_SIDE, SCALE = 512, 3  # of the photo, px; of the texture
@@ -129,7 +129,7 @@ def rows_of(path, textures, tile):
     (first, strength), (second, _) = order_kept(one, [other], tile), order_kept(other, [one], tile)
     lines = (lines_kept(one, [other], tile) + lines_kept(other, [one], tile)) / 2
     yield "halves", (first + second) / 2, lines, strength
-    grid = td.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile)
+    grid = grids.make_grid(*(SCALE * side for side in photo.x.shape[1:]), tile)
     made = {"quilting": quilting.make(photo, scores.all_drawn(grid), tile, 0, 0)}
     made |= {Path(texture).stem: np.asarray(photos.open_image(texture)[0].convert("RGB")) for texture in textures}
     for name, texture in made.items():

@@ -18,7 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
 from benchmarks.peers import need  # one sentence for a missing package, as for the peers
-from texture_diffusion_tools import checkpoints, devices, files, photo_facts, processes, seeds
+from texture_diffusion_tools import (
+    channels,
+    checkpoints,
+    devices,
+    exemplars,
+    files,
+    forecasts,
+    photo_facts,
+    processes,
+    seeds,
+)
 from texture_diffusion_tools.errors import UserError
 from texture_diffusion_tools.pictures import draw_loss, picture_grid, save_curve
 from texture_diffusion_tools.signals import StopSignals
@@ -75,9 +85,15 @@ def alone(x):
 
 
 def normalise(pictures, name):
-    """uint8 pictures [N, T, T, C] as x [N, C, T, T] and a td.Photo that knows their mean, deviation and digest."""
-    count, side = pictures.shape[:2]
-    photo = td.normalise(pictures.reshape(count * side, *pictures.shape[2:]), name)
+    """uint8 pictures [N, T, T, C] as x [N, C, T, T] and a td.Photo that knows their mean, deviation and digest. Four
+    channels are colours all."""
+    count, side, _, number = pictures.shape
+    pixels = pictures.reshape(count * side, side, number)
+    exemplar = exemplars.of_pixels(pixels[..., :3], name)
+    if number == 4:
+        what = exemplar.channels._replace(slices={"colour": slice(0, number)})
+        exemplar = exemplars.of_values(channels.as_values(pixels), what, name)
+    photo = td.normalise(exemplar)
     return photo, photo.x.view(len(photo.x), count, side, -1).transpose(0, 1).contiguous()
 
 
@@ -90,7 +106,7 @@ def claimed(c, name, digest):
         yield results, checkpoint
 
 
-def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, prior=None, **options):
+def prepare(photos, dataset, c, checkpoint, context=0, facts=(), change=None, prior=None, **options):
     """A td.Trainer for a dataset, new or as the checkpoint left it.
 
     context: length of the vector that the network is conditioned on; facts: what else the model depends on, such as a
@@ -101,14 +117,15 @@ def prepare(photo, dataset, c, checkpoint, context=0, facts=(), change=None, pri
     device, weights, digest = devices.pick_device(), None, ""
     if prior is not None:
         weights, digest = checkpoints.load_prior(files.find_file(prior, td.HERE), c.WIDTHS)
-        options["channels"] = max(len(photo.x), td.channels_seen(weights, td.UNSHUFFLE))
-    net = td.build_net(photo, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
-    if not photo.textures:
+        options["channels"] = max(len(photos[0].x), td.channels_seen(weights, td.UNSHUFFLE))
+    net = td.build_net(photos, dataset.tile, c.WIDTHS, c.SEED, device, halo=dataset.halo, context=context, **options)
+    if len(photos) == 1:
         powers = dataset.powers().mean(1, keepdim=True).expand_as(net.signal).clone()
-        net.know(photo_facts.PhotoFacts(torch.eye(len(photo.x), device=device), powers))
+        net.know(photo_facts.PhotoFacts(torch.eye(len(photos[0].x), device=device), powers))
     if change is not None:
         change(net)
-    made_of = {"digest": hashlib.sha256(repr((photo.digest, facts)).encode()).hexdigest(),
+    learned_from = exemplars.digest_of([photo.exemplar for photo in photos])
+    made_of = {"digest": hashlib.sha256(repr((learned_from, facts)).encode()).hexdigest(),
                "constants": {"WIDTHS": c.WIDTHS, "TIMESTEPS": c.TIMESTEPS}}
     state = checked(checkpoints.load(checkpoint), checkpoint, made_of) if checkpoints.exists(checkpoint) else {}
     if not state and c.EPOCHS == 0:
@@ -165,7 +182,7 @@ def fit(trainer, c, results, checkpoint, report=None, name="loss"):
     if trainer.step >= c.EPOCHS * steps:
         print(f"the model has seen {trainer.step / steps:g} epochs: drawing only")
         return
-    step, _ = td.measure_speed(trainer)
+    step, _ = forecasts.measure_speed(trainer)
     print(f"expected: training {(c.EPOCHS * steps - trainer.step) * step / 60:.1f} min for {c.EPOCHS * steps} steps")
     with StopSignals() as stop:
         td.train(trainer, c.EPOCHS, steps, stop, save, note)

@@ -12,15 +12,14 @@ the script are given as NAME=value. A job that was stopped goes on by the same c
 
 import argparse
 import contextlib
-import functools
 import os
 import time
 from pathlib import Path
 
+import numpy as np
 from common import need, td
 
-from benchmarks.peers import constants as defaults
-from texture_diffusion_tools import constants, drawings, exit_codes, files, processes, several
+from texture_diffusion_tools import constants, drawings, exemplars, exit_codes, files, layouts, several, textures
 from texture_diffusion_tools.errors import UserError
 
 
@@ -92,28 +91,29 @@ def name_once(made, path):
 
 def draw(path, size, at, job, words):
     """Draw the rows of a job (number, of how many) of a picture of a size (w, h) at (x, y) of the plane."""
-    c = constants.settings(td.main, vars(defaults()), words)
+    c = constants.settings(td.main, td.main(use=dict), words)
     c.EPOCHS, c.OUTPUT_SIZE, c.FRESH = 0, constants.ENDLESS, False
     first_row, end = share_of(size[1], *job, c.TILE_SIZE)
     c.REGION = (at[0], at[1] + first_row, size[0], end - first_row)
     c = constants.check_rules(c, td.CHOICES)
     with contextlib.ExitStack() as stack:
-        photo = td.load_textures(several.paths_of(c, td.HERE, stack), c)
-    if len(photo.formats()) > 1 or photo.textures:
+        found = exemplars.read(several.paths_of(c, td.HERE, stack), c, td.tile_multiple(c.WIDTHS))
+    if len(found) > 1 or found[0].channels.folder:
         raise UserError("a mosaic is of one photo; draw maps and several textures with texture_diffusion.py by REGION")
-    trainer = td.prepare_trainer(photo, c, Path(c.CHECKPOINT_DIR) / f"{photo.name}.pt")
-    (_, _, draw_tiles, _), = td.textures_of(photo, trainer, c)
-    layout, begin = td.plan(photo, c, c.SEED)
-    corner, rows = td.window_of(layout.grid, c.REGION)
-    windows, (channels, depth, _) = drawings.bands_of(corner, rows, c.TILE_SIZE), photo.formats()[0]
-    made_of = [photo.digest, size, at, job, sorted(vars(c).items()), layout.source, *trainer.ema.state_dict().values()]
+    model = td.Model(found, c)
+    model.trainer = td.prepare_trainer(model, Path(c.CHECKPOINT_DIR) / f"{model.name}.pt")
+
+    # the rows are written where they belong, and what is left of them kept beside the picture
+    task, = td.canvases(model)
+    layout, (corner, rows) = task.canvas.layout, layouts.window_of(task.canvas.grid, c.REGION)
+    bands, formats = drawings.bands_of(corner, rows, c.TILE_SIZE), task.photo.channels.formats()
+    made_of = [model.digest, size, at, job, sorted(vars(c).items()), layout.source, *task.net.state_dict().values()]
     own = path.with_name(f"{path.stem}_job_{job[0]}_of_{job[1]}")
-    drawing = drawings.Drawing([own], photo.formats(), rows, windows, {}, made_of)
-    x = open_picture(path, (size[1], size[0], channels), td.np.dtype(f"uint{depth}"))
+    drawing = drawings.Drawing([own], formats, rows, bands, {}, made_of)
+    channels, depth, _ = formats[0]
+    x = open_picture(path, (size[1], size[0], channels), np.dtype(f"uint{depth}"))
     drawing.writers = [TiffRows(x, first_row)]
-    canvas = td.Canvas(layout, layout.channels(), trainer.alphas_cumprod.device, begin)
-    paint = functools.partial(td.outpaint, trainer.ema, canvas, batch_size=c.BATCH_SIZE, draw=draw_tiles, seed=c.SEED)
-    td.draw_texture(photo, canvas, windows, paint, c.SAMPLE_STEPS, drawing, processes.ALONE)
+    td.draw(textures.Texture(task, bands, drawing), task.denoiser, c.BATCH_SIZE, c.SEED)
     print(f"rows {first_row} to {end - 1} of {path}: drawn")
 
 

@@ -283,7 +283,7 @@ def main(argv=None):
     photo, x = normalise(hide(data), "pixel_art")
     dataset = PictureDataset(x, tones(data), flips=True)
     with claimed(c, "pixel_art", photo.digest) as (results, checkpoint):
-        trainer = prepare(photo, dataset, c, checkpoint, 3, "tones", attend_in_the_middle, unshuffle=2)
+        trainer = prepare([photo], dataset, c, checkpoint, 3, "tones", attend_in_the_middle, unshuffle=2)
         fit(trainer, c, results, checkpoint)
         icons = generate(trainer, photo, c, data)
         for k, icon in enumerate(icons):

@@ -22,7 +22,8 @@ from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
 from torch.nn import functional as F
 
-from texture_diffusion_tools import constants, devices, drawings, exit_codes, files, photos, png, seeds
+from texture_diffusion_tools import constants, devices, exemplars, exit_codes, files, photos, png, seeds
+from texture_diffusion_tools.drawings import digest_of_all
 from texture_diffusion_tools.errors import UserError
 from texture_diffusion_tools.pictures import save_figure
 
@@ -87,9 +88,8 @@ def split_luma(pixels):
 
 
 def normalised(styles):
-    """A td.Photo of the luminance of styles {name: uint8 [H, W, 3]}, with each of them among its textures."""
-    each = tuple(td.normalise(split_luma(pixels)[0], name) for name, pixels in styles.items())
-    return each[0]._replace(digest=drawings.digest_of_all([style.digest for style in each]), textures=each)
+    """td.Photos of the luminance of styles {name: uint8 [H, W, 3]}."""
+    return tuple(td.normalise(exemplars.of_pixels(split_luma(pixels)[0], name)) for name, pixels in styles.items())
 
 
 class StyleDataset:
@@ -97,10 +97,10 @@ class StyleDataset:
 
     halo, tile = 0, TILE
 
-    def __init__(self, photo, epoch_tiles):
+    def __init__(self, photos, epoch_tiles):
         device, self.epoch_tiles = devices.pick_device(), epoch_tiles
-        self.all = td.SeveralDatasets([td.NeighbourDataset(style, TILE, 0, device) for style in photo.textures])
-        self.labels = CONTEXT_LENGTH * torch.eye(len(photo.textures), device=device)
+        self.all = td.SeveralDatasets([td.NeighbourDataset(style, TILE, 0, device) for style in photos])
+        self.labels = CONTEXT_LENGTH * torch.eye(len(photos), device=device)
 
     def __len__(self):
         return self.epoch_tiles
@@ -133,12 +133,12 @@ def by_tiles(estimate, x_t, t, corner, batch):
     return td.join_tiles(drawn.view_as(tiles), *padded.shape[2:])[None, :, y:y + height, x:x + width]
 
 
-def restyle(trainer, photo, pixels, label, c, strength):
+def restyle(trainer, styles, pixels, label, c, strength):
     """A picture, uint8 [H, W, 3], in a style of a Photo's textures: its luminance is noised to a strength and denoised
     (SDEdit, arXiv 2108.01073). The tiles lie elsewhere in each step, so that no border stays where it could be seen.
     While there is much noise, which would take the picture along, each estimate gets its coarse part back (ILVR, arXiv
     2108.02938)."""
-    (luma, colours), style, abar = split_luma(pixels), photo.textures[label], trainer.alphas_cumprod
+    (luma, colours), style, abar = split_luma(pixels), styles[label], trainer.alphas_cumprod
     height, width = luma.shape
     sketch = torch.from_numpy(np.pad(luma, ((0, -height % KEEP), (0, -width % KEEP)), "edge"))[None, None]
     sketch = ((sketch / 127.5 - 1 - style.mean) / style.std).to(abar.device)
@@ -230,11 +230,11 @@ def draw_scores(path, answers, baseline):
     save_figure(path, figure)
 
 
-def strength_rows(trainer, photo, judge, pixels, c):
+def strength_rows(trainer, styles, judge, pixels, c):
     """[strength, similarity to the picture, share of styles that took] for several strengths."""
-    rows, labels = [], range(len(photo.textures))
+    rows, labels = [], range(len(styles))
     for strength in STRENGTHS:
-        pictures = [restyle(trainer, photo, pixels, label, c, strength) for label in labels]
+        pictures = [restyle(trainer, styles, pixels, label, c, strength) for label in labels]
         took = np.mean([judge.says_yes(picture, label) for label, picture in enumerate(pictures)])
         alike = np.mean([similarity(picture, pixels) for picture in pictures])
         rows.append([strength, round(float(alike), 3), round(float(took), 3)])
@@ -285,21 +285,22 @@ def main(argv=None):
         return choose_backend(argv)
     c = constants.settings(main, locals(), argv)
     styles = read_folder(c.STYLES, "one picture for each style", 2 * TILE) if c.STYLES else draw_styles()
-    photos, photo, judge = read_photos(c.PHOTO), normalised(styles), Judge(styles)
+    photos, learned, judge = read_photos(c.PHOTO), normalised(styles), Judge(styles)
+    digest = digest_of_all([photo.digest for photo in learned])
     answers, baseline = ({name: [] for name in styles} for _ in range(2))
-    with claimed(c, "restyle", photo.digest) as (results, checkpoint):
-        trainer = prepare(photo, StyleDataset(photo, c.EPOCH_TILES), c, checkpoint, len(styles), list(styles),
+    with claimed(c, "restyle", digest) as (results, checkpoint):
+        trainer = prepare(learned, StyleDataset(learned, c.EPOCH_TILES), c, checkpoint, len(styles), list(styles),
                           prior=c.PRIOR)
         fit(trainer, c, results, checkpoint)
         for name, pixels in photos.items():
             for label, style in enumerate(styles):
-                picture = restyle(trainer, photo, pixels, label, c, c.STRENGTH)
+                picture = restyle(trainer, learned, pixels, label, c, c.STRENGTH)
                 png.save_png(results.path(f"{name}_{style}.png"), picture)
                 answers[style].append(judge.says_yes(picture, label))
                 baseline[style].append(judge.says_yes(pixels, label))
         draw_scores(results.path("scores.png"), answers, baseline)
         first = next(iter(photos.values()))
-        write_table(results.path("strength.csv"), strength_rows(trainer, photo, judge, first, c))
+        write_table(results.path("strength.csv"), strength_rows(trainer, learned, judge, first, c))
     for style in styles:
         mean, low, high = interval(answers[style])
         print(f"{style}: {mean:.2f} ({low:.2f} to {high:.2f}), untouched {np.mean(baseline[style]):.2f}")

@@ -195,7 +195,7 @@ def main(argv=None):
     photo, x = normalise(images, "sprites")
     dataset = PictureDataset(x, torch.from_numpy(labels))
     with claimed(c, "sprites", photo.digest) as (results, checkpoint):
-        trainer = prepare(photo, dataset, c, checkpoint, labels.shape[1], unshuffle=2)
+        trainer = prepare([photo], dataset, c, checkpoint, labels.shape[1], unshuffle=2)
         fit(trainer, c, results, checkpoint)
         ddpm, ddim = draw_grids(results, trainer, photo, c, names)
         draw_gif(results, trainer, photo, c, names)

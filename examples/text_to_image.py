@@ -237,9 +237,10 @@ class Painter:
         context, number = self.prompts.vectors(captions), c.EPOCH_PICTURES
         small = SimpleNamespace(**{**vars(c), "WIDTHS": c.WIDTHS[:2], "BATCH_SIZE": 2 * c.BATCH_SIZE})
         path = checkpoint.with_name(f"{checkpoint.stem}_coarse.pt")
-        self.coarse = prepare(photo, PictureDataset(shrunk(x), context, epoch=COARSE_EPOCH * number), small, path,
+        self.coarse = prepare([photo], PictureDataset(shrunk(x), context, epoch=COARSE_EPOCH * number), small, path,
                               context.shape[1], captions, unshuffle=2)
-        self.fine = prepare(photo, PictureDataset(x, context, epoch=number), c, checkpoint, context.shape[1], captions,
+        whole = PictureDataset(x, context, epoch=number)
+        self.fine = prepare([photo], whole, c, checkpoint, context.shape[1], captions,
                             prior=c.PRIOR)
         self.models = [(self.coarse, "loss_coarse", path), (self.fine, "loss", checkpoint)]
 

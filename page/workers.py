@@ -47,25 +47,17 @@ def read(path, settings, max_side):
     even = settings.get("EVEN_LIGHT", False)
     if os.path.isdir(path) or photos.without_data(path) is not None:
         import texture_diffusion as td
+        from texture_diffusion_tools import exemplars
 
-        corners, found = td.corners_in(path, corners)
+        corners, found = exemplars.corners_in(path, corners)
         photo = td.load_photo(path, crop, max_side, even, corners)
         return photo.pixels(photo.x), corners, [*found, *photo.notes]
 
-    corners, found = corners_in(path, corners)
+    corners, found = perspective.corners_in(path, corners, lambda: photos.read_photo(path)[0])
     pixels, notes = photos.read_photo(path, crop, max_side, even, corners)
     if (pixels == pixels[:1, :1]).all():
         raise UserError(f"{files.name_of(path)} is a single colour: there is no texture to learn")
     return pixels, corners, [*found, *notes]
-
-
-def corners_in(path, corners):
-    """Corners as they were given, in pixels of a photo as it is read, or those that are seen in it if they are "auto";
-    and notes."""
-    if corners == "auto":
-        return perspective.find_corners(photos.read_photo(path)[0])
-    by = 1 if corners is None else photos.reduction(path)
-    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
 
 
 def tuples(value):
@@ -211,7 +203,7 @@ def lit(path, output, folder):
 
     import texture_diffusion as td
 
-    maps, found = td.load_photo(path).maps, {"kinds": [], "down": False}
+    maps, found = td.load_photo(path).channels, {"kinds": [], "down": False}
     Path(folder).mkdir(parents=True, exist_ok=True)
     for file in maps.files:
         image = pyvips.Image.new_from_file(f"{output}/{file.name}.png", access="sequential")
@@ -254,18 +246,23 @@ def exported(image, output, kind, folder):
 
 def as_drawn(image, output):
     """What exports and slots ask of a Photo, for what was drawn of one; and the paths of its files."""
-    maps, paths = None, [Path(output)]
+    from texture_diffusion_tools import channels
+
     if os.path.isdir(image):
         import texture_diffusion as td
 
-        maps = td.load_photo(image).maps
-        paths = [Path(output) / f"{file.name}.png" for file in maps.files]
-    formats = [head_of(path)[1:] for path in paths]
-    return SimpleNamespace(name=Path(image).stem, maps=maps, art=None, formats=lambda: formats), paths
+        what = td.load_photo(image).channels
+        paths = [Path(output) / f"{file.name}.png" for file in what.files]
+    else:
+        paths = [Path(output)]
+        holds = {1: ("grey",), 3: ("colour",), 4: ("colour", "opacity")}[head_of(paths[0])[1]]
+        what = channels.Channels({}, {}, (channels.MapFile(Path(image).stem, holds),))
+    drawn = tuple(file._replace(depth=head_of(path)[2]) for file, path in zip(what.files, paths))
+    return SimpleNamespace(name=Path(image).stem, channels=what._replace(files=drawn)), paths
 
 
 def head_of(path):
-    """Of a PNG file its size (height, width), channels, bits a channel, and None."""
+    """Of a PNG file its size (height, width), channels and bits a channel."""
     head = path.read_bytes()[:26]
     width, height, depth, kind = struct.unpack(">IIBB", head[16:])
-    return (height, width), {0: 1, 2: 3, 4: 2, 6: 4}[kind], depth, None
+    return (height, width), {0: 1, 2: 3, 4: 2, 6: 4}[kind], depth

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import photo_facts, photos
+from texture_diffusion_tools import exemplars, photo_facts, photos
 from texture_diffusion_tools.errors import UserError
 
 from .kinds import KINDS
@@ -75,7 +75,7 @@ class EndlessDataset:
     def parts(self, number):
         """A material in colour and in grey, each a td.NeighbourDataset and its photo_facts.PhotoFacts."""
         if number not in self.known:
-            photo = td.normalise(material(number, self.pictures, self.seed), f"material {number}")
+            photo = td.normalise(exemplars.of_pixels(material(number, self.pictures, self.seed), f"material {number}"))
             colour = photo.x.expand(td.COLOURS, -1, -1)
             grey = colour.mean(0, keepdim=True)
             self.known[number] = [(td.NeighbourDataset(photo._replace(x=x), self.tile, device=self.device),

@@ -1,6 +1,7 @@
 """What the tests share: small photos, tiny networks, and two ways to run the tool."""
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -24,7 +25,16 @@ SCRIPT = ROOT / "texture_diffusion.py"
 sys.path.insert(0, str(ROOT))
 
 import texture_diffusion as td  # noqa: E402
-from texture_diffusion_tools import constants, devices, exit_codes, files, matching, pictures  # noqa: E402
+from texture_diffusion_tools import (  # noqa: E402
+    constants,
+    devices,
+    exemplars,
+    exit_codes,
+    files,
+    grids,
+    matching,
+    pictures,
+)
 
 TILE = 16
 WIDTHS = (8, 16)
@@ -60,8 +70,14 @@ def spread(cells, tile=TILE):
     return np.kron(cells, np.ones((tile, tile), cells.dtype))
 
 
-def draw_photo(height, width, seed=0, channels=3):
-    return td.normalise(draw_pixels(height, width, seed, channels), "photo")
+def draw_photo(height, width, seed=0, channels=3, name="photo"):
+    return td.normalise(exemplars.of_pixels(draw_pixels(height, width, seed, channels), name))
+
+
+def make_sampler(net, photo, alphas_cumprod, sampler, steps, strength):
+    """draw(rings, present, generators, ...), which draws tiles of a photo by a network."""
+    denoiser = td.Denoiser(net, photo, alphas_cumprod, td.Sampling(sampler, steps, strength))
+    return functools.partial(td.draw_tiles, denoiser)
 
 
 def randomise(net, seed=0):
@@ -75,13 +91,13 @@ def randomise(net, seed=0):
 
 def random_net(channels=3, tile=TILE, widths=WIDTHS, seed=0, **options):
     photo = draw_photo(32, 32, channels=channels)
-    return randomise(td.build_net(photo, tile, widths, seed, "cpu", **options), seed).eval()
+    return randomise(td.build_net([photo], tile, widths, seed, "cpu", **options), seed).eval()
 
 
 def make_trainer(photo, validation=0, seed=0, batch_size=4, learning_rate=2e-3, net_seed=0, precision=torch.float32,
                  **options):
     dataset = td.NeighbourDataset(photo, TILE, validation)
-    net = td.build_net(photo, TILE, WIDTHS, net_seed, "cpu", **options)
+    net = td.build_net([photo], TILE, WIDTHS, net_seed, "cpu", **options)
     net.precision = precision
     return td.Trainer(net, dataset, td.cosine_schedule(50), batch_size, learning_rate, 0.4, seed)
 
@@ -206,7 +222,7 @@ def checkerboard(rows=6, columns=8):
     """A layout whose real tiles all come from the photo's corner."""
     source = np.full((rows, columns, 2), -1)
     source[np.indices((rows, columns)).sum(0) % 2 == 0] = 0
-    grid = td.make_grid(rows * TILE, columns * TILE, TILE)
+    grid = grids.make_grid(rows * TILE, columns * TILE, TILE)
     return td.Layout(grid, source, [[cell for cell in grid.cells() if sum(cell) % 2]])
 
 
@@ -243,11 +259,11 @@ def start(folder, *arguments):
 
 
 def plan(photo, kind, scale=2, seed=0):
-    return td.lay_out(photo, kind, td.make_grid(*(side * scale for side in photo.x.shape[1:]), TILE), seed)
+    return td.lay_out(photo, kind, grids.make_grid(*(side * scale for side in photo.x.shape[1:]), TILE), seed)
 
 
 def plan_sized(photo, height, width, tileable="none", kind="matched", **options):
-    return td.lay_out(photo, kind, td.make_grid(height, width, TILE, tileable), 0, **options)
+    return td.lay_out(photo, kind, grids.make_grid(height, width, TILE, tileable), 0, **options)
 
 
 LAYOUTS = {}  # layouts of tests that are about what is drawn in them: many of them ask for the same
@@ -287,7 +303,7 @@ def striped_pixels():
 
 
 def striped_photo():
-    return td.normalise(striped_pixels(), "stripes")
+    return td.normalise(exemplars.of_pixels(striped_pixels(), "stripes"))
 
 
 def begin_whole(layout):

@@ -50,7 +50,7 @@ def test_the_zip_of_a_material_is_the_material(tmp_path, rock, inside, compressi
     (rock / "rock.blend").write_bytes(bytes(99))
     found = load(zipped(rock, tmp_path / "Stone.v2.zip", inside, compression=compression))
     expected = td.load_photo(rock)
-    assert found.name == "Stone.v2" and found.digest == expected.digest and found.maps == expected.maps
+    assert found.name == "Stone.v2" and found.digest == expected.digest and found.channels == expected.channels
 
 
 def test_a_run_reads_a_zip(tmp_path, rock, tool, plain_figures):

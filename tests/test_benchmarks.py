@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
 from benchmarks import commits, golden, gpu, minute, quality, scores, structure, wrap
+from texture_diffusion_tools import exemplars, grids
 from texture_diffusion_tools.errors import RunError, UserError
 
 TILE = 32
@@ -29,7 +30,7 @@ def texture(side, seed):
 def checkerboard(rows=CELLS, columns=CELLS):
     source = np.full((rows, columns, 2), -1)
     source[np.indices((rows, columns)).sum(0) % 2 == 0] = 0
-    return td.Layout(td.make_grid(rows * TILE, columns * TILE, TILE), source,
+    return td.Layout(grids.make_grid(rows * TILE, columns * TILE, TILE), source,
                      [[tuple(map(int, cell)) for cell in np.argwhere(source[..., 0] < 0)]])
 
 
@@ -186,8 +187,8 @@ def test_only_generated_tiles_are_scored(measured):
 
 
 def test_drift_follows_the_order_of_drawing(measured):
-    layout = td.lay_out(td.normalise(measured.photo, "photo"), "rows",
-                        td.make_grid(CELLS * TILE, CELLS * TILE, TILE), 0)
+    layout = td.lay_out(td.normalise(exemplars.of_pixels(measured.photo, "photo")), "rows",
+                        grids.make_grid(CELLS * TILE, CELLS * TILE, TILE), 0)
     pixels = measured.more.copy()
     for share, cells in zip(np.linspace(0, 2, len(layout.passes)), layout.passes):
         for i, j in cells:

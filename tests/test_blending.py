@@ -1,6 +1,7 @@
 """Blends: what a map says, the border that is made of it, and pictures in which one texture goes over into another."""
 
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from conftest import TILE, draw_photo, draw_pixels, pixels_in, random_net, slow_
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import blending
+from texture_diffusion_tools import blending, blends, grids, layouts
 from texture_diffusion_tools.errors import UserError
 
-TEXTURES = tuple(draw_photo(64, 80, seed)._replace(name=name) for seed, name in enumerate(("moss", "rock", "sand")))
+TEXTURES = tuple(draw_photo(64, 80, seed, name=name) for seed, name in enumerate(("moss", "rock", "sand")))
 
 
 def save_map(path, levels):
@@ -122,9 +123,7 @@ def test_a_border_leaves_single_textures_alone_and_mixes_no_two_in_one_place():
 
 def blend_of(levels, size=None, **changes):
     shares = blending.grey_shares(np.asarray(levels), 3)
-    blend = td.Blend(*TEXTURES[0]._replace(textures=TEXTURES))
-    blend.map = blending.BlendMap(shares, size or shares.shape[1:])
-    return blend
+    return blends.Blend("both", TEXTURES, blending.BlendMap(shares, size or shares.shape[1:]), "")
 
 
 def test_a_blend_has_each_texture_s_own_values_where_it_is_alone():
@@ -163,10 +162,11 @@ def test_a_blend_is_as_its_map_and_a_part_of_it_is_that_part(blended, tmp_path):
     {"TILEABLE": "xy", "OUTPUT_SIZE": "(300,90)"}, {"REDRAW": "all"},
     {"AUGMENT": "rotations", "STRENGTH": 1.0}], {"TILEABLE": "xy", "OUTPUT_SIZE": "(300,90)"}))
 def test_a_layout_of_a_blend_draws_all_that_is_not_one_texture_s_own(changes):
-    c = SimpleNamespace(**{"LAYOUT": "matched", "AUGMENT": "none", "REDRAW": "seams", **changes})
+    c = SimpleNamespace(**{"LAYOUT": "matched", "AUGMENT": "none", "REDRAW": "seams", "STRENGTH": 0.7, **changes})
     blend = blend_of(np.repeat([[0, 127.5, 127.5]], 3, 0), (60, 230))
-    grid = td.make_grid(60, 230, TILE, changes.get("TILEABLE", "none"))
-    found = td.lay_out_blend(blend, grid, c, 0)
+    grid = grids.make_grid(60, 230, TILE, changes.get("TILEABLE", "none"))
+    with mock.patch.object(layouts, "grid_of", lambda photo, c: grid):
+        found = td.blend_canvas(blend, c, 0, "cpu").layout
     drawn = [cell for cells in found.passes for cell in cells]
     assert len(drawn) == len(set(drawn)) and set(found.canvases) == {0, 1}
     for cell in grid.cells():
@@ -181,19 +181,18 @@ def test_a_layout_of_a_blend_draws_all_that_is_not_one_texture_s_own(changes):
 
 
 def test_what_is_drawn_where_one_texture_is_alone_is_what_its_network_draws():
-    net, blend = random_net(context=3), blend_of([[0]])
-    net.know(td.facts_of(TEXTURES[0]._replace(textures=TEXTURES), 3))
-    settings = td.cosine_schedule(20), "mixed", 3, 0.75
+    net = random_net(context=3)
+    net.know(td.facts_of(TEXTURES, 3))
+    settings = td.cosine_schedule(20), td.Sampling("mixed", 3, 0.75)
     rings, present = torch.randn(2, 3, 48, 48), torch.ones(2, 8, dtype=torch.bool)
-    sketch, shares = torch.randn(2, 3, TILE, TILE), torch.zeros(2, 3, TILE, TILE)
-    shares[:, 1] = 1
+    sketch, shares = torch.randn(2, 3, TILE, TILE), torch.zeros(3, TILE, TILE)
+    shares[1] = 1
 
     def noise():
         return [torch.Generator().manual_seed(k) for k in range(2)]
 
-    draw = td.make_blender(blend, net, *settings)
-    *_, (_, found, _) = draw(net, torch.cat([rings, rings], 1), present, noise(), torch.cat([sketch, shares], 1), None,
-                             0.0, [{}] * len(rings))
-    draw = td.make_sampler(TEXTURES[1], *settings)
-    *_, (_, alone, _) = draw(net.of(1), rings, present, noise(), sketch)
-    assert torch.equal(found, torch.cat([alone, shares], 1))
+    each = [td.Denoiser(net.of(label), texture, *settings) for label, texture in enumerate(TEXTURES)]
+    hints = [({}, shares)] * len(rings)
+    *_, (_, found, _) = td.draw_tiles(blends.BlendDenoiser(each), rings, present, noise(), sketch, hints=hints)
+    *_, (_, alone, _) = td.draw_tiles(each[1], rings, present, noise(), sketch)
+    assert torch.equal(found, alone)

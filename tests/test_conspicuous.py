@@ -6,7 +6,7 @@ import torch
 from conftest import draw_photo, draw_pixels, sketches_of
 
 import texture_diffusion as td
-from texture_diffusion_tools import conspicuous
+from texture_diffusion_tools import conspicuous, exemplars, grids
 
 MARK = (56, 40, 12)  # y, x, side of a mark, px
 
@@ -16,7 +16,7 @@ def marked_photo():
     pixels = np.random.default_rng(0).integers(120, 170, (128, 128, 3)).astype(np.uint8)
     y, x, side = MARK
     pixels[y:y + side, x:x + side] //= 4
-    return td.normalise(pixels, "marked")
+    return td.normalise(exemplars.of_pixels(pixels, "marked"))
 
 
 def marks_in(x):
@@ -25,7 +25,7 @@ def marks_in(x):
 
 
 def lay_out(photo, side=256):
-    return td.lay_out(photo, "matched", td.make_grid(side, side, 32), 0)
+    return td.lay_out(photo, "matched", grids.make_grid(side, side, 32), 0)
 
 
 def test_the_mark_is_found_first_at_its_place_and_counts_fully():
@@ -38,7 +38,7 @@ def test_the_mark_is_found_first_at_its_place_and_counts_fully():
 
 def test_no_part_of_a_photo_that_repeats_itself_is_conspicuous():
     pixels = np.tile(draw_pixels(32, 32), (4, 5, 1))
-    spots = conspicuous.find_spots(td.normalise(pixels, "repeated").x, 32)
+    spots = conspicuous.find_spots(td.normalise(exemplars.of_pixels(pixels, "repeated")).x, 32)
     assert spots == []
 
 

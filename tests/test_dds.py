@@ -110,7 +110,7 @@ def test_maps_of_a_folder_are_known_by_what_they_are(tmp_path):
     saved(tmp_path, "a_normal.tga", COLOUR)
     saved(tmp_path, "a_height.dds", COLOUR[..., 0])
     saved(tmp_path, "a_roughness", COLOUR[..., 2], format="PNG")
-    assert list(td.load_photo(tmp_path).maps.slices) == ["colour", "height", "normal", "roughness"]
+    assert list(td.load_photo(tmp_path).channels.slices) == ["colour", "height", "normal", "roughness"]
 
 
 def test_600_mutations_of_engines_files_are_pictures_or_refused_in_one_line(tmp_path, capfd):

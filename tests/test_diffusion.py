@@ -4,7 +4,7 @@
 import diffusers
 import pytest
 import torch
-from conftest import draw_photo, random_net
+from conftest import draw_photo, make_sampler, random_net
 
 import texture_diffusion as td
 from texture_diffusion_tools import photo_facts
@@ -213,11 +213,11 @@ def test_guidance_takes_the_estimate_so_much_further_from_what_the_filter_alone_
 
 def test_samples_are_drawn_with_guidance(monkeypatch):
     net, photo, tiles = random_net(), draw_photo(48, 48), []
-    draw = td.make_sampler(photo, td.cosine_schedule(20), "mixed", 4, 0.75)
+    draw = make_sampler(net, photo, td.cosine_schedule(20), "mixed", 4, 0.75)
     ring, present = torch.zeros(1, 3, 48, 48), torch.zeros(1, 8, dtype=torch.bool)
     for share in (0, 0.5):
         monkeypatch.setattr(td, "GUIDANCE", share)
-        tiles.append(list(draw(net, ring, present, [torch.Generator().manual_seed(0)]))[-1][1])
+        tiles.append(list(draw(ring, present, [torch.Generator().manual_seed(0)]))[-1][1])
     assert (tiles[0] - tiles[1]).abs().max() > 0.01
 
 

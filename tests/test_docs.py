@@ -180,7 +180,7 @@ def test_the_shipped_prior_is_small_and_holds_the_averaged_weights_alone():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_shipped_prior_fits_the_default_network_in_colour_and_in_grey(channels, tmp_path):
     c = constants_of("EPOCHS=0")
-    trainer = td.prepare_trainer(draw_photo(400, 400, channels=channels), c, tmp_path / "none.pt")
+    trainer = td.prepare_trainer(td.Model((draw_photo(400, 400, channels=channels).exemplar,), c), tmp_path / "none.pt")
     assert len(trainer.prior) == 64 and trainer.net.position.isfinite().all()
 
 

@@ -8,14 +8,14 @@ import torch
 from conftest import ROOT, STRIPE, TILE, assert_refused, figures, pixels_in, slow_but, stop_after, striped_photo, tiny
 
 import texture_diffusion as td
-from texture_diffusion_tools import drawings, endless, files, matching, seeds
+from texture_diffusion_tools import drawings, endless, exemplars, files, grids, matching, seeds
 from texture_diffusion_tools.errors import UserError
 
 PLACES = [(-37, -301), (10**9, -(10**9) - 5), (2**60 - 100, 3)]  # x, y
 
 
 def window(x, y, width, height, around=1):
-    return td.endless_grid((y, x), (height, width), TILE, around)
+    return grids.endless_grid((y, x), (height, width), TILE, around)
 
 
 def places_in(photo, grid, seed=0, kind="matched", augment="none"):
@@ -200,7 +200,8 @@ def repeated_photo(down, right):
     area = down * right + 12
     first, second = (y * right - x * -3) / area, (x * down - y * 4) / area
     waves = np.sin(2 * np.pi * first) + np.sin(2 * np.pi * second) + np.sin(2 * np.pi * (first + 2 * second))
-    return td.normalise((128 + 25 * waves + rng.integers(-9, 9, waves.shape)).astype(np.uint8), "waves")
+    pixels = (128 + 25 * waves + rng.integers(-9, 9, waves.shape)).astype(np.uint8)
+    return td.normalise(exemplars.of_pixels(pixels, "waves"))
 
 
 @pytest.mark.parametrize("down, right", [(14, 18), (14.25, 17.5)])

@@ -106,7 +106,7 @@ def small_trainer(context=0, channels=3):
     photo, x = common.normalise(np.random.default_rng(0).integers(0, 256, (8, 16, 16, channels)).astype(np.uint8), "p")
     data = common.PictureDataset(x, torch.eye(8)[:, :context] if context else None)
     c = SimpleNamespace(WIDTHS=(8, 16), SEED=0, TIMESTEPS=20, BATCH_SIZE=4, LEARNING_RATE=1e-3, DROPOUT=0.1, EPOCHS=1)
-    trainer = common.prepare(photo, data, c, Path("none.pt"), context, unshuffle=2)
+    trainer = common.prepare([photo], data, c, Path("none.pt"), context, unshuffle=2)
     with torch.no_grad():
         for weight in trainer.ema.parameters():
             weight.add_(0.05 * torch.randn(weight.shape))
@@ -200,7 +200,7 @@ def taught():
     data = common.PictureDataset(x, torch.from_numpy(labels))
     c = SimpleNamespace(WIDTHS=(32, 64), SEED=0, TIMESTEPS=100, BATCH_SIZE=32, LEARNING_RATE=2e-3, DROPOUT=0.1,
                         EPOCHS=1)
-    trainer = common.prepare(photo, data, c, Path("none.pt"), 5, unshuffle=2)
+    trainer = common.prepare([photo], data, c, Path("none.pt"), 5, unshuffle=2)
     trainer.plan(150)
     list(trainer.steps())
     return SimpleNamespace(trainer=trainer, photo=photo, images=images, labels=labels)
@@ -316,7 +316,7 @@ def test_the_tone_of_an_icon_is_the_mean_colour_of_what_is_visible_and_sets_what
     c = SimpleNamespace(WIDTHS=(16, 32), SEED=0, TIMESTEPS=50, BATCH_SIZE=12, LEARNING_RATE=2e-3, EPOCHS=1, COUNT=12,
                         SAMPLE_STEPS=10, SNAP=True)
     data = common.PictureDataset(x, pixel_art.tones(icons))
-    trainer = common.prepare(photo, data, c, Path("none.pt"), 3, unshuffle=2)
+    trainer = common.prepare([photo], data, c, Path("none.pt"), 3, unshuffle=2)
     trainer.plan(60)
     list(trainer.steps())
     drawn = pixel_art.generate(trainer, photo, c, icons)

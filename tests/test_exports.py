@@ -13,11 +13,11 @@ from unittest import mock
 import imagecodecs
 import numpy as np
 import pytest
-from conftest import ROOT, assert_refused, constants_of, draw_pixels, figures, tiny
+from conftest import ROOT, assert_refused, constants_of, draw_photo, draw_pixels, figures, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import constants, exports, files, materials, png, slots
+from texture_diffusion_tools import channels, constants, exports, files, materials, photos, png, slots
 from texture_diffusion_tools.errors import UserError
 
 HEIGHT, WIDTH = 24, 32
@@ -79,8 +79,8 @@ def export(folder, name, maps, names=constants.EXPORTS, change=lambda photo: pho
     photo, made = change(read(folder, name, maps)), folder / "drawn"
     made.mkdir()
     with files.Results(made, photo.digest) as results:
-        paths = td.results_of(photo, results, "output")
-        for path, pixels, (*_, srgb) in zip(paths, photo.rendered(photo.x), photo.formats()):
+        paths = [results.path(path) for path in photo.channels.paths("output")]
+        for path, pixels, (*_, srgb) in zip(paths, photo.rendered(photo.x), photo.channels.formats()):
             png.save_png(path, pixels, srgb=srgb)
         said = exports.save(names, photo, paths, photo.x.shape[1:], results, "output")
     place = made / "output" if isinstance(maps, dict) else made
@@ -404,6 +404,39 @@ def test_a_tres_names_each_map_and_its_channel(name, made):
     assert properties.get("heightmap_scale") == ("5.0" if "height" in expected else None)
 
 
+# GIMP and Krita
+
+
+def read_pattern(content):
+    """The name and the pixels [H, W, channels] of a .pat file, by the format's own words: six numbers, each of 4 bytes
+    with the highest first, the name, which ends with a zero, and the pixels row by row."""
+    length, version, width, height, channels = (int.from_bytes(content[k:k + 4], "big") for k in range(0, 20, 4))
+    assert version == 1 and content[20:24] == b"GPAT" and content[length - 1] == 0
+    assert len(content) == length + width * height * channels
+    return content[24:length - 1].decode(), np.frombuffer(content[length:], np.uint8).reshape(height, width, channels)
+
+
+@EACH
+def test_a_pattern_holds_the_colour_and_its_opacity_in_8_bits_a_channel(name, made):
+    label, pixels = read_pattern(made.file("pat").read_bytes())
+    expected = MATERIALS[name][1]
+    channels = 4 if "opacity" in expected else 1 if name == "grey" else 3
+    assert label == ("photo" if name == "photo" else name) and pixels.shape == (HEIGHT, WIDTH, channels)
+    found = {"colour": in_colours(numbers(pixels))[..., :3]}
+    found.update({"opacity": numbers(pixels)[..., 3:]} if channels == 4 else {})
+    compare(found, {kind: expected[kind] for kind in found})
+
+
+def test_a_pattern_is_made_of_what_repeats_itself_and_has_a_colour(tool):
+    assert_refused(tool("photo.png", *tiny(EXPORT="pat")), "EXPORT is ('pat',)", "TILEABLE=xy")
+    assert_refused(tool("photo.png", *tiny(EXPORT="pat", TILEABLE="x")), "TILEABLE=xy")
+    assert_refused(tool("photo.png", *tiny(EXPORT="pat", TILEABLE="xy", REGION="(0,0,9,9)")), "without a REGION")
+    heights = channels.Channels({}, {}, (channels.MapFile("wall_Height", ("height",)),), folder=True)
+    with pytest.raises(UserError, match="a material's colour, and this one has none"):
+        exports.check(("pat",), SimpleNamespace(channels=heights), (40, 40))
+    assert exports.of_a_repair(("glb", "pat")) == ("glb",)
+
+
 # Blender
 
 
@@ -479,7 +512,7 @@ def test_the_example_for_blender_links_each_map_with_its_socket(name, made):
 @EACH
 def test_all_files_are_called_after_the_material_or_the_photo_s_texture(name, made):
     assert made.said == {"exported": ", ".join(f"{made.stem}.{suffix}" for suffix in
-                                               ("glb", "mtlx", "tres", "usda", "usdz"))}
+                                               ("glb", "mtlx", "tres", "usda", "usdz", "pat"))}
 
 
 @pytest.mark.parametrize("name", ["single", "unity", "packed"])
@@ -508,7 +541,7 @@ def test_a_copy_is_called_like_the_map_with_another_word(name, word, copy):
 def test_a_copy_of_16_bits_keeps_them_and_a_glb_holds_8(tmp_path):
     deep = bent(down=True).astype(np.uint16) * 257
     made = export(tmp_path, "deep", {"Wall_Color": COLOUR, "Wall_NormalDX": deep}, ("mtlx", "glb"))
-    copy, drawn = (np.asarray(td.photos.open_image(made.place / f"Wall_Normal{way}.png", None, colours=False)[0])
+    copy, drawn = (np.asarray(photos.open_image(made.place / f"Wall_Normal{way}.png", None, colours=False)[0])
                    for way in ("GL", "DX"))
     assert copy.dtype == np.uint16 and (copy[..., 1] == 65535 - drawn[..., 1]).all()
     assert (copy[..., ::2] == drawn[..., ::2]).all()
@@ -530,9 +563,15 @@ def test_only_what_is_asked_for_is_written(tmp_path):
     assert export(tmp_path / "none", "photo", COLOUR, ()).said == {}
 
 
+def as_art(photo):
+    """A photo as if it were pixel art."""
+    art = SimpleNamespace(reduced=lambda pixels: pixels)
+    what = photo.channels._replace(art=art)
+    return photo._replace(exemplar=photo.exemplar._replace(channels=what))
+
+
 def test_pixels_of_pixel_art_stay_sharp(tmp_path):
-    made = export(tmp_path, "art", COLOUR, change=lambda photo: photo._replace(art=SimpleNamespace(
-        reduced=lambda pixels: pixels)))
+    made = export(tmp_path, "art", COLOUR, change=as_art)
     assert b'"magFilter": 9728' in made.file("glb").read_bytes()
     assert "texture_filter = 2" in made.file("tres").read_text()
     assert 'name="filtertype" type="string" value="closest"' in made.file("mtlx").read_text()
@@ -542,14 +581,14 @@ def test_pixels_of_pixel_art_stay_sharp(tmp_path):
 
 
 def test_what_is_too_large_or_has_no_name_is_refused():
-    photo = SimpleNamespace(maps=None)
+    photo = draw_photo(40, 40)
     exports.check(("glb",), photo, (8192, 8192))
     exports.check((), photo, (10**6, 10**6))
     with pytest.raises(UserError, match="up to 8192 pixels a side, and this one has 9000 x 40"):
         exports.check(("glb",), photo, (40, 9000))
-    odd = materials.Maps({}, {}, (materials.MapFile("wall\udcff_Color", ("colour",)),))
+    odd = channels.Channels({}, {}, (channels.MapFile("wall\udcff_Color", ("colour",)),), folder=True)
     with pytest.raises(UserError, match="whose name is no text; rename that map"):
-        exports.check(("usda",), SimpleNamespace(maps=odd), (40, 40))
+        exports.check(("usda",), SimpleNamespace(channels=odd), (40, 40))
 
 
 @pytest.mark.parametrize("words, names", [
@@ -560,7 +599,7 @@ def test_names_are_written_as_people_write_them(words, names):
 
 
 def test_what_no_file_is_written_for_is_refused(tool):
-    assert_refused(tool("photo.png", *tiny(EXPORT="glb,obj")), "EXPORT is ('glb', 'obj')", "glb, mtlx, tres, usda")
+    assert_refused(tool("photo.png", *tiny(EXPORT="glb,obj")), "EXPORT is ('glb', 'obj')", "glb, mtlx, tres, usda, pat")
     assert_refused(tool("photo.png", *tiny(EXPORT="glb", WANG=2)), "EXPORT", "does not go together with WANG")
     assert_refused(tool("photo.png", *tiny(EXPORT="glb", OUTPUT_SIZE="9000x50")), "8192", "9000 x 50")
 

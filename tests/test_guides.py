@@ -7,7 +7,7 @@ from conftest import TILE, draw_pixels
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import guides
+from texture_diffusion_tools import exemplars, grids, guides
 from texture_diffusion_tools.errors import UserError
 
 SIDE = 12 * TILE
@@ -19,7 +19,7 @@ def uneven_photo():
     red, bright = 40 * np.sin(2 * x + 1), 50 * np.sin(y + x)
     grain = np.random.default_rng(0).normal(0, 12, (96, 112, 3))
     pixels = 128 + grain + np.stack([bright + red, bright, bright - red], -1)
-    return td.normalise(pixels.clip(0, 255).astype(np.uint8), "uneven")
+    return td.normalise(exemplars.of_pixels(pixels.clip(0, 255).astype(np.uint8), "uneven"))
 
 
 def save(path, pixels):
@@ -42,7 +42,7 @@ def sketched(layout):
 
 def followed(photo, guide):
     """The texture of a guide without drawing, and the correlation of its coarse brightness with a slope."""
-    layout = td.lay_out(photo, "matched", td.make_grid(SIDE, SIDE, TILE), 0, guide=guide)
+    layout = td.lay_out(photo, "matched", grids.make_grid(SIDE, SIDE, TILE), 0, guide=guide)
     x = sketched(layout)
     coarse = guides.coarse(x, 2 * TILE).mean(0)
     return layout, float(np.corrcoef(coarse.ravel(), slope().ravel())[0, 1])

@@ -96,14 +96,14 @@ def test_colours_with_a_collar_of_no_data_are_learned_without_it(tmp_path):
     colours[HOLE] = 0
     path = write_tiff(tmp_path / "a.tif", colours, **tag("0"))
     photo = td.load_photo(path, tile=16)
-    assert np.array_equal(photo.mask.hidden().numpy(), HOLE)
+    assert np.array_equal(~photo.usable.numpy(), HOLE)
     assert photo.pixels(photo.x)[HOLE].min() > 0
 
 
 def test_what_holds_no_data_is_not_learned_and_not_repaired(tool, tmp_path):
     path = write_tiff(tmp_path / "dem.tif", with_hole(np.float32, -9999))
     photo = td.load_photo(path, tile=16)
-    assert np.array_equal(photo.mask.hidden().numpy(), HOLE) and not td.wants_repair(photo)
+    assert np.array_equal(~photo.usable.numpy(), HOLE) and photo.mask is None
     result = tool("dem.tif", *tiny(EPOCHS=1))
     assert result.code == 0 and "no data" in result.out
     assert (tmp_path / "samples" / "dem" / "output_texture_3x3.png").exists()
@@ -113,7 +113,7 @@ def test_what_holds_no_data_is_not_learned_and_not_repaired(tool, tmp_path):
 
 def test_a_crop_that_has_data_everywhere_is_a_photo_as_any(tmp_path):
     path = write_tiff(tmp_path / "dem.tif", with_hole(np.float32, -9999))
-    assert td.load_photo(path, crop=(0, 31, 70, 29), tile=16).mask is None
+    assert td.load_photo(path, crop=(0, 31, 70, 29), tile=16).usable.all()
 
 
 def test_a_photo_with_too_little_data_is_refused_with_what_is_left(tmp_path):

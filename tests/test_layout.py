@@ -28,8 +28,8 @@ def test_a_ring_of_tiles_is_even_and_fills_the_side_exactly(side):
 def test_a_texture_too_small_for_a_ring_is_refused_with_the_smallest_size(tileable):
     smallest = math.ceil(2.5 * TILE)
     with pytest.raises(UserError, match=str(smallest)):
-        td.make_grid(smallest - 1, smallest - 1, TILE, tileable)
-    td.make_grid(smallest, smallest, TILE, tileable)
+        grids.make_grid(smallest - 1, smallest - 1, TILE, tileable)
+    grids.make_grid(smallest, smallest, TILE, tileable)
 
 
 @pytest.mark.parametrize("height, width", [(64, 96), (53, 75), (47, 41)])

@@ -126,7 +126,7 @@ def test_the_same_map_in_two_formats_is_written_once_and_others_are_refused(tmp_
         for suffix in suffixes:
             Image.fromarray(draw_pixels(54, 54, len(name))).save(tmp_path / f"a_{name}.{suffix}")
     photo = td.load_photo(tmp_path)
-    assert [file.name for file in photo.maps.files] == ["a_Color", "a_Normal"]
+    assert [file.name for file in photo.channels.files] == ["a_Color", "a_Normal"]
     assert any(note.startswith("a_Color.tif holds what another file") for note in photo.notes)
     Image.fromarray(draw_pixels(54, 54, 9)).save(tmp_path / "a_Color.tif")
     with pytest.raises(UserError, match="both a_Color.png and a_Color.tif hold the colour map"):
@@ -138,5 +138,5 @@ def test_a_map_that_is_there_alone_and_packed_is_learned_once(tmp_path):
     for name, pixels in {"Color": draw_pixels(54, 54, 1), "ORM": orm, "AO": orm[..., 0]}.items():
         Image.fromarray(pixels).save(tmp_path / f"a_{name}.png")
     photo = td.load_photo(tmp_path)
-    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    written = dict(zip((file.name for file in photo.channels.files), photo.rendered(photo.x)))
     assert len(photo.x) == 6 and np.array_equal(written["a_ORM"], orm) and np.array_equal(written["a_AO"], orm[..., 0])

@@ -1,6 +1,7 @@
 """MASK: what it hides is never seen, all else stays as it was, and the hole is drawn from what is around it."""
 
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from conftest import (
     constants_of,
     draw_pixels,
     figures,
+    make_sampler,
     pixels_in,
     random_net,
     slow_but,
@@ -19,11 +21,16 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import holes, masks, photos
+from texture_diffusion_tools import grids, holes, masks, photos
 from texture_diffusion_tools.errors import UserError
-from texture_diffusion_tools.repair import HELD, Hole
+from texture_diffusion_tools.repair import HELD, Hole, Repair
 
 HEIGHT, WIDTH = 80, 96
+
+
+def repaired_by(photo, x):
+    """The pixels of a photo's files with drawn x, normalised, where its mask is white."""
+    return Repair(SimpleNamespace(photo=photo, canvas=SimpleNamespace(x=x))).pixels()
 
 
 def draw_mask():
@@ -77,10 +84,10 @@ def test_every_kind_of_photo_keeps_its_bits(dtype, shape, tmp_path, monkeypatch)
     top, rng = np.iinfo(dtype).max, np.random.default_rng(0)
     pixels = rng.integers(1, top + 1, shape).astype(dtype)
     monkeypatch.setattr(photos, "open_image", lambda path, *args, **options: (
-        td.photos.deep.image_of(pixels if path == "photo" else draw_mask()), []))
+        photos.deep.image_of(pixels if path == "photo" else draw_mask()), []))
     monkeypatch.setattr(masks, "read_mask", lambda *args: draw_mask())
     photo = td.load_photo("photo", depth=None, alpha="draw", mask="mask", tile=TILE)
-    after, = photo.repaired(photo.x + 1)
+    after, = repaired_by(photo, photo.x + 1)
     kept = draw_mask() == 0
     assert after.dtype == dtype and after.shape == shape
     assert np.array_equal(after[kept], pixels[kept]) and not np.array_equal(after, pixels)
@@ -109,11 +116,11 @@ def test_a_texture_is_drawn_of_the_rest(repair, tmp_path):
 @pytest.mark.parametrize("kind", td.LAYOUTS)
 def test_no_real_tile_holds_a_masked_pixel(kind, augment, tmp_path):
     photo = photo_with(tmp_path)
-    layout = td.lay_out(photo, kind, td.make_grid(HEIGHT, 2 * WIDTH, TILE), 0, augment)
+    layout = td.lay_out(photo, kind, grids.make_grid(HEIGHT, 2 * WIDTH, TILE), 0, augment)
     for cell in layout.grid.cells():
         if layout.real()[cell]:
             y, x = layout.source[cell]
-            hidden = td.oriented(photo.mask.hidden(), *td.AUGMENTS[augment][layout.orientation[cell]])
+            hidden = td.oriented((~photo.usable), *td.AUGMENTS[augment][layout.orientation[cell]])
             assert not hidden[y:y + TILE, x:x + TILE].any()
 
 
@@ -130,14 +137,14 @@ def test_nothing_depends_on_what_is_hidden(options, tmp_path):
         return photo_with(tmp_path, pixels, **options)
 
     one, other = (outcome(value) for value in (0, (255, 0, 255)))
-    assert torch.equal(one.x, other.x) and torch.equal(one.mean, other.mean) and one.std == other.std
+    assert torch.equal(one.x, other.x) and torch.equal(one.mean, other.mean) and torch.equal(one.std, other.std)
     assert torch.equal(one.mask.before, other.mask.before) and torch.equal(one.mask.share, other.mask.share)
     assert one.digest == other.digest
 
 
 def test_training_sees_no_masked_pixel(tmp_path):
     photo = photo_with(tmp_path)
-    seen = photo._replace(x=photo.x.masked_fill(photo.mask.hidden(), torch.nan))
+    seen = photo._replace(x=photo.x.masked_fill((~photo.usable), torch.nan))
     dataset = td.NeighbourDataset(seen, TILE)
     windows = dataset.windows(dataset.table)
     shown = td.with_tile(dataset.available(dataset.table))[:, td.region_map(TILE, td.HALO)][:, None]
@@ -148,7 +155,7 @@ def test_training_sees_no_masked_pixel(tmp_path):
 def test_available_neighbours_are_the_unmasked_ones(tmp_path):
     photo = photo_with(tmp_path)
     dataset = td.NeighbourDataset(photo, TILE)
-    padded = torch.nn.functional.pad(photo.mask.hidden(), [td.HALO] * 4, value=True)
+    padded = torch.nn.functional.pad((~photo.usable), [td.HALO] * 4, value=True)
     for offset in dataset.table[::97]:
         y, x = offset.tolist()
         around = padded[y:y + TILE + 2 * td.HALO, x:x + TILE + 2 * td.HALO]
@@ -160,11 +167,8 @@ def test_available_neighbours_are_the_unmasked_ones(tmp_path):
 def test_a_masked_tile_is_not_held_out(tmp_path):
     photo = photo_with(tmp_path)
     c = constants_of(*tiny())
-    td.prepare_trainer(photo._replace(mask=None), c, tmp_path / "none.pt")
-    assert c.VALIDATION == 1
-    c.VALIDATION = None
-    td.prepare_trainer(photo, c, tmp_path / "none.pt")
-    assert c.VALIDATION == 0
+    whole = photo.exemplar._replace(usable=torch.ones_like(photo.usable))
+    assert td.Model((whole,), c).c.VALIDATION == 1 and td.Model((photo.exemplar,), c).c.VALIDATION == 0
     with pytest.raises(UserError, match="VALIDATION = 1 .* masked"):
         td.NeighbourDataset(photo, TILE, 1)
 
@@ -217,10 +221,11 @@ def test_what_is_known_is_held_until_the_fine_detail(tmp_path, monkeypatch):
     rings, present = hole.neighbours(cells)
     truth, parts = (torch.stack(x) for x in zip(*map(hole.sketch, cells)))
     known = parts < 1
-    draw, net = td.make_sampler(photo, alphas_cumprod, "ddim", 10, 0.7), torch.nn.Module()
+    net = torch.nn.Module()
     net.tile, net.references = TILE, None
+    draw = make_sampler(net, photo, alphas_cumprod, "ddim", 10, 0.7)
     generators = [torch.Generator().manual_seed(k) for k in range(len(cells))]
-    *_, (_, drawn, _) = draw(net, rings, present, generators, truth, parts)
+    *_, (_, drawn, _) = draw(rings, present, generators, truth, parts)
     (t, first), (free, then) = seen[0], next((t, x_t) for t, x_t in seen if t[0] < HELD * 0.7 * steps)
     start, later = (td.per_sample(alphas_cumprod, at) for at in (t, free))
     eps = (first - start.sqrt() * truth) / (1 - start).sqrt()
@@ -248,13 +253,13 @@ def test_what_is_drawn_meets_what_is_known():
 @pytest.mark.parametrize("sketched", [True, False])
 def test_batches_do_not_matter(sketched, tmp_path):
     photo, net, found = photo_with(tmp_path), random_net(), []
-    draw = td.make_sampler(photo, td.cosine_schedule(20), "mixed", 4, 0.7 if sketched else 1)
+    draw = make_sampler(net, photo, td.cosine_schedule(20), "mixed", 4, 0.7 if sketched else 1)
     for batch_size in (1, 3, 8):
         hole = Hole(photo, TILE, "cpu", sketched)
-        for _ in td.outpaint(net, hole, hole.passes, batch_size, draw, 0):
+        for _ in td.outpaint(hole, hole.passes, draw, batch_size, 0):
             pass
         found.append(hole.x)
-    hidden = photo.mask.hidden()
+    hidden = ~photo.usable
     assert torch.equal(found[0][:, ~hidden], photo.x[:, ~hidden]) and not torch.equal(found[0], photo.x)
     assert max((x - found[0]).abs().max() for x in found) < 1e-4
 
@@ -278,10 +283,10 @@ def test_a_colour_is_the_mask(repair, tmp_path):
 def test_transparency_is_the_mask(tmp_path):
     Image.fromarray(np.dstack([draw_pixels(HEIGHT, WIDTH), 255 - draw_mask()])).save(tmp_path / "photo.png")
     photo = td.load_photo(tmp_path / "photo.png", alpha="draw", mask="alpha", tile=TILE)
-    after, = photo.repaired(photo.x)
+    after, = repaired_by(photo, photo.x)
     kept = draw_mask() == 0
     assert after.shape == (HEIGHT, WIDTH, 3) and np.array_equal(after[kept], draw_pixels(HEIGHT, WIDTH)[kept])
-    assert np.array_equal(photo.mask.hidden(), ~kept)
+    assert np.array_equal((~photo.usable), ~kept)
 
 
 def layer(colour, ground=None, opacity=1.0, kind=np.uint8):
@@ -361,7 +366,7 @@ def test_what_a_mask_was_taken_for_is_printed(repair, tmp_path):
     photo = photo_with(tmp_path)
     Image.fromarray(layer((0, 0, 0))).save(tmp_path / "mask.png")
     painted = td.load_photo(tmp_path / "photo.png", mask=str(tmp_path / "mask.png"), tile=TILE)
-    assert np.array_equal(painted.mask.hidden(), photo.mask.hidden())
+    assert np.array_equal(painted.mask.hidden(), (~photo.usable))
     assert any("one colour on transparency" in note for note in painted.notes) and not photo.notes
 
 

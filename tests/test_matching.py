@@ -6,7 +6,7 @@ import torch
 from conftest import STRIPE, TILE, draw_photo, draw_pixels, extend, plan, sketches_of, slow_but, striped_photo
 
 import texture_diffusion as td
-from texture_diffusion_tools import conspicuous, matching
+from texture_diffusion_tools import conspicuous, exemplars, grids, matching
 
 
 def agreement(layout):
@@ -53,7 +53,7 @@ def test_stripes_run_on_beyond_the_photo_s_edges():
 @pytest.mark.parametrize("height, width, margins", [(96, 112, (4, 4)), (112, 40, (4, 2)), (32, 40, (0, 2))])
 def test_matched_tiles_are_not_cut_at_the_photo_s_edge_unless_it_is_small(height, width, margins, augment):
     tile = 32
-    layout = td.lay_out(draw_photo(height, width), "matched", td.make_grid(160, 160, tile), 0, augment)
+    layout = td.lay_out(draw_photo(height, width), "matched", grids.make_grid(160, 160, tile), 0, augment)
     for i, j in np.argwhere(layout.real()):
         sides, source = np.array(layout.extended[layout.orientation[i, j]].shape[1:]) - 2 * tile, layout.source[i, j]
         margin = np.array(margins if tuple(sides) == (height, width) else margins[::-1])
@@ -64,7 +64,7 @@ def test_matched_tiles_are_not_cut_at_the_photo_s_edge_unless_it_is_small(height
 def test_a_matched_layout_has_the_photo_s_mean_colour(seed, monkeypatch):
     pixels = draw_pixels(96, 128, 4) // 2
     pixels[:, 90:] += 120  # a bright part, less of which would agree better
-    photo = td.normalise(pixels, "two parts")
+    photo = td.normalise(exemplars.of_pixels(pixels, "two parts"))
     monkeypatch.setattr(conspicuous, "SPOTS", 0)
     monkeypatch.setattr(matching, "REUSE_COST", 0.1)  # which spreads the tiles over both parts, too
 
@@ -82,8 +82,9 @@ def test_the_claims_of_a_ring_are_compared_across_its_edge():
     """Stripes of 24 pixels on a ring of 120: the places of the real tiles go round without a break."""
     y = np.arange(128)[:, None, None]
     noise = np.random.default_rng(0).integers(-20, 20, (128, 160, 3))
-    photo = td.normalise((128 + 80 * np.sin(2 * np.pi * y / 24) + noise).astype(np.uint8), "stripes")
-    layout = td.lay_out(photo, "matched", td.make_grid(120, 128, 32, "y"), 0)
+    pixels = (128 + 80 * np.sin(2 * np.pi * y / 24) + noise).astype(np.uint8)
+    photo = td.normalise(exemplars.of_pixels(pixels, "stripes"))
+    layout = td.lay_out(photo, "matched", grids.make_grid(120, 128, 32, "y"), 0)
     phases = [(layout.source[cell][0] - layout.grid.lines[0][cell[0]]) / 24 for cell in layout.grid.cells()
               if layout.real()[cell]]
     assert abs(np.exp(2j * np.pi * np.array(phases)).mean()) > 0.9

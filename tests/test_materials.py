@@ -9,7 +9,7 @@ from conftest import TILE, assert_refused, draw_pixels, make_trainer, profile, r
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import map_names, photo_facts, png, shading
+from texture_diffusion_tools import grids, map_names, photo_facts, png, shading
 from texture_diffusion_tools.errors import UserError
 
 SIDE = 54
@@ -110,7 +110,7 @@ def test_two_files_for_one_map_are_refused_by_name(rock, name, kind):
 def test_two_copies_of_one_map_are_learned_once_and_written_twice(rock):
     (rock / "Rock_Diffuse.png").write_bytes((rock / "Rock_Color.png").read_bytes())
     photo = td.load_photo(rock)
-    assert len(photo.x) == 8 and {"Rock_Color", "Rock_Diffuse"} <= {file.name for file in photo.maps.files}
+    assert len(photo.x) == 8 and {"Rock_Color", "Rock_Diffuse"} <= {file.name for file in photo.channels.files}
 
 
 def test_maps_of_other_sizes_are_refused_with_both_sizes(rock):
@@ -143,7 +143,7 @@ def test_the_command_refuses_in_a_sentence(tmp_path, tool):
 def test_what_is_read_is_written_as_it_was(rock):
     """Each map's pixels come back, the normals' within what their length of 1 leaves open."""
     photo = td.load_photo(rock)
-    for file, pixels in zip(photo.maps.files, photo.rendered(photo.x)):
+    for file, pixels in zip(photo.channels.files, photo.rendered(photo.x)):
         original = np.asarray(Image.open(rock / f"{file.name}.png")).astype(int)
         assert np.abs(pixels - original).max() <= (1 if "Normal" in file.name else 0), file.name
 
@@ -152,7 +152,7 @@ def test_packed_maps_are_packed_again(tmp_path):
     maps = draw_maps()
     packed = np.stack([maps["AmbientOcclusion"], maps["Roughness"], maps["Displacement"]], -1)
     photo = td.load_photo(save_maps(tmp_path / "p", {"Color": maps["Color"], "ORM": packed}))
-    assert [file.name for file in photo.maps.files] == ["Rock_Color", "Rock_ORM"]
+    assert [file.name for file in photo.channels.files] == ["Rock_Color", "Rock_ORM"]
     assert np.array_equal(photo.rendered(photo.x)[1], packed)
 
 
@@ -187,10 +187,10 @@ def test_every_channel_of_a_packed_file_is_read_and_packed_again(tmp_path, name)
     pixels, kinds = PACKINGS[name]
     maps = {name: pixels, "Normal": draw_maps()["NormalGL"]}
     photo = td.load_photo(save_maps(tmp_path / "p", maps))
-    files = {file.name: file for file in photo.maps.files}
+    files = {file.name: file for file in photo.channels.files}
     written = dict(zip(files, photo.rendered(photo.x)))[f"Rock_{name}"]
     assert files[f"Rock_{name}"].holds == tuple(kinds.split()) and np.array_equal(written, pixels)
-    values = photo.maps.read(dict(zip(files, photo.rendered(photo.x))))
+    values = photo.channels.read(dict(zip(files, photo.rendered(photo.x))))
     assert np.allclose(values, photo.values(photo.x), atol=0.02)
 
 
@@ -204,7 +204,7 @@ def test_the_alpha_of_normals_is_a_channel_of_its_own_and_changes_none(tmp_path,
     save_maps(tmp_path / "m", {"Color": maps["Color"]})
     png.save_png(tmp_path / "m/Rock_NormalGL.png", both, srgb=False)
     photo = td.load_photo(tmp_path / "m", depth=None)
-    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))["Rock_NormalGL"]
+    written = dict(zip((file.name for file in photo.channels.files), photo.rendered(photo.x)))["Rock_NormalGL"]
     assert len(photo.x) == (6 if alpha == "height" else 5) and written.shape[2] == (3 if alpha == "one" else 4)
     assert np.abs(written.astype(int) - both[..., :written.shape[2]]).max() <= top // 200
     assert not any("transparent" in note for note in photo.notes)
@@ -213,13 +213,13 @@ def test_the_alpha_of_normals_is_a_channel_of_its_own_and_changes_none(tmp_path,
 def test_normals_and_gloss_of_one_engine_are_told_by_their_name(tmp_path):
     both = np.dstack([draw_maps()["NormalGL"], noise(1)])
     photo = td.load_photo(save_maps(tmp_path / "m", {"ddna": both}))
-    assert list(photo.maps.slices) == ["normal", "gloss"]
+    assert list(photo.channels.slices) == ["normal", "gloss"]
 
 
 def test_height_in_the_alpha_of_normals_tells_where_green_points(tmp_path):
     both = np.dstack([draw_maps()["NormalGL"], draw_maps()["Displacement"]])
     both[..., 1] = 255 - both[..., 1]
-    assert td.load_photo(save_maps(tmp_path / "m", {"Normal": both})).maps.files[0].down
+    assert td.load_photo(save_maps(tmp_path / "m", {"Normal": both})).channels.files[0].down
 
 
 def test_blue_that_is_not_stored_is_worked_out(tmp_path):
@@ -240,7 +240,7 @@ def test_maps_are_plain_numbers_that_no_profile_changes(tmp_path, depth):
         png.save_png(path, pixels if depth == 8 else pixels * np.uint16(257), srgb=False)
         path.write_bytes(path.read_bytes()[:33] + icc + path.read_bytes()[33:])
     photo = td.load_photo(tmp_path / "m")
-    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    written = dict(zip((file.name for file in photo.channels.files), photo.rendered(photo.x)))
     assert np.array_equal(written["Rock_Roughness"], maps["Roughness"])
     assert np.abs(written["Rock_NormalGL"].astype(int) - maps["NormalGL"]).max() <= 1
     assert written["Rock_Color"].mean() > maps["Color"].mean() + 20
@@ -254,8 +254,8 @@ def test_a_grey_map_in_colours_is_spoken_of(tmp_path):
 def test_maps_that_are_the_same_everywhere_are_no_channels_and_are_written_as_they_were(rock):
     Image.fromarray(np.full((SIDE, SIDE), 37, np.uint8)).save(rock / "Rock_Metalness.png")
     photo = td.load_photo(rock)
-    assert "metal" not in photo.maps.slices and photo.maps.channels() == len(photo.x) == 8
-    names = [file.name for file in photo.maps.files]
+    assert "metal" not in photo.channels.slices and photo.channels.count() == len(photo.x) == 8
+    names = [file.name for file in photo.channels.files]
     assert (photo.rendered(photo.x[:, :20])[names.index("Rock_Metalness")] == 37).all()
     assert any("metal map is the same everywhere" in note for note in photo.notes)
 
@@ -263,7 +263,7 @@ def test_maps_that_are_the_same_everywhere_are_no_channels_and_are_written_as_th
 def test_normals_are_written_with_length_1_whatever_is_drawn(rock):
     photo = td.load_photo(rock)
     drawn = photo.rendered(3 * torch.randn(photo.x.shape, generator=torch.Generator().manual_seed(0)))
-    normals = dict(zip((file.name for file in photo.maps.files), drawn))["Rock_NormalGL"] / 127.5 - 1
+    normals = dict(zip((file.name for file in photo.channels.files), drawn))["Rock_NormalGL"] / 127.5 - 1
     assert np.abs(np.linalg.norm(normals, axis=-1) - 1).max() < 0.02
 
 
@@ -286,10 +286,10 @@ def test_maps_without_a_colour_to_learn_are_matched_by_their_shape_and_seen_in_g
     save_maps(tmp_path / "m", {kind.replace("Flat", "Color"): maps[kind] for kind in kinds})
     photo = td.load_photo(tmp_path / "m")
     seen = photo.pixels(photo.x)
-    assert len(photo.x) == channels and photo.maps.weights().tolist() == weights
+    assert len(photo.x) == channels and photo.channels.weights().tolist() == weights
     assert (seen == seen[..., :1]).all() and seen.std() > 1
     assert any("no colour to learn" in note for note in photo.notes)
-    td.facts_of(photo, 3)
+    td.facts_of([photo], 3)
 
 
 def test_a_normal_map_alone_is_drawn(tmp_path, tool, plain_figures):
@@ -310,8 +310,8 @@ def test_a_library_s_download_of_jpeg_and_exr_is_one_material(tmp_path, channels
         planes = {letter: plane.astype(np.float16) for letter, plane in planes.items()}
         OpenEXR.File({"type": OpenEXR.scanlineimage}, planes).write(str(tmp_path / f"m/{name}.exr"))
     photo = td.load_photo(tmp_path / "m", depth=None)
-    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
-    assert "normal" in photo.maps.slices and ("normal_alpha" in photo.maps.slices) == (channels == "RGBA")
+    written = dict(zip((file.name for file in photo.channels.files), photo.rendered(photo.x)))
+    assert "normal" in photo.channels.slices and ("normal_alpha" in photo.channels.slices) == (channels == "RGBA")
     assert written["trail_nor_gl_4k"].dtype == np.uint16 and written["trail_diff"].dtype == np.uint8
     assert np.abs(written["trail_nor_gl_4k"][..., :3] / 257 - maps["NormalGL"]).max() < 1
     assert np.abs(written["trail_rough_4k"] / 257 - maps["Roughness"]).max() < 0.1
@@ -331,16 +331,16 @@ def flipped(maps, green, height):
 @pytest.mark.parametrize("green", (False, True))
 def test_the_height_map_tells_where_green_points(tmp_path, green, height):
     photo = td.load_photo(save_maps(tmp_path / "m", flipped(draw_maps(), green, height)))
-    assert [file.down for file in photo.maps.files if file.holds == ("normal",)] == [green]
+    assert [file.down for file in photo.channels.files if file.holds == ("normal",)] == [green]
     assert any(("DirectX" if green else "OpenGL") in note for note in photo.notes)
     expected = np.asarray(Image.open(tmp_path / "m/Rock_Normal.png")).astype(int)
-    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))["Rock_Normal"]
+    written = dict(zip((file.name for file in photo.channels.files), photo.rendered(photo.x)))["Rock_Normal"]
     assert np.abs(written - expected).max() <= 1
 
 
 def test_without_a_height_map_green_is_taken_to_point_up_and_that_is_said(tmp_path):
     photo = td.load_photo(save_maps(tmp_path / "m", {"Normal": draw_maps()["NormalGL"]}))
-    assert not photo.maps.files[0].down and "was taken to point up" in photo.notes[-1]
+    assert not photo.channels.files[0].down and "was taken to point up" in photo.notes[-1]
 
 
 def test_a_height_map_that_does_not_fit_tells_nothing(tmp_path):
@@ -354,7 +354,7 @@ def test_normals_in_both_conventions_are_one_map_and_both_are_written(rock):
     pixels[..., 1] = 255 - pixels[..., 1]
     Image.fromarray(pixels).save(rock / "Rock_NormalDX.png")
     photo = td.load_photo(rock)
-    written = dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    written = dict(zip((file.name for file in photo.channels.files), photo.rendered(photo.x)))
     assert len(photo.x) == 8
     assert np.abs(written["Rock_NormalDX"].astype(int) - pixels).max() <= 1
     assert np.abs(written["Rock_NormalDX"][..., 1].astype(int) + written["Rock_NormalGL"][..., 1] - 255).max() <= 1
@@ -370,9 +370,9 @@ def agreement(normals, surface):
 @pytest.mark.parametrize("orientation", td.AUGMENTS["rotations"])
 def test_normals_turn_with_the_picture(rock, orientation):
     photo = td.load_photo(rock)
-    x = td.oriented(photo.x, *orientation, photo.maps.vector())
+    x = td.oriented(photo.x, *orientation, photo.channels.vector())
     values = photo.values(x).numpy()
-    assert agreement(values[photo.maps.slices["normal"]], values[photo.maps.slices["height"]][0]) > 0.9
+    assert agreement(values[photo.channels.slices["normal"]], values[photo.channels.slices["height"]][0]) > 0.9
     assert torch.equal(x[:4], td.oriented(photo.x[:4], *orientation))
 
 
@@ -381,14 +381,14 @@ def test_training_examples_are_turned_with_their_normals(rock):
     dataset = td.NeighbourDataset(photo, TILE, augment="rotations")
     windows, *_ = dataset.batch(8, 0.0, torch.Generator().manual_seed(0))
     for window in photo.values(dataset.tiles_of(windows)).numpy():
-        assert agreement(window[photo.maps.slices["normal"]], window[photo.maps.slices["height"]][0]) > 0.8
+        assert agreement(window[photo.channels.slices["normal"]], window[photo.channels.slices["height"]][0]) > 0.8
 
 
 def test_normals_are_bent_with_a_straightened_material(tmp_path):
     folder = save_maps(tmp_path / "m", draw_maps(160, 160))
     photo = td.load_photo(folder, corners=((20, 30), (150, 10), (140, 140), (10, 150)))
     values = photo.values(photo.x).numpy()
-    assert agreement(values[photo.maps.slices["normal"]], values[photo.maps.slices["height"]][0]) > 0.9
+    assert agreement(values[photo.channels.slices["normal"]], values[photo.channels.slices["height"]][0]) > 0.9
 
 
 def test_maps_are_cropped_and_shrunk_alike(tmp_path):
@@ -425,14 +425,14 @@ def test_the_light_of_the_colour_alone_is_made_even(tmp_path):
 
 def test_each_map_has_its_own_deviation_and_the_colours_share_one(rock):
     photo = td.load_photo(rock)
-    for part in photo.maps.slices.values():
+    for part in photo.channels.slices.values():
         assert photo.x[part].std() == pytest.approx(1, abs=0.15)
         assert photo.std[part].unique().numel() == 1
 
 
 def test_colours_have_their_own_axes(rock, tmp_path):
     photo, colour = td.load_photo(rock), td.load_photo(rock / "Rock_Color.png")
-    axes = photo_facts.facts_of(photo.x, 8, photo.maps.colours()).axes
+    axes = photo_facts.facts_of(photo.x, 8, photo.channels.colours()).axes
     assert torch.allclose(axes[:3, :3], photo_facts.facts_of(colour.x, 3).axes, atol=1e-4)
     assert (axes[:3, 3:] == 0).all() and (axes[3:, :3] == 0).all() and torch.equal(axes[3:, 3:], torch.eye(5))
     assert torch.allclose(axes @ axes.T, torch.eye(8), atol=1e-5)
@@ -445,7 +445,7 @@ def test_places_are_matched_by_what_is_seen(rock):
     """Other maps than colour and height have no say."""
     photo = td.load_photo(rock)
     other = photo._replace(x=torch.cat([photo.x[:4], torch.randn(4, *photo.x.shape[1:])]))
-    grid = td.make_grid(3 * SIDE, 3 * SIDE, TILE)
+    grid = grids.make_grid(3 * SIDE, 3 * SIDE, TILE)
     sources = [td.lay_out(each, "matched", grid, 0).source for each in (photo, other)]
     assert np.array_equal(*sources)
     lower = photo._replace(x=torch.cat([photo.x[:3], photo.x[3:4].flip(1), photo.x[4:]]))
@@ -505,7 +505,7 @@ def test_real_tiles_are_cut_from_the_same_place_in_every_map(drawn, rock):
     _, folder = drawn()
     written, given = saved(folder), saved(rock)
     photo = td.load_photo(rock)
-    layout = td.lay_out(photo, "matched", td.make_grid(3 * SIDE, 3 * SIDE, TILE), 0)
+    layout = td.lay_out(photo, "matched", grids.make_grid(3 * SIDE, 3 * SIDE, TILE), 0)
     cells = [cell for cell in np.argwhere(layout.real()) if max(cell) < 3 * SIDE // TILE]
     for i, j in cells:
         y, x = layout.source[i, j]
@@ -548,7 +548,7 @@ def test_a_file_where_the_folder_should_be_is_a_sentence(drawn):
 
 def test_material_png_shows_what_the_maps_say(rock, tmp_path):
     photo = td.load_photo(rock)
-    shading.draw_material(tmp_path / "a.png", photo.maps, photo.values(photo.x).numpy())
+    shading.draw_material(tmp_path / "a.png", photo.channels, photo.values(photo.x).numpy())
     assert np.asarray(Image.open(tmp_path / "a.png")).std() > 5
 
 
@@ -564,8 +564,8 @@ def test_the_benchmark_tells_maps_in_register_from_others(drawn, rock):
     values, layout = bench.read(photo, folder)
     real, made = bench.parts_of(layout)
     assert not (real & made).any() and real.any() and made.any()
-    found = bench.agreements(photo.maps, values, real)
+    found = bench.agreements(photo.channels, values, real)
     assert found["normal, height to the right"] < -0.9 and found["normal, height downwards"] < -0.9
     assert found["occlusion, height"] > 0.95
     moved = np.concatenate([values[:3], np.roll(values[3:4], 9, axis=1), values[4:]])
-    assert abs(bench.agreements(photo.maps, moved, real)["normal, height to the right"]) < 0.8
+    assert abs(bench.agreements(photo.channels, moved, real)["normal, height to the right"]) < 0.8

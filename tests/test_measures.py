@@ -6,7 +6,7 @@ from conftest import TILE, checkerboard, draw_photo, draw_pixels
 from skimage.color import rgb2lab
 
 import texture_diffusion as td
-from texture_diffusion_tools import measures
+from texture_diffusion_tools import exemplars, measures
 
 
 def noise(layout, low=80, high=160):
@@ -62,15 +62,16 @@ def test_lab_is_that_of_scikit_image():
 def test_colours_that_are_the_photo_s_differ_by_nothing(channels):
     tile = draw_pixels(TILE, TILE, channels=channels)
     pixels = np.tile(tile, (3, 4, 1) if channels == 3 else (3, 4))
-    photo, layout = td.normalise(pixels, "tiled"), checkerboard()
+    photo, layout = td.normalise(exemplars.of_pixels(pixels, "tiled")), checkerboard()
     texture = np.tile(photo.pixels(photo.x), (2, 2, 1))
-    assert measures.colour_difference(texture, layout, photo) == pytest.approx(0, abs=1e-6)
+    assert measures.colour_difference(texture, layout, photo.own_pixels()) == pytest.approx(0, abs=1e-6)
     other = change_drawn(texture, layout, lambda tile: tile + 20)
-    assert measures.colour_difference(other, layout, photo) > 3
+    assert measures.colour_difference(other, layout, photo.own_pixels()) > 3
 
 
 def test_the_colour_of_real_tiles_does_not_count():
     photo, layout = draw_photo(48, 64), checkerboard()
     pixels = noise(layout)
+    own = photo.own_pixels()
     brighter = change_drawn(pixels + 60, layout, lambda tile: tile - 60)
-    assert measures.colour_difference(brighter, layout, photo) == measures.colour_difference(pixels, layout, photo)
+    assert measures.colour_difference(brighter, layout, own) == measures.colour_difference(pixels, layout, own)

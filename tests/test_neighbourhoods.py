@@ -54,13 +54,13 @@ def patterns_shown(photo, kind, scale, batch_size):
     """The presence patterns that outpainting shows to the network."""
     shown = set()
 
-    def draw(net, rings, present, generators, sketch, parts, least, areas):
+    def draw(rings, present, generators, sketch, parts, least, hints):
         shown.update(map(names_of, present))
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
     layout = planned(photo, kind, scale)
     texture = td.Canvas(layout, len(photo.x), "cpu")
-    for _ in td.outpaint(None, texture, layout.passes, batch_size, draw, 0):
+    for _ in td.outpaint(texture, layout.passes, draw, batch_size, 0):
         pass
     return shown
 

@@ -10,6 +10,7 @@ from conftest import (
     draw_pixels,
     drawn_cells,
     extend,
+    make_sampler,
     planned,
     planned_sized,
     random_net,
@@ -19,19 +20,19 @@ from conftest import (
 )
 
 import texture_diffusion as td
-from texture_diffusion_tools import matching
+from texture_diffusion_tools import exemplars, matching
 
 SIZES = [(48, 64), (54, 70)]
 
 
-def draw_with(photo, sampler="ddim", steps=3):
-    return td.make_sampler(photo, td.cosine_schedule(20), sampler, steps, 0.7)
+def draw_with(net, photo, sampler="ddim", steps=3):
+    return make_sampler(net, photo, td.cosine_schedule(20), sampler, steps, 0.7)
 
 
 def outpaint(net, photo, layout, batch_size=16, seed=0, passes=None, begin=None, **options):
     """The finished texture, normalised [C, height, width]."""
     texture = td.Canvas(layout, len(photo.x), "cpu", begin)
-    for _ in td.outpaint(net, texture, passes or layout.passes, batch_size, draw_with(photo, **options), seed):
+    for _ in td.outpaint(texture, passes or layout.passes, draw_with(net, photo, **options), batch_size, seed):
         pass
     return texture.cut((0, 0), layout.grid.size)
 
@@ -49,7 +50,7 @@ def cell(pixels, i, j):
 @pytest.mark.parametrize("height, width", slow_but(SIZES, (54, 70)))
 def test_known_pixels_come_out_exactly_as_they_went_in(net, kind, height, width):
     pixels = draw_pixels(height, width)
-    photo = td.normalise(pixels, "photo")
+    photo = td.normalise(exemplars.of_pixels(pixels, "photo"))
     layout = planned(photo, kind)
     out = photo.pixels(outpaint(net, photo, layout))
     for i, j in np.argwhere(layout.real()):
@@ -118,11 +119,11 @@ def test_another_seed_draws_other_tiles(net, photo):
 def test_no_two_drawn_tiles_share_their_noise(photo):
     layout, starts = planned(photo, "random"), []
 
-    def draw(net, rings, present, generators, sketch, parts, least, areas):
+    def draw(rings, present, generators, sketch, parts, least, hints):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
-    for _ in td.outpaint(None, td.Canvas(layout, len(photo.x), "cpu"), layout.passes, 4, draw, 0):
+    for _ in td.outpaint(td.Canvas(layout, len(photo.x), "cpu"), layout.passes, draw, 4, 0):
         pass
     assert len({tuple(start) for start in starts}) == len(drawn_cells(layout))
 
@@ -139,13 +140,13 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
         layout, shown = planned(photo, kind), {1: [], 5: []}
         for batch_size, masks in shown.items():
-            def draw(net, rings, present, generators, sketch, parts, least, areas, masks=masks):
+            def draw(rings, present, generators, sketch, parts, least, hints, masks=masks):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
             texture, count = td.Canvas(layout, len(photo.x), "cpu"), 0
             for cells in layout.passes:
-                for _ in td.outpaint(None, texture, [cells], batch_size, draw, 0):
+                for _ in td.outpaint(texture, [cells], draw, batch_size, 0):
                     pass
                 count += len(cells)
                 del masks[count:]  # copies that fill the last batch up
@@ -179,8 +180,8 @@ def test_drawing_begins_with_the_sketch_and_forgets_it_where_it_starts_from_pure
 
     def draw(sketch, strength):
         generators = [torch.Generator().manual_seed(k) for k in range(2)]
-        draw = td.make_sampler(photo, alphas_cumprod, "ddim", 5, strength)
-        return list(draw(net, rings, present, generators, sketch))
+        draw = make_sampler(net, photo, alphas_cumprod, "ddim", 5, strength)
+        return list(draw(rings, present, generators, sketch))
 
     assert draw(sketch, 0.6)[0][0] == 59
     assert torch.allclose(draw(sketch, 1.0)[-1][1], draw(None, 0.6)[-1][1], atol=1e-5)
@@ -193,12 +194,12 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     layout, seen = planned(photo, "matched"), []
     sketches = sketches_of(layout)
 
-    def draw(net, rings, present, generators, sketch, parts, least, areas):
+    def draw(rings, present, generators, sketch, parts, least, hints):
         seen.extend(sketch)
         yield 0, sketch, None
 
     texture = td.Canvas(layout, len(photo.x), "cpu", begin_whole(layout))
-    for _ in td.outpaint(net, texture, layout.passes, 3, draw, 0):
+    for _ in td.outpaint(texture, layout.passes, draw, 3, 0):
         pass
     assert torch.equal(torch.stack(seen)[:len(sketches)], sketches)
     for (i, j), sketch in zip(layout.passes[0], sketches):
@@ -210,10 +211,10 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
 
 def whole(net, photo, layout, batch_size=4, window=None):
     """A window of the texture, or all of it, normalised."""
-    draw = td.make_sampler(photo, td.cosine_schedule(20), "ddim", 2, 0.7)
+    draw = make_sampler(net, photo, td.cosine_schedule(20), "ddim", 2, 0.7)
     corner, size = window or ((0, 0), layout.grid.size)
     texture = td.Canvas(layout, len(photo.x), "cpu", begin_whole(layout))
-    for _ in td.outpaint(net, texture, layout.needed(corner, size), batch_size, draw, 0):
+    for _ in td.outpaint(texture, layout.needed(corner, size), draw, batch_size, 0):
         pass
     return texture.cut(corner, size)
 

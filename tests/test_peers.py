@@ -12,7 +12,7 @@ import benchmarks
 import texture_diffusion as td
 from benchmarks import peers, speed
 from benchmarks.peers import lucidrains, posterior, quilting, stacked
-from texture_diffusion_tools import devices, matching
+from texture_diffusion_tools import devices, exemplars, grids, matching
 from texture_diffusion_tools.errors import UserError
 
 TILE = 16
@@ -35,7 +35,7 @@ def small_lucidrains(monkeypatch):
 
 
 def layout_of(photo, kind="ordered", rows=ROWS, columns=COLUMNS, tile=TILE):
-    return td.lay_out(photo, kind, td.make_grid(rows * tile, columns * tile, tile), 0)
+    return td.lay_out(photo, kind, grids.make_grid(rows * tile, columns * tile, tile), 0)
 
 
 def require(name):
@@ -254,7 +254,7 @@ def coordinates(height, width):
 
 def test_a_quilt_is_made_of_the_photo_s_pixels_in_whole_blocks():
     pixels = coordinates(80, 90)
-    photo = td.normalise(pixels, "photo")
+    photo = td.normalise(exemplars.of_pixels(pixels, "photo"))
     made = quilting.make(photo, layout_of(photo, tile=32), 32, 0, 0).astype(int)
     assert np.array_equal(made, pixels[made[..., 0], made[..., 1]])  # each pixel is one of the photo's
     block, overlap = 16, 2
@@ -268,7 +268,7 @@ def test_a_quilt_is_made_of_the_photo_s_pixels_in_whole_blocks():
 
 def test_a_quilt_is_no_plain_copy():
     pixels = coordinates(80, 90)
-    photo = td.normalise(pixels, "photo")
+    photo = td.normalise(exemplars.of_pixels(pixels, "photo"))
     made = quilting.make(photo, layout_of(photo, tile=32), 32, 0, 0).astype(int)
     jumps = np.abs(np.diff(made[..., 1], axis=1)) != 1
     assert jumps.any(0).sum() >= made.shape[1] // 16

@@ -9,7 +9,7 @@ from PIL import Image
 from test_straighten import HEIGHT, WIDTH, Camera
 
 import texture_diffusion as td
-from texture_diffusion_tools import perspective, straighten
+from texture_diffusion_tools import exemplars, perspective, straighten
 from texture_diffusion_tools.errors import UserError
 
 COLUMNS, ROWS = 10, 14  # of bricks and tiles in the unit square, which is a part of the plane
@@ -170,7 +170,7 @@ def test_a_material_s_corners_are_found_in_its_colour(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, pixels.shape, np.uint8)).save(
         tmp_path / "wall" / "wall_Roughness.png")
     found = td.load_photo(tmp_path / "wall", corners="auto", aspect=1)
-    given = td.load_photo(tmp_path / "wall", corners=td.corners_in(tmp_path / "wall", "auto")[0], aspect=1)
+    given = td.load_photo(tmp_path / "wall", corners=exemplars.corners_in(tmp_path / "wall", "auto")[0], aspect=1)
     assert found.digest == given.digest and found.x.shape[1:] != pixels.shape
 
 

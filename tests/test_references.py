@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from conftest import draw_pixels, random_net
 
 import texture_diffusion as td
-from texture_diffusion_tools import photo_facts, references, weights
+from texture_diffusion_tools import exemplars, grids, photo_facts, references, weights
 
 TILE, PERIOD = 32, 8
 ABAR = 0.3
@@ -74,7 +74,8 @@ def test_a_batch_is_found_tile_by_tile_and_none_where_it_says_so():
 
 
 def photo_of(x):
-    return td.normalise((x - x.min()).div(x.max() - x.min()).mul(255).permute(1, 2, 0).byte().numpy(), "woven")
+    pixels = (x - x.min()).div(x.max() - x.min()).mul(255).permute(1, 2, 0).byte().numpy()
+    return td.normalise(exemplars.of_pixels(pixels, "woven"))
 
 
 def test_held_out_tiles_are_no_references():
@@ -93,10 +94,10 @@ def test_a_prior_without_references_begins_as_before_and_learns_to_use_them():
     photo = photo_of(woven(160))
     before = random_net(tile=TILE).state_dict()
     data = td.NeighbourDataset(photo, TILE)
-    net = td.build_net(photo, TILE, (8, 16), 0, "cpu", refers=True)
+    net = td.build_net([photo], TILE, (8, 16), 0, "cpu", refers=True)
     trainer = td.Trainer(net, data, td.cosine_schedule(50), 8, 4e-3, 0.0, 0)
     trainer.begin_from(before, "0" * 64)
-    plain = td.Trainer(td.build_net(photo, TILE, (8, 16), 0, "cpu"), data, trainer.alphas_cumprod, 8, 4e-3, 0.0, 0)
+    plain = td.Trainer(td.build_net([photo], TILE, (8, 16), 0, "cpu"), data, trainer.alphas_cumprod, 8, 4e-3, 0.0, 0)
     plain.begin_from(before, "0" * 64)
 
     windows, present, where = data.examples(4, False)
@@ -111,7 +112,7 @@ def test_a_prior_without_references_begins_as_before_and_learns_to_use_them():
 
 
 def test_a_network_with_references_can_be_told_none_and_weights_say_whether_it_sees_them():
-    net = td.build_net(photo_of(woven()), TILE, (8, 16), 0, "cpu", refers=True).requires_grad_(False)
+    net = td.build_net([photo_of(woven())], TILE, (8, 16), 0, "cpu", refers=True).requires_grad_(False)
     assert weights.refers(net.state_dict()) and not weights.refers(random_net(tile=TILE).state_dict())
     x, ring = torch.randn(2, 3, TILE, TILE), torch.randn(2, 3, TILE + 2 * td.HALO, TILE + 2 * td.HALO)
     given = net, x, torch.tensor([9, 30]), ring, torch.ones(2, 8, dtype=torch.bool), td.cosine_schedule(50)
@@ -120,7 +121,7 @@ def test_a_network_with_references_can_be_told_none_and_weights_say_whether_it_s
 
 
 def test_a_prior_with_references_fits_more_channels_and_a_network_without():
-    few = td.build_net(photo_of(woven()), TILE, (8, 16), 0, "cpu", refers=True)
+    few = td.build_net([photo_of(woven())], TILE, (8, 16), 0, "cpu", refers=True)
     for weight in few.parameters():
         torch.nn.init.normal_(weight, std=0.1)
     many = torch.cat([woven(), woven(seed=1), woven(seed=2)])
@@ -146,7 +147,7 @@ def test_a_prior_with_references_fits_more_channels_and_a_network_without():
 
 def test_what_a_sketch_is_put_together_from_is_no_reference_of_it():
     photo = photo_of(torch.from_numpy(draw_pixels(160, 160)).permute(2, 0, 1).float())
-    grid = td.make_grid(224, 224, TILE)
+    grid = grids.make_grid(224, 224, TILE)
     layout, checked = td.lay_out(photo, "matched", grid, 0), 0
     for cell in layout.passes[0]:
         claims = layout.claimants(cell).values()

@@ -34,7 +34,7 @@ def test_the_extras_ask_for_what_the_requirements_of_the_page_and_of_the_tests_d
     extras = PROJECT["project"]["optional-dependencies"]
     page = {line for line in requirements("requirements-page.txt") if not line.startswith("-r")}
     assert set(extras["page"]) == page
-    formats = [extras[name] for name in ("heic", "exr", "raw", "tiff")]
+    formats = [extras[name] for name in ("heic", "exr", "raw", "tiff", "config")]
     assert {line for extra in formats for line in extra} <= set(requirements("requirements-dev.txt"))
     assert extras["all"] == [f"texture-diffusion[{','.join(name for name in extras if name != 'all')}]"]
 
@@ -138,9 +138,11 @@ def installed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_script_its_rooms_the_page_the_photo_and_the_prior_and_nothing_else(installed):
-    rooms = {f"texture_diffusion_tools/{path.name}" for path in (ROOT / "texture_diffusion_tools").glob("*.py")}
+    rooms = {f"texture_diffusion_tools/{path.name}" for path in (ROOT / "texture_diffusion_tools").glob("*.py*")
+             if path.is_file()}
     shipped = {f"texture_diffusion_tools/shipped/{path}" for path in ("samples/stones.png", "checkpoints/prior.pt")}
     page = {f"texture_diffusion_tools/page/{path.name}" for path in (ROOT / "page").iterdir() if path.is_file()}
+    assert "texture_diffusion_tools/py.typed" in rooms  # programs see the hints
     assert {name for name in installed.names if ".dist-info/" not in name} == {SCRIPT.name} | rooms | shipped | page
     assert installed.size < 30e6
 

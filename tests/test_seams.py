@@ -3,11 +3,22 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TILE, draw_photo, figures, pixels_in, random_net, stop_after, striped_photo, striped_pixels, tiny
+from conftest import (
+    TILE,
+    draw_photo,
+    figures,
+    make_sampler,
+    pixels_in,
+    random_net,
+    stop_after,
+    striped_photo,
+    striped_pixels,
+    tiny,
+)
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import seams
+from texture_diffusion_tools import grids, seams
 
 SIDE = 96
 T = 32  # a tile of what is drawn: around a joint there has to be something
@@ -66,7 +77,7 @@ def test_origins_turn_with_the_photo(turns, mirrored):
 def test_every_pixel_of_a_sketch_is_the_photos_at_its_origin(augment):
     """Also where the photo was continued beyond its edge, but for the pixels beside a cut, which show both sides."""
     photo = draw_photo(70, 90)
-    layout = td.lay_out(photo, "matched", td.make_grid(96, 112, TILE), 0, augment)
+    layout = td.lay_out(photo, "matched", grids.make_grid(96, 112, TILE), 0, augment)
     turned = [td.oriented(photo.x, *way) for way in td.AUGMENTS[augment]]
     for cell in layout.passes[0]:
         sketch, origins = layout.join_claims(cell)
@@ -78,7 +89,7 @@ def test_every_pixel_of_a_sketch_is_the_photos_at_its_origin(augment):
 
 def test_real_tiles_lie_where_their_origins_say():
     photo = draw_photo(70, 90)
-    layout = td.lay_out(photo, "matched", td.make_grid(64, 96, TILE), 0)
+    layout = td.lay_out(photo, "matched", grids.make_grid(64, 96, TILE), 0)
     for cell in zip(*np.nonzero(layout.real())):
         y, x = layout.source[cell]
         origins = layout.part_of(layout.origins, cell)
@@ -97,8 +108,9 @@ def test_what_a_guide_changes_is_drawn():
 
 def drawn(photo, layout, begin, batch_size=4, passes=None):
     """The Canvas of a layout as a network with random weights draws it."""
-    draw, texture = td.make_sampler(photo, td.cosine_schedule(20), "mixed", 3, 0.75), td.Canvas(layout, 3, "cpu", begin)
-    for _ in td.outpaint(random_net(tile=T), texture, passes or layout.passes, batch_size, draw, 0):
+    draw = make_sampler(random_net(tile=T), photo, td.cosine_schedule(20), "mixed", 3, 0.75)
+    texture = td.Canvas(layout, 3, "cpu", begin)
+    for _ in td.outpaint(texture, passes or layout.passes, draw, batch_size, 0):
         pass
     return texture
 
@@ -107,7 +119,7 @@ def drawn(photo, layout, begin, batch_size=4, passes=None):
 def sketched():
     """A photo, a layout, and what its gaps begin with."""
     photo = striped_photo()
-    layout = td.lay_out(photo, "random", td.make_grid(5 * T, 6 * T, T), 0)
+    layout = td.lay_out(photo, "random", grids.make_grid(5 * T, 6 * T, T), 0)
     judge = td.judge_of(photo, "none")
     return photo, layout, {cell: layout.seamed(judge, cell) for cell in layout.passes[0]}
 
@@ -143,7 +155,7 @@ def test_tiles_of_which_nothing_is_drawn_cost_no_network(sketched):
         raise AssertionError("drawn")
 
     texture = td.Canvas(layout, 3, "cpu", idle.get)
-    assert not any(td.outpaint(None, texture, layout.passes, 4, draw, 0))
+    assert not any(td.outpaint(texture, layout.passes, draw, 4, 0))
     assert not texture.made((0, 0), layout.grid.size).any()
 
 

@@ -20,8 +20,7 @@ from PIL import Image
 import texture_diffusion as td
 from texture_diffusion_tools import several
 
-TEXTURES = tuple(draw_photo(64, 80, seed)._replace(name=name) for seed, name in enumerate(("moss", "rock", "sand")))
-ALL = TEXTURES[0]._replace(name="all", textures=TEXTURES)
+TEXTURES = tuple(draw_photo(64, 80, seed, name=name) for seed, name in enumerate(("moss", "rock", "sand")))
 LIST = "('moss.png','rock.png')"
 
 
@@ -87,14 +86,14 @@ def test_a_batch_holds_each_texture_equally_often_and_says_which_is_whose():
 
 def test_a_tile_is_estimated_by_its_texture_s_facts_and_label_alone():
     net = random_net(context=3)
-    net.know(td.facts_of(ALL, 3))
+    net.know(td.facts_of(TEXTURES, 3))
     ring = torch.stack([photo.x[:, :48, :48] for photo in TEXTURES])
     x_t, present, t = td.crop_middle(ring, TILE), torch.ones(3, 8, dtype=torch.bool), torch.tensor([3, 9, 15])
     together = td.predict_x0(net, x_t, t, ring, present, td.cosine_schedule(20), context=torch.eye(3))
     for k, photo in enumerate(TEXTURES):
         given = [x[k:k + 1] for x in (x_t, t, ring, present)]
         one = net.of(k)
-        assert_same((one.axes, one.signal), tuple(td.facts_of(photo, 3)))
+        assert_same((one.axes, one.signal), tuple(td.facts_of([photo], 3)))
         alone = td.predict_x0(one, *given, td.cosine_schedule(20))
         assert torch.allclose(alone[0], together[k], atol=1e-5)
         one.label = net.of((k + 1) % 3).label
@@ -104,7 +103,7 @@ def test_a_tile_is_estimated_by_its_texture_s_facts_and_label_alone():
 def test_a_prior_begins_as_it_would_with_each_texture_alone():
     prior = random_net().state_dict()
     data = td.SeveralDatasets([td.NeighbourDataset(photo, TILE) for photo in TEXTURES])
-    net = td.build_net(ALL, TILE, (8, 16), 0, "cpu", context=3)
+    net = td.build_net(TEXTURES, TILE, (8, 16), 0, "cpu", context=3)
     trainer = td.Trainer(net, data, td.cosine_schedule(50), 6, 2e-3, 0.4, 0)
     trainer.begin_from(prior, "0" * 64)
     windows, present, _ = data.parts[1].examples(2, held_out=False)
@@ -116,7 +115,7 @@ def test_a_prior_begins_as_it_would_with_each_texture_alone():
 
 def test_the_validation_loss_is_the_textures_mean():
     data = td.SeveralDatasets([td.NeighbourDataset(photo, TILE, 1) for photo in TEXTURES])
-    net = td.build_net(ALL, TILE, (8, 16), 0, "cpu", context=3)
+    net = td.build_net(TEXTURES, TILE, (8, 16), 0, "cpu", context=3)
     trainer = td.Trainer(net, data, td.cosine_schedule(50), 6, 2e-3, 0.4, 0)
     assert trainer.validate() == pytest.approx(np.mean([trainer.of(k).validate() for k in range(3)]))
 

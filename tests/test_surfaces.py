@@ -28,7 +28,7 @@ def correlation(one, other):
 def maps_of(folder, **options):
     """The Photo of a folder, and {file's name: pixels} of what is written of it."""
     photo = td.load_photo(folder, depth=None, **options)
-    return photo, dict(zip((file.name for file in photo.maps.files), photo.rendered(photo.x)))
+    return photo, dict(zip((file.name for file in photo.channels.files), photo.rendered(photo.x)))
 
 
 # Normals and heights
@@ -209,7 +209,7 @@ def test_computed_maps_have_the_depth_that_is_asked_for_or_that_of_their_source(
     folder = save_maps(tmp_path / "m", deep)
     assert all(pixels.dtype == np.uint16 for pixels in maps_of(folder, complete=True)[1].values())
     photo = td.load_photo(folder, depth=8, complete=True)
-    assert {file.depth for file in photo.maps.files} == {8}
+    assert {file.depth for file in photo.channels.files} == {8}
 
 
 @pytest.mark.parametrize("stem, word, named", [
@@ -226,7 +226,7 @@ def test_what_is_written_is_known_as_the_same_maps_again(tmp_path, names):
     maps = dict(zip(names, (draw_maps()[kind] for kind in ("Color", "Displacement", "Roughness"))))
     photo, files = maps_of(save_maps(tmp_path / "m", maps, ""), complete=True)
     again, _ = maps_of(save_maps(tmp_path / "again", files, ""))
-    assert photo.maps.slices.keys() == again.maps.slices.keys() and len(files) in (4, 5)
+    assert photo.channels.slices.keys() == again.channels.slices.keys() and len(files) in (4, 5)
 
 
 def test_a_part_of_a_folder_with_a_mask_is_completed_at_its_own_size(tmp_path):

@@ -6,6 +6,7 @@ import torch
 from conftest import draw_photo
 
 import texture_diffusion as td
+from texture_diffusion_tools import exemplars
 
 
 @pytest.mark.parametrize("height, width, tile", [(48, 64, 16), (50, 61, 16), (16, 17, 16), (33, 31, 8)])
@@ -26,7 +27,7 @@ def test_every_tile_is_a_piece_of_the_photo():
 def test_every_level_survives_normalisation():
     pixels = np.stack([np.arange(256).reshape(16, 16)] * 3, -1).astype(np.uint8)
     pixels[..., 1] = pixels[::-1, :, 1]
-    photo = td.normalise(pixels, "levels")
+    photo = td.normalise(exemplars.of_pixels(pixels, "levels"))
     assert np.array_equal(photo.pixels(photo.x), pixels)
 
 
@@ -40,6 +41,6 @@ def test_normalised_photo_has_mean_0_and_deviation_1():
 def test_a_few_stray_pixels_do_not_widen_the_range_that_is_drawn():
     pixels = np.random.default_rng(0).integers(60, 180, (200, 200, 3)).astype(np.uint8)
     pixels[7, 7], pixels[90, 90] = 0, 255
-    photo = td.normalise(pixels, "stray")
+    photo = td.normalise(exemplars.of_pixels(pixels, "stray"))
     low, high = (photo.pixels(bound)[0, 0].tolist() for bound in photo.bounds())
     assert low == [60] * 3 and high == [179] * 3

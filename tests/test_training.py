@@ -8,7 +8,7 @@ import torch
 from conftest import MADE_OF, assert_same, draw_photo, make_trainer, random_net, slow_but
 
 import texture_diffusion as td
-from texture_diffusion_tools import checkpoints, photo_facts
+from texture_diffusion_tools import checkpoints, exemplars, forecasts, photo_facts, pictures
 from texture_diffusion_tools.errors import RunError, Stopped
 
 EPOCH_STEPS = 3
@@ -53,7 +53,7 @@ def test_the_loss_falls_on_a_chequered_photo():
     """Its hard edges are what the linear filter, with which training begins, cannot know."""
     y, x = np.mgrid[:54, :70]
     chequered = np.repeat(255 * ((x // 5 + y // 7) % 2)[..., None], 3, -1) // np.array([2, 1, 1])
-    trainer = make_trainer(td.normalise(chequered.astype(np.uint8), "chequered"), batch_size=8)
+    trainer = make_trainer(td.normalise(exemplars.of_pixels(chequered.astype(np.uint8), "chequered")), batch_size=8)
 
     def loss():
         with torch.no_grad():
@@ -273,7 +273,7 @@ def test_without_held_out_tiles_there_is_no_validation(photo):
 
 def test_measuring_the_speed_leaves_the_training_as_it_was(photo):
     one, other = make_trainer(photo), make_trainer(photo)
-    td.measure_speed(one)
+    forecasts.measure_speed(one)
     for trainer in (one, other):
         trainer.plan(3)
         list(trainer.steps())
@@ -366,4 +366,4 @@ def test_a_prior_of_another_network_is_refused_before_anything_is_taken_over(pho
 @pytest.mark.parametrize("held, step", [
     ([0.5, 0.4, 0.41], None), ([0.5, 0.4, 0.43], 8), ([0.4, 0.5, 0.6], 4), ([None, None, None], None), ([], None)])
 def test_a_validation_loss_that_has_risen_is_noticed(held, step):
-    assert td.lowest_validation([[4 * k + 4, 0.3, loss] for k, loss in enumerate(held)]) == step
+    assert pictures.lowest_validation([[4 * k + 4, 0.3, loss] for k, loss in enumerate(held)]) == step

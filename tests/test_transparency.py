@@ -6,7 +6,7 @@ from conftest import TILE, assert_refused, draw_pixels, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import photos, transparency
+from texture_diffusion_tools import grids, photos, transparency
 
 HEIGHT, WIDTH = 54, 70
 
@@ -56,7 +56,7 @@ def test_a_texture_of_a_transparent_photo_is_transparent(lace, tmp_path):
     drawn = texture(tmp_path)
     assert drawn.shape == (3 * HEIGHT, 3 * WIDTH, 4)
     photo = td.load_photo(tmp_path / "photo.png", alpha="draw")
-    layout = td.lay_out(photo, "matched", td.make_grid(3 * HEIGHT, 3 * WIDTH, TILE), 0)
+    layout = td.lay_out(photo, "matched", grids.make_grid(3 * HEIGHT, 3 * WIDTH, TILE), 0)
     found = 0
     for (i, j), (y, x) in ((cell, layout.source[cell]) for cell in layout.grid.cells() if layout.real()[cell]):
         here = drawn[i * TILE:(i + 1) * TILE, j * TILE:(j + 1) * TILE]
@@ -78,7 +78,7 @@ def test_a_photo_without_transparency_is_read_as_ever(tmp_path):
     opaque[..., 3] = 255
     Image.fromarray(opaque).save(tmp_path / "photo.png")
     kept, filled = (td.load_photo(tmp_path / "photo.png", alpha=alpha) for alpha in td.ALPHAS)
-    assert kept.digest == filled.digest and kept.maps is None
+    assert kept.digest == filled.digest and kept.channels.is_plain()
 
 
 def test_a_fully_transparent_photo_is_refused(lace, tmp_path):

@@ -1,4 +1,5 @@
-"""The constants of a main(): overrides from the command line, --help, the types of their values and their rules."""
+"""The constants of a main(): overrides from the command line, from a file and by a preset, --help, the types of their
+values and their rules."""
 
 import ast
 import contextlib
@@ -10,26 +11,29 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from . import program
+from . import presets, program, toml_files
 from .errors import UserError, printable
 from .files import name_of
 
 ENDLESS = "endless"  # in place of a texture's size
 FARTHEST = 2**60  # pixels from the origin of an endless texture
-OLD_NAMES = {"START": "STRENGTH", "REDRAW_ORIGINALS": "REDRAW"}  # they still work
+OLD_NAMES = {"START": "STRENGTH", "REDRAW_ORIGINALS": "REDRAW",  # they still work
+             "SIZE": "OUTPUT_SIZE"}  # a short one
 OLD_VALUES = {"REDRAW_ORIGINALS": {"True": "all", "False": "gaps"}}
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, int, str), "REGION": tuple,
             "EPOCHS": int, "SAMPLE_STEPS": int, "STRENGTH": float, "VALIDATION": int, "PRIOR": str,
             "COMPLETE": (bool, float), "DEPTH": int, "GUIDE": str, "WANG": int, "PIXELS": int, "MASK": (str, tuple),
-            "TEXTURE": str, "BLEND": str, "CHECK": str}  # or None
+            "TEXTURE": str, "BLEND": str, "CHECK": str, "CONFIG": str, "PRESET": str}  # or None
 WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW", "LAYOUT")
 FACTORS = (2, 4, 8, 16)  # of PIXELS: tiles, whose sides are multiples of 32, hold whole pixels of such sides
 SMALL = 128  # pixels of a side, below which a photo that is too small may be pixel art
 WITHOUT_PIXELS = ("MASK", "CORNERS", "BLEND", "REGION", "WANG")
 SEAMS = {"EPOCHS": 1, "SAMPLE_STEPS": 8, "STRENGTH": 0.75}  # in place of None, where only seams are drawn
 WHOLE = {"EPOCHS": 5, "SAMPLE_STEPS": 30, "STRENGTH": 0.65}  # where whole tiles are
+FILES = ("IMAGE", "MASK", "GUIDE", "BLEND", "PRIOR", "CHECK")  # which may name files
+FOLDERS = ("OUTPUT_DIR", "CHECKPOINT_DIR")
 LISTS = ("IMAGE", "EXPORT")  # strings that may be several
-EXPORTS = ("glb", "mtlx", "tres", "usda")  # of EXPORT
+EXPORTS = ("glb", "mtlx", "tres", "usda", "pat")  # of EXPORT
 WORDS = {"true": "True", "false": "False", "none": "None"}  # in any case, where a constant is no text
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 SIZE = re.compile(r"(\d+) *[xX*\u00d7] *(\d+)")  # 1000x700
@@ -40,10 +44,17 @@ def settings(function, values, argv):
 
     --help prints the constants with their comments and ends the run, --version what it is made of. --name=value and
     --name value say the same as NAME=value, and words that are paths are the first constant, several of them where it
-    can be a list. UserError on unknown names and on values of another type.
+    can be a list. What the words say wins over the file CONFIG, that over PRESET, and that over the function; these two
+    are None then. UserError on unknown names and on values of another type.
     """
     answer(inspect.getsourcefile(function), function.__name__, argv)
     return override({name: value for name, value in values.items() if name.isupper()}, argv)
+
+
+def defaults(function):
+    """The constants of a function as they stand in its source, {name: value}."""
+    lines = written(inspect.getsourcefile(function), function.__name__)
+    return {name: ast.literal_eval(text) for _, name, text, _ in lines}
 
 
 def foresee(path, argv):
@@ -65,15 +76,69 @@ def answer(path, function, argv):
 
 
 def override(constants, argv):
-    """Constants as a namespace, with overrides applied."""
-    values, alone = dict(constants), False
+    """Constants as a namespace, with overrides applied, as in settings()."""
+    values = applied(constants, constants, argv)
+    if values.get("CONFIG") is not None or values.get("PRESET") is not None:
+        beneath = {**constants, **chosen(values, constants)}
+        values = {**applied(beneath, constants, argv), "CONFIG": None, "PRESET": None}
+    return SimpleNamespace(**values)
+
+
+def changed(values, changes):
+    """Constants {name: value} with the changes that a program makes, by the same rules as settings(); UserError on
+    unknown names and on values of another type."""
+    fitting = {name: fitted(name, value, values) for name, value in changes.items()}
+    named = {**values, **fitting}
+    if named["CONFIG"] is None and named["PRESET"] is None:
+        return named
+    return {**values, **chosen(named, values), **fitting, "CONFIG": None, "PRESET": None}
+
+
+def applied(values, constants, argv):
+    """Values {name: value} with what the words of a command line say of constants."""
+    values, alone = dict(values), False
     for name, text, is_path in said(argv, constants):
         value = parse_value(name, text, constants[name])
         if is_path and alone:  # one more beside those before
             value = (*listed(values[name]), *listed(value))
         alone = alone or name == next(iter(constants))
         values[name] = value
-    return SimpleNamespace(**values)
+    return values
+
+
+def chosen(values, constants):
+    """What the file and the preset say that values {name: value} name, {name: value}."""
+    found = {} if values["CONFIG"] is None else in_file(values["CONFIG"], constants)
+    preset = found.get("PRESET") if values["PRESET"] is None else values["PRESET"]
+    return found if preset is None else {**presets.constants_of(preset), **found}
+
+
+def in_file(path, constants):
+    """What a TOML file says, {name: value}; a relative path in it begins at its folder. UserError
+    on what is unknown."""
+    found, where = {}, f" in {printable(path)}"
+    for key, value in toml_files.read(path).items():
+        known = known_as(key, constants)
+        name = OLD_NAMES.get(known, known)
+        if name is None:
+            raise UserError(f"{printable(key)}{where} is no constant; the nearest is "
+                            f"{nearest(key, constants)} (--help lists all)")
+        if name == "CONFIG":
+            raise UserError(f"CONFIG{where} names another file; take that line out")
+        value = OLD_VALUES.get(known, {}).get(str(value), value)
+        found[name] = beside(path, name, typed(name, value, constants[name], where))
+    return found
+
+
+def beside(path, name, value):
+    """A constant's value as it is meant in the file at a path: files that it names are looked for
+    in its folder, too, and results go there."""
+    if name in LISTS and type(value) is tuple:
+        return tuple(beside(path, name, part) for part in value)
+    if name not in FILES + FOLDERS or type(value) is not str or (name, value) == ("MASK", "alpha"):
+        return value
+    there = os.path.join(os.path.dirname(path), value)
+    return there if name in FOLDERS or os.path.exists(there) else value
 
 
 def said(argv, constants):
@@ -115,10 +180,15 @@ def is_path(word, constants, first):
 def not_understood(word, constants):
     """The UserError for a word that names nothing."""
     name = word.partition("=")[0]
-    nearest = difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
+    near = nearest(name, constants)
     path = "" if word.startswith("-") else "no file or folder of that name and "
     return UserError(f"{printable(word)} is not understood: there is {path}no constant {printable(name)}; the nearest "
-                     f"is {nearest}, to be set as {nearest}=value (--help lists all)")
+                     f"is {near}, to be set as {near}=value (--help lists all)")
+
+
+def nearest(name, constants):
+    """The constant whose name is most like one."""
+    return difflib.get_close_matches(name.lstrip("-").upper(), constants, 1, 0)[0]
 
 
 def value_after(word, words, name, constants):
@@ -146,7 +216,7 @@ def print_help(path, function):
     """
     manual = ast.get_docstring(ast.parse(Path(path).read_text(encoding="utf-8")))
     print(manual.split("\n\n")[0] + "\n\nConstants, to be set as NAME=value:")
-    heading = None
+    heading, end = None, ""
     for above, name, text, comment in written(path, function):
         if above != heading:
             print(f"\n{above}".rstrip())
@@ -154,6 +224,9 @@ def print_help(path, function):
         with contextlib.suppress(ValueError, SyntaxError):  # of a value that is worked out
             text = repr(ast.literal_eval(text))
         print(f"  {name:<18} {text:<24} {comment}".rstrip())
+        if name == "PRESET":
+            end = presets.described()
+    print(end, end="")
 
 
 def written(path, function):
@@ -177,16 +250,50 @@ def parse_value(name, text, default):
         value = literal(text if str in kinds else WORDS.get(text.lower(), text))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = text
-    if type(value) is list and tuple in kinds:
-        value = tuple(value)
-    if type(value) is int and float in kinds:
-        value = float(value)
-    if type(value) in kinds and (name not in LISTS or all(type(part) is str for part in value)):
+    value = converted(value, kinds)
+    if fits(name, value, kinds):
         return value
     if str in kinds:
         return text
-    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
-    raise UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, such as {default!r}")
+    raise not_possible(name, text, default)
+
+
+def typed(name, value, default, where=""):
+    """A value of a file as one of a constant with a default: a list as a tuple, "None" as None;
+    UserError, which says where that was, if it has another type."""
+    kinds = kinds_of(name, default)
+    value = converted(None if value == "None" and type(None) in kinds else value, kinds)
+    if not fits(name, value, kinds):
+        raise not_possible(name, f"{value!r}{where}", default)
+    return value
+
+
+def fitted(name, value, values):
+    """A value that a program gives to a constant, of the type that it has among the values {name: default}; UserError
+    otherwise."""
+    if name not in values:
+        raise not_understood(name, values)
+    return typed(name, value, values[name])
+
+
+def converted(value, kinds):
+    """A value as one of some kinds, for which lists stand for tuples, whole numbers for any."""
+    if type(value) is list and tuple in kinds:
+        return tuple(converted(part, kinds) if type(part) is list else part for part in value)
+    return float(value) if type(value) is int and float in kinds else value
+
+
+def fits(name, value, kinds):
+    """Whether a value has one of the types that a constant may have."""
+    return type(value) in kinds and (name not in LISTS or all(type(part) is str for part in value))
+
+
+def not_possible(name, text, default):
+    """The UserError for a value of another type than a constant has."""
+    wanted = " or ".join("None" if kind is type(None) else kind.__name__
+                         for kind in kinds_of(name, default))
+    return UserError(f"{name}={text} is not possible: {name} takes a value of type {wanted}, "
+                     f"such as {default!r}")
 
 
 def literal(text):
@@ -205,17 +312,19 @@ def kinds_of(name, default):
     return *(kinds if isinstance(kinds, tuple) else (kinds,)), type(None)
 
 
+def replaced(c, **changes):
+    """The same namespace with other values of some constants."""
+    return SimpleNamespace(**{**vars(c), **changes})
+
+
 def fill_in(c):
     """The same namespace with a size and a list written out, and with what is None and depends on what is drawn:
     seams need less of all."""
-    c.OUTPUT_SIZE = width_and_height(c.OUTPUT_SIZE)
-    c.EXPORT = parts_of(c.EXPORT)
+    c = replaced(c, OUTPUT_SIZE=width_and_height(c.OUTPUT_SIZE), EXPORT=parts_of(c.EXPORT))
     whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str and not c.EACH or \
         any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
-    for name, value in (WHOLE if whole else SEAMS).items():
-        if getattr(c, name) is None:
-            setattr(c, name, value)
-    return c
+    usual = WHOLE if whole else SEAMS
+    return replaced(c, **{name: value for name, value in usual.items() if getattr(c, name) is None})
 
 
 def width_and_height(size):
@@ -311,6 +420,9 @@ def rules_among(c, world_size):
           for name in WITHOUT_WANG),
         ("EXPORT", lambda value: not value or c.WANG is None, "does not go together with WANG, whose tiles no material "
          "repeats; leave one of them out"),
+        ("EXPORT", lambda value: "pat" not in value or c.TILEABLE == "xy" and c.REGION is None,
+         "holds a pattern, pat, which repeats itself; give TILEABLE=xy, without a REGION, or leave "
+         "pat out"),
         ("TEXTURE BLEND", lambda value: value is None or not c.EACH,
          "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
         ("EACH", lambda value: not value or world_size == 1,

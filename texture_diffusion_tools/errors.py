@@ -1,4 +1,6 @@
-"""The errors that end a run, each with its exit code; and what others say, made fit for a sentence."""
+"""The errors that end a run, each with its exit code; paths and messages fit for a sentence."""
+
+from __future__ import annotations
 
 import signal
 
@@ -19,25 +21,30 @@ class DiskError(RunError):
     """A file that could not be written; what was there before is as it was."""
 
 
+class Cancelled(RunError):
+    """A program that was told how far a run is asked it to stop."""
+
+
 class Stopped(BaseException):
-    """The person stopped the run; args are a sentence and the signal's number, None if another process received it.
+    """The person stopped the run. args are a sentence and the signal's number, None if another
+    process received it.
 
     Like KeyboardInterrupt no Exception: nothing that recovers from errors may swallow it.
     """
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.args[0]
 
     @property
-    def exit_code(self):
+    def exit_code(self) -> int:
         return 128 + (self.args[1] or signal.SIGTERM)
 
 
-def printable(path):
+def printable(path: object) -> str:
     """A path for a sentence: on one line, and with every character printable."""
     return str(path) if str(path).isprintable() else ascii(str(path))
 
 
-def first_line(error):
+def first_line(error: object) -> str:
     """The first line of what an exception says, or its name."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

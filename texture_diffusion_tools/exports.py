@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from . import files, gltf, godot, materialx, png, slots, usd
+from . import files, gltf, godot, materialx, patterns, png, slots, usd
 from .errors import UserError, printable
 
 LONGEST = 8192  # pixels of a side: many programs take no larger texture, and what is packed is in memory as a whole
@@ -16,9 +16,18 @@ def check(names, photo, size):
     if max(size) > LONGEST:
         raise UserError(f"EXPORT is for textures of up to {LONGEST} pixels a side, and this one has {size[1]} x "
                         f"{size[0]}; leave it out, give a smaller OUTPUT_SIZE, or draw a REGION of it")
-    for file in photo.maps.files if photo.maps and photo.maps.folder else ():
+    for file in photo.channels.files if photo.channels.folder else ():
         if any(unicodedata.category(letter) in NO_TEXT for letter in file.name):
             raise UserError(f"EXPORT cannot name {printable(file.name)}, whose name is no text; rename that map")
+    held = {kind for file in photo.channels.files for kind in file.holds}
+    if "pat" in names and not held & {"colour", "grey"}:
+        raise UserError("EXPORT=pat makes a pattern of a material's colour, and this one has none; "
+                        "leave pat out")
+
+
+def of_a_repair(names):
+    """EXPORT's names without those that are for what repeats itself: a repaired photo may not."""
+    return tuple(name for name in names if name != "pat")
 
 
 def save(names, photo, paths, size, results, name):
@@ -26,8 +35,7 @@ def save(names, photo, paths, size, results, name):
     figures. name: what the drawing is called, that of a file or of a material's folder."""
     if not names:
         return {}
-    folder = photo.maps is not None and photo.maps.folder
-    place = f"{name}/{photo.name}" if folder else name
+    place = f"{name}/{photo.name}" if photo.channels.folder else name
 
     def save_copy(label, pixels, srgb):
         path = results.path(f"{name}/{label}.png")
@@ -55,3 +63,5 @@ def contents(names, material, path_of, place):
         text = usd.document(material)
         yield "usda", text.encode()
         yield "usdz", usd.package(text, path_of(f"{place}.usda").name, material)
+    if "pat" in names:
+        yield "pat", patterns.document(material)

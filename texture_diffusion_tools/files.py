@@ -210,6 +210,13 @@ def lock(file):
     return True
 
 
+def there(path):
+    """The same path; UserError if no file lies there."""
+    if not path.is_file():
+        raise UserError(f"there is no file at {printable(path)}")
+    return path
+
+
 @contextlib.contextmanager
 def claimed(folder, checkpoint, photo, group):
     """The Results of a photo, which no other run works on meanwhile, without what a killed run left half written.
@@ -258,7 +265,8 @@ class Results:
     def drawn(self):
         """The paths of the textures and repaired photos among what was chosen, of a material's those of folders."""
         return list(dict.fromkeys(path.parent if "/" in name else path for name, path in self.chosen.items()
-                                  if name.startswith(("output_texture", "repaired"))))
+                                  if name.startswith(("output_texture", "repaired"))
+                                  and not name.endswith(".toml")))
 
     def key(self, path):
         """What a result is called in the list."""

@@ -25,7 +25,6 @@ def sources_of(x, hidden, piece, weights=None):
     Squares of a side, which overlap by half, are filled like the pieces of matching.extend_photo, first that with the
     most known pixels around it. ValueError if no square without a hidden pixel is left.
     """
-    weights = None if weights is None else torch.from_numpy(weights)
     filling = Filling(looked_at(torch.from_numpy(x), weights), hidden, piece)
     corners = [(y, x) for y in spaced(hidden.shape[0], piece) for x in spaced(hidden.shape[1], piece)]
     while corners := [corner for corner in corners if filling.is_open(corner)]:

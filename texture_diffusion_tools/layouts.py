@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from . import conspicuous, guides, matching, seams, sketches
-from .grids import Grid
+from . import conspicuous, constants, files, guides, matching, seams, sketches, wang
+from .errors import UserError
+from .grids import Grid, endless_grid, grid_offsets, make_grid
 from .orientations import AUGMENTS, oriented
-from .rings import crop_middle
+from .rings import HALO, crop_middle
 
 
 class Layout(NamedTuple):
@@ -150,7 +152,52 @@ class Layout(NamedTuple):
         return wanted, torch.maximum(crop_middle(found, self.grid.tile), seams.part_of_change(wanted - sketch))
 
 
+def rows_layout(photo, grid):
+    """The photo's own tiles in the upper left corner, the rest in diagonal waves of the reading order."""
+    source, waves = np.full((*grid.shape(), 2), -1), {}
+    ys, xs = (grid_offsets(side, grid.tile) for side in photo.x.shape[1:])
+    for i, j in grid.cells():
+        real = i < len(ys) and j < len(xs)
+        if real and photo.usable[ys[i]:ys[i] + grid.tile, xs[j]:xs[j] + grid.tile].all():
+            source[i, j] = ys[i], xs[j]
+        else:  # after (i, j - 1) and (i - 1, j + 1)
+            waves.setdefault(2 * i + j, []).append((i, j))
+    extended = (F.pad(photo.x.cpu(), [grid.tile] * 4),)
+    return Layout(grid, source, [waves[key] for key in sorted(waves)], extended, np.zeros(grid.shape(), int), False)
+
+
 def judge_of(photo, augment):
     """The seams.Judge of what is put together from a photo in the orientations of an augment."""
-    looked = matching.looked_at(photo.x.cpu(), photo.matching_weights())
+    looked = matching.looked_at(photo.x.cpu(), photo.channels.weights())
     return seams.Judge([oriented(looked, *way) for way in AUGMENTS[augment]])
+
+
+def grid_of(photo, c):
+    """The Grid of the texture of a Photo that the constants ask for, or of all its Wang tiles."""
+    if c.WANG:
+        return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
+    if c.OUTPUT_SIZE == constants.ENDLESS:
+        x, y, *size = c.REGION
+        return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW == "all" else 1)
+    art = photo.channels.art
+    if c.OUTPUT_SIZE and art:
+        return make_grid(*(side * art.factor for side in c.OUTPUT_SIZE[::-1]), c.TILE_SIZE, c.TILEABLE)
+    width, height = c.OUTPUT_SIZE or [side * c.SCALE for side in photo.x.shape[:0:-1]]
+    return make_grid(height, width, c.TILE_SIZE, c.TILEABLE)
+
+
+def window_of(grid, region):
+    """The part of the texture to be drawn as (corner (y, x), size (h, w)); UserError if it is not inside."""
+    height, width = grid.size
+    x, y, w, h = region or (0, 0, width, height)
+    if grid.first is None and (min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height):
+        raise UserError(f"REGION = {tuple(region)} does not lie inside the texture of {width} x {height} pixels")
+    return (y, x), (h, w)
+
+
+def load_guide(photo, c, home):
+    """The guides.Guide of the texture of a Photo that the constants ask for, or None; home: as in files.find_file."""
+    if c.GUIDE is None:
+        return None
+    pixels = guides.read_guide(files.find_file(c.GUIDE, home), grid_of(photo, c).size)
+    return guides.guide_of(pixels, photo, c.TILE_SIZE, c.GUIDE_STRENGTH)

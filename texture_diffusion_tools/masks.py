@@ -28,11 +28,10 @@ LEAST = 4  # tiles' worth of a photo from which it can be learned
 
 
 class Mask(NamedTuple):
-    """The mask of a Photo and what is mixed with what is drawn."""
+    """What is to be repaired of a photo, and what is mixed with what is drawn."""
 
     share: torch.Tensor  # float32 [H, W], 0..1: how much of each pixel is to be drawn
     before: torch.Tensor  # the photo as it was, values in [-1, 1], [C, H, W]; smooth where share is 1
-    wanted: bool = True  # whether the photo is to be repaired; if not, it is only not learned where it is hidden
 
     def hidden(self):
         """bool [H, W], what nobody has to see of the photo."""
@@ -75,7 +74,7 @@ def find_mask(mask, path, notes):
             raise UserError(f'MASK = "alpha" needs a photo with transparent parts, and {printable(path)} has none')
         return 255 - pixels[..., 3]
     if isinstance(mask, str) and os.path.exists(mask):
-        return from_file(mask, path, notes)
+        return from_file(mask, size_of(path), printable(path), notes)
     try:
         colour = ImageColor.getrgb(mask)[:3] if isinstance(mask, str) else mask
     except ValueError:
@@ -86,11 +85,12 @@ def find_mask(mask, path, notes):
     return where_coloured(np.asarray(photos.open_image(path)[0].convert("RGB")), colour)
 
 
-def from_file(mask, path, notes):
-    """A mask's file as values uint8 [H, W]; UserError unless it is as large as the photo, and says what goes."""
-    image, size = photos.open_image(mask, 8, alpha=True)[0], size_of(path)
-    if image.size != size:
-        raise UserError(f"MASK has {image.width} x {image.height} pixels and {printable(path)} {size[0]} x {size[1]}; "
+def from_file(mask, size, shown, notes):
+    """A mask's file as values uint8 [H, W]; UserError unless it has the size (width, height) of the photo, which is
+    shown so, and says what goes."""
+    image = photos.open_image(mask, 8, alpha=True)[0]
+    if image.size != tuple(size):
+        raise UserError(f"MASK has {image.width} x {image.height} pixels and {shown} {size[0]} x {size[1]}; "
                         "a mask has to be as large as the whole upright photo")
     found, said = marked(image)
     if found is None:

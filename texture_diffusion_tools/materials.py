@@ -11,134 +11,15 @@ import numpy as np
 from PIL import Image
 
 from . import even_light, folders, map_names, photos, straighten, surfaces, transparency
+from .channels import COLOURED, IN_FILES, WITHOUT_COLOUR, Channels, MapFile, as_values, slopes_of, to_pixels
 from .errors import UserError, printable
 
-COLOURED = ("colour", "emission")  # in sRGB; all others are linear
-CHANNELS = {"colour": 3, "emission": 3, "normal": 2}  # of the kinds of map; all others have one
-IN_FILES = {**CHANNELS, "normal": 3}  # of them in a file
 LETTERS = ("red", "green", "blue")  # channels of a file that have no other name
 SAME = 1.0  # level of the file: a map whose deviation is less is the same everywhere, but for a JPEG file's noise
 FREE = ("unused",)  # kinds that several files may hold
 COPY = 0.03  # mean difference of values, 4 levels of 255, up to which two files hold the same map, one as a JPEG file
 COMPUTED = {"normal": "NormalGL", "height": "Height", "occlusion": "AmbientOcclusion"}  # what they are called
 MASK = "mask"  # what is bent with the maps, and is none
-MATCHED = {"colour": 1.0, "height": 1.0}  # kinds by which places are matched, what people see, and their weights
-WITHOUT_COLOUR = {"height": 1.0, "normal": 1.0}  # the same where there is no colour
-
-
-class MapFile(NamedTuple):
-    """One file of a material."""
-
-    name: str  # without its suffix
-    holds: tuple  # the kinds in it; of one kind all channels, of several one each
-    depth: int = 8  # bits a channel
-    down: bool = False  # whether the green of its normals points down the picture, DirectX's way, or up, OpenGL's
-
-    def format(self):
-        """(channels, bits a channel, whether its values are colours in sRGB), as png.PngBands has them."""
-        channels = sum(IN_FILES.get(kind, 1) for kind in self.holds)
-        return channels, self.depth, self.holds[0] in COLOURED
-
-    def split(self, pixels):
-        """The pixels [h, w] or [h, w, channels] by kind, {kind: [h, w, channels]}."""
-        ends = np.cumsum([IN_FILES.get(kind, 1) for kind in self.holds])[:-1]
-        return dict(zip(self.holds, np.split(np.atleast_3d(pixels), ends, axis=2)))
-
-
-class Maps(NamedTuple):
-    """What the channels of a material, or of a photo with transparency, are, and what its files hold."""
-
-    slices: dict  # kind -> which of the channels, in their order
-    constants: dict  # kind -> [its channels], of maps that are the same everywhere, in [-1, 1]
-    files: tuple  # MapFiles, that with the colour first
-    folder: bool = True  # whether it is a material, or one file, a photo
-
-    def written_with(self, depth):
-        """The same with so many bits a channel in each file."""
-        return self._replace(files=tuple(file._replace(depth=depth) for file in self.files))
-
-    def colours(self):
-        """How many of the first channels are the colour's, which have axes together: the others' would mix smooth maps
-        with rough ones."""
-        return self.slices.get("colour", slice(0, 0)).stop
-
-    def channels(self):
-        """The number of channels."""
-        return max(part.stop for part in self.slices.values())
-
-    def vector(self):
-        """The first of the two channels of the normals, None without."""
-        return self.slices["normal"].start if "normal" in self.slices else None
-
-    def weights(self):
-        """How much each channel counts in matching, [C]."""
-        matched = MATCHED if "colour" in self.slices else WITHOUT_COLOUR
-        known = {kind: weight for kind, weight in matched.items() if kind in self.slices}
-        weights = np.full(self.channels(), 0.0 if known else 1.0, np.float32)
-        for kind, weight in known.items():
-            weights[self.slices[kind]] = weight
-        return weights
-
-    def planes(self, values, kind):
-        """A kind's part of values [C, h, w], or its constant, [its channels, h, w]; None if the material lacks it."""
-        if kind in self.slices:
-            return values[self.slices[kind]]
-        if kind in self.constants:
-            return np.broadcast_to(self.constants[kind][:, None, None], (len(self.constants[kind]), *values.shape[1:]))
-        return None
-
-    def read(self, pixels):
-        """Values [C, H, W] in [-1, 1] from the pixels {name: [H, W] or [H, W, channels]} of files that were written."""
-        values = np.zeros((self.channels(), *next(iter(pixels.values())).shape[:2]), np.float32)
-        for file in self.files:
-            for kind, x in file.split(pixels[file.name]).items():
-                if kind in self.slices:
-                    planes = as_values(np.ascontiguousarray(x))
-                    values[self.slices[kind]] = slopes_of(planes, file.down) if kind == "normal" else planes
-        return values
-
-    def seen(self, values):
-        """What is seen of values [..., C, h, w], a tensor: the colour, or the first map, [..., 3 or 1, h, w]; grey
-        where it is transparent."""
-        colour = values[..., self.slices.get("colour", slice(0, 1)), :, :]
-        return colour if "opacity" not in self.slices else \
-            colour * ((values[..., self.slices["opacity"], :, :] + 1) / 2).clip(0, 1)
-
-    def rendered(self, values):
-        """The pixels of each file, uint8 or uint16 [h, w] or [h, w, channels], from values [C, h, w], an array."""
-        return [encode(file, [self.planes(values, kind) for kind in file.holds]) for file in self.files]
-
-
-def encode(file, planes):
-    """The pixels of a MapFile from the planes [channels, h, w] of what it holds, values in [-1, 1]."""
-    planes = [with_length_1(x, file.down) if kind == "normal" else x for kind, x in zip(file.holds, planes)]
-    return to_pixels(np.concatenate(planes), file.depth)
-
-
-def to_pixels(planes, depth):
-    """Planes [channels, h, w] in [-1, 1] as the nearest pixels of so many bits, [h, w, channels], or [h, w] of one."""
-    top = 2**depth - 1
-    pixels = ((planes + 1) * (top / 2)).round().clip(0, top).astype(np.uint16 if depth == 16 else np.uint8)
-    return np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-
-
-def with_opacity(pixels, name):
-    """Values in [-1, 1], float32 [4, H, W], and Maps of a photo with alpha, uint8 or uint16 [H, W, 4]."""
-    file = MapFile(name, ("colour", "opacity"), 8 * pixels.itemsize)
-    return as_values(pixels), Maps({"colour": slice(0, 3), "opacity": slice(3, 4)}, {}, (file,), folder=False)
-
-
-def as_values(pixels):
-    """Pixels uint8 or uint16 [H, W] or [H, W, channels] as float32 [channels, H, W] in [-1, 1]."""
-    return np.moveaxis(np.atleast_3d(pixels), 2, 0) * np.float32(2 / np.iinfo(pixels.dtype).max) - 1
-
-
-def with_length_1(planes, down=False):
-    """Normals (right, down) [2, h, w] as vectors of length 1, (right, up, towards the eye) [3, h, w]; down: the second
-    points down. Those that are too long lie in the plane."""
-    length = np.maximum(1, np.sqrt((planes**2).sum(0)))
-    right, below = planes / length
-    return np.stack([right, below if down else -below, np.sqrt(np.maximum(0, 1 - right**2 - below**2))])
 
 
 class Taken(NamedTuple):
@@ -185,7 +66,7 @@ def refuse_several(folder, materials):
 
 def read_material(folder, crop=None, max_side=1024, even=False, corners=None, aspect=None, depth=None, mask=None,
                   least=0, complete=False):
-    """The maps in a folder: values in [-1, 1], float32 [C, H, W], their Maps, and notes, a list of sentences.
+    """The maps in a folder: values in [-1, 1], float32 [C, H, W], their Channels, and notes, a list of sentences.
 
     crop, max_side, even, corners, aspect, least: as in photos.read_photo, for all maps alike but even, which is for the
     colour; depth: bits a channel of what is written, None: those of each file; mask: as in photos.read_photo, then the
@@ -218,7 +99,8 @@ def read_material(folder, crop=None, max_side=1024, even=False, corners=None, as
         notes.insert(0, f"there is no colour to learn: previews are grey, and places are matched by {by}")
     ends = np.cumsum([len(planes[kind]) for kind in learned]).tolist()
     slices = {kind: slice(end - len(planes[kind]), end) for kind, end in zip(learned, ends)}
-    return np.concatenate([planes[kind] for kind in learned] + covered), Maps(slices, constants, files), notes
+    values = np.concatenate([planes[kind] for kind in learned] + covered)
+    return values, Channels(slices, constants, files, folder=True), notes
 
 
 def is_same(planes, level):
@@ -341,12 +223,6 @@ def with_blue(normals):
     if np.ptp(normals[2]) or normals[2].flat[0] > 0.5:
         return normals
     return np.concatenate([normals[:2], np.sqrt(np.maximum(0, 1 - (normals[:2]**2).sum(0, keepdims=True)))])
-
-
-def slopes_of(normals, down):
-    """Normals [3, H, W] as (right, down) of vectors of length 1, [2, H, W]; down: whether the second points down."""
-    x = normals / np.maximum(np.sqrt((normals**2).sum(0)), 1e-6)
-    return np.stack([x[0], x[1] if down else -x[1]])
 
 
 def told_convention(normals, height, named):

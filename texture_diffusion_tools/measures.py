@@ -42,18 +42,20 @@ def to_lab(pixels):
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
 
 
-def colour_difference(pixels, layout, photo, corner=(0, 0)):
-    """CIELAB distance between the mean colours of the drawn tiles and of the photo; about 1 is just visible."""
+def colour_difference(pixels, layout, own, corner=(0, 0)):
+    """CIELAB distance between the mean colours of the drawn tiles and of the photo's own pixels, uint8 [h, w, 3]; about
+    1 is just visible."""
     _, drawn = layout.seen_at(corner, pixels.shape[:2])
     if not drawn.any():
         return 0.0
-    return float(np.linalg.norm(to_lab(pixels[drawn]).mean(0) - to_lab(photo.pixels(photo.x)).mean((0, 1))))
+    return float(np.linalg.norm(to_lab(pixels[drawn]).mean(0) - to_lab(own).mean((0, 1))))
 
 
 def run_figures(pixels, layout, photo, corner, drawn, trained, made, device):
     """The figures of a run as texts {name: figure}; pixels: as in seam_ratios; drawn, trained: (seconds, tiles);
     made: which pixels the network drew, bool [H, W]; device: on which it did."""
     seam_1st, seam_2nd = seam_ratios(pixels, layout, corner)
+    own = photo.own_pixels()
     memory = devices.peak_memory(device)
     return {
         "training_seconds": f"{trained[0]:.1f}", "sampling_seconds": f"{drawn[0]:.1f}",
@@ -62,7 +64,7 @@ def run_figures(pixels, layout, photo, corner, drawn, trained, made, device):
         "peak_memory_gb": f"{memory / 1e9:.2f}" if memory else "unknown",
         "photo_share": f"{1 - made.mean():.3f}",
         "seam_ratio_1st": f"{seam_1st:.3f}", "seam_ratio_2nd": f"{seam_2nd:.3f}",
-        "colour_difference": "none" if photo.textures else f"{colour_difference(pixels, layout, photo, corner):.3f}",
+        "colour_difference": "none" if own is None else f"{colour_difference(pixels, layout, own, corner):.3f}",
     }
 
 

@@ -17,6 +17,8 @@ import math
 import numpy as np
 from PIL import Image
 
+from . import photos
+
 LARGEST = 640  # px, of the longer side of the copy that is looked at
 BLUR, AROUND = 1.0, 1.5  # px, of the blur before gradients are taken, and of that of their products
 MARGIN = 3  # px along the photo's border, whose gradients are left out
@@ -253,6 +255,15 @@ def off_square(pencils):
     (angle, convergence), (other, its) = pencils
     cosine = math.cos(angle - other) + FOCAL ** 2 * convergence * its
     return np.arcsin(abs(cosine) / np.sqrt((1 + (FOCAL * convergence) ** 2) * (1 + (FOCAL * its) ** 2))).min()
+
+
+def corners_in(path, corners, read):
+    """Corners as they were given, in pixels of the photo at a path as it is read, or those that are seen in it if they
+    are "auto"; and notes. read(): its pixels, uint8 [H, W] or [H, W, 3]."""
+    if corners == "auto":
+        return find_corners(read())
+    by = 1 if corners is None else photos.reduction(path)
+    return corners if by == 1 else tuple((x / by, y / by) for x, y in corners), []
 
 
 def find_corners(pixels):

@@ -46,6 +46,35 @@ def in_grid(cells, columns):
     return np.pad(grid, ((0, LINE), (0, LINE), (0, 0)), constant_values=255)
 
 
+RISEN = 0.03  # share by which the validation loss has to rise to be spoken of
+
+
+def name_of(name, texture):
+    """What a picture is called, of several textures with the texture's name."""
+    return f"{name}_{texture}.png" if texture else f"{name}.png"
+
+
+def notes_of_curve(trainer, epoch_steps):
+    """Sentences on how a training went, of so many steps an epoch."""
+    notes = []
+    if trainer.skipped:
+        notes.append(f"{trainer.skipped} of {trainer.step} steps were left out, their loss or gradient was not finite")
+    best = lowest_validation(trainer.curve)
+    if best is not None:
+        better = f"EPOCHS={best // epoch_steps} FRESH=True may draw better"
+        notes.append(f"the validation loss was lowest after {best / epoch_steps:g} epochs and has risen since: the "
+                     f"model begins to know the photo by heart. {better}")
+    return notes
+
+
+def lowest_validation(curve):
+    """The step of the lowest validation loss, if that of the last was higher by RISEN; else None."""
+    losses = {step: held for step, _, held in curve if held is not None}
+    if not losses or list(losses.values())[-1] <= (1 + RISEN) * min(losses.values()):
+        return None
+    return min(losses, key=losses.get)
+
+
 def shown(trainer, count):
     """Generators for so many tiles that are drawn to be shown, always the same."""
     return [seeds.torch_generator(trainer.seed, seeds.SHOWING, k) for k in range(count)]
@@ -75,11 +104,10 @@ def areas_of(where):
 def draw_preview(path, photo, trainer, draw):
     """A few fixed tiles as the EMA draws them now among their neighbours, above the truth.
 
-    draw(net, windows, present, generators, areas=areas) yields (t, x_t, estimate of x0) after each step, here and
-    below.
+    draw(windows, present, generators, hints=areas) yields (t, x_t, estimate of x0) after each step, here and below.
     """
     windows, present, where = trainer.dataset.examples(4, held_out=False)
-    *_, (_, tiles, _) = draw(trainer.ema, windows, present, shown(trainer, len(windows)), areas=areas_of(where))
+    *_, (_, tiles, _) = draw(windows, present, shown(trainer, len(windows)), hints=areas_of(where))
     rows = [trainer.ema.canvas(x, windows, present) for x in (tiles, trainer.dataset.tiles_of(windows))]
     png.save_png(path, picture_grid(photo, torch.cat(rows), len(windows)))
 
@@ -92,7 +120,7 @@ def draw_predictions(path, photo, trainer, draw, held_out):
     x0, generators = trainer.dataset.tiles_of(windows), shown(trainer, len(t))
     eps = torch.stack([torch.randn(x.shape, generator=g) for x, g in zip(x0, generators)]).to(device)
     x_t, estimate = trainer.noised(x0, t, eps, windows, present, where)
-    *_, (_, tiles, _) = draw(trainer.ema, windows, present, generators, areas=areas_of(where))
+    *_, (_, tiles, _) = draw(windows, present, generators, hints=areas_of(where))
     neighbours = trainer.ema.canvas(torch.zeros_like(x0), windows, present)
     columns = {"neighbours": neighbours, "noisy tile x_t": x_t, "estimate of x0": estimate,
                "full sample from noise": tiles, "truth x0": x0, "error of the estimate": estimate - x0}
@@ -128,7 +156,7 @@ def draw_table(path, photo, title, columns, labels):
 def draw_steps(path, photo, trainer, draw):
     """One tile from noise to clean: x_t above, the estimate of x0 below."""
     windows, present, where = trainer.dataset.examples(1, held_out=True)
-    drawn = draw(trainer.ema, windows, present, shown(trainer, 1), areas=areas_of(where))
+    drawn = draw(windows, present, shown(trainer, 1), hints=areas_of(where))
     trail = [(x_t, x0) for _, x_t, x0 in drawn]
     steps = [trail[round(k * (len(trail) - 1) / 7)] for k in range(min(8, len(trail)))]
     png.save_png(path, picture_grid(photo, torch.cat([torch.cat(x) for x in zip(*steps)]), len(steps)))

@@ -20,15 +20,15 @@ class Turned(NamedTuple):
     spots: list
     calm: tuple
     calm_origins: tuple
-    weights: torch.Tensor | None
-    hidden: list | None  # what its mask hides, bool [H, W] in each orientation
+    weights: torch.Tensor
+    hidden: list | None  # what is not usable of it, bool [H, W] in each orientation; None: all is usable
 
 
 def turned(photo, tile, augment):
     """A photo in all orientations of an augment, continued by a tile beyond its border, with and without what strikes
     the eye in it."""
     ways, size = AUGMENTS[augment], photo.x.shape[1:]
-    weights, vector = photo.matching_weights(), photo.maps and photo.maps.vector()
+    weights, vector = photo.channels.weights(), photo.channels.vector()
 
     # continued beyond its border
     upright, place = matching.extend_photo(photo.x.cpu(), tile, [grid_offsets(side, tile) for side in size], weights)
@@ -42,7 +42,7 @@ def turned(photo, tile, augment):
     calm_origins = tuple(seams.turned_origins(place, size, k, *way) for k, way in enumerate(ways))
 
     spots = [[spot.turned(*size, *way) for spot in spots] for way in ways]
-    hidden = photo.mask and [oriented(photo.mask.hidden(), *way) for way in ways]
+    hidden = None if photo.usable.all() else [oriented(~photo.usable, *way) for way in ways]
     return Turned(extended, origins, spots, calm, calm_origins, weights, hidden)
 
 
@@ -53,8 +53,8 @@ def without_spots(photo, spots, tile):
         return x, seams.own_places(*x.shape[1:])
     for y, left, side, _ in spots:
         hidden[y:y + side, left:left + side] = True
-    piece, weights = max(matching.CLAIM_SHRINK, tile // 4), photo.maps and photo.maps.weights()
-    y, left = place = holes.sources_of(x.numpy(), hidden, piece, weights)
+    piece = max(matching.CLAIM_SHRINK, tile // 4)
+    y, left = place = holes.sources_of(x.numpy(), hidden, piece, photo.channels.weights())
     return x[:, y, left], place
 
 

@@ -6,26 +6,31 @@ unknown ones as a whole: held to the end, each would have a grain of its own. By
 rest is moved.
 """
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 
-from . import holes
+from . import exports, holes, png, repeats
+from .processes import ALONE
 from .rings import HALO, cut_windows, region_map, without_tile
+from .works import AtOnce
 
 FILLED = 0.75  # STRENGTH at least: what a hole is filled with fits less well than the sketch of a gap
 HELD = 0.8  # of the noise that drawing begins with: down to here the estimate is held to what is known
 
 
 class Hole:
-    """A Canvas (see outpaint() in the script) of a Photo with a mask, whose cells are the places (y, x) of tiles.
+    """A canvas (see outpaint() in the script) of a Photo that is not usable everywhere, whose cells are the places
+    (y, x) of tiles.
 
     sketched: whether tiles begin with what the hole was filled with; else with pure noise.
     """
 
     def __init__(self, photo, tile, device, sketched=True):
         self.tile, self.device, self.sketched = tile, device, sketched
-        self.x, self.known = photo.x.cpu().clone(), ~photo.mask.hidden()[None]  # [C, H, W], bool [1, H, W]
-        self.passes = holes.plan(photo.mask.hidden(), tile, HALO)
+        self.x, self.known = photo.x.cpu().clone(), photo.usable[None].clone()  # [C, H, W], bool [1, H, W]
+        self.passes = holes.plan(~photo.usable, tile, HALO)
         self.regions = torch.stack([region_map(tile, HALO) == k for k in range(9)])
 
     def noise_key(self, cell):
@@ -48,8 +53,8 @@ class Hole:
         """How noisy the sketch of a cell is made at least."""
         return FILLED
 
-    def areas(self, cell):
-        """What of the photo its references are not taken from: they may come from wherever it is known."""
+    def hint(self, cell):
+        """Where of the photo its references are not taken from: they may come from wherever it is known."""
         return []
 
     def neighbours(self, cells):
@@ -66,3 +71,39 @@ class Hole:
             x, known = self.at(cell, self.x), self.at(cell, self.known)
             x[:] = holes.cloned(drawn, x, known)
             known[:] = True
+
+
+class Repair(AtOnce):
+    """The work of repairing a Photo."""
+
+    doing = "repairing"
+
+    def pixels(self):
+        """The pixels of each file of the photo with what was drawn where its mask is white; a grey one stays grey."""
+        photo = self.task.photo
+        values = photo.mask.blended(photo.values(self.canvas.x)).numpy()
+        return photo.channels.as_read().rendered(values)
+
+
+class RepairFiles(Repair):
+    """A Repair with all that a run writes of it; results: a files.Results."""
+
+    def __init__(self, task, results, group=ALONE):
+        super().__init__(task)
+        self.results = results
+
+    def finish(self, seconds, trained):
+        """Write the repaired photo, and return the run's figures: how visible the mask's edge is."""
+        photo, seed = self.task.photo, self.task.seed
+        name, repaired = "repaired" + f"_seed{seed}" * (seed > 0), self.pixels()
+        paths = [self.results.path(path) for path in photo.channels.paths(name)]
+        for path, pixels, (*_, srgb) in zip(paths, repaired, photo.channels.formats()):
+            png.save_png(path, pixels, self.task.text(), srgb)
+        repeats.save(self.results, name, self.task.c, self.task.step, self.task.home)
+        names = exports.of_a_repair(self.task.c.EXPORT)
+        exported = exports.save(names, photo, paths, repaired[0].shape[:2], self.results, name)
+
+        first, second = holes.edge_ratios(repaired[0], (~photo.usable).numpy())
+        output = paths[0].parent if photo.channels.folder else paths[0]
+        return {"repaired": output, "repair_seed": seed, "repair_seconds": f"{seconds:.1f}",
+                "repair_edge_ratio_1st": f"{first:.3f}", "repair_edge_ratio_2nd": f"{second:.3f}", **exported}

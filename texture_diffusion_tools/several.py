@@ -64,17 +64,31 @@ def check_names(paths, texture):
             raise UserError(f"both {printable(names[name.lower()])} and {printable(path)} are called {name}; rename "
                             "one of them, since a texture is asked for by its name")
         names[name.lower()] = path
-    known = [files.name_of(path) for path in paths]
-    if texture is not None and texture not in known:
-        nearest = difflib.get_close_matches(texture, known, 1, 0)[0]
-        raise UserError(f"there is no texture {texture} among {', '.join(known)}; the nearest is TEXTURE={nearest}")
+    check_texture(texture, [files.name_of(path) for path in paths])
 
 
-def check_plain(maps):
-    """UserError if one of the photos {name: its Maps or None} has more than its colours."""
-    for name in (name for name, found in maps.items() if found):
-        raise UserError(f"{name} is transparent, which does not go together with several textures; ALPHA=fill fills "
-                        "that with its mean colour")
+def check_texture(texture, names):
+    """UserError if none of the names is a texture's that is asked for, or None."""
+    if texture is not None and texture not in names:
+        nearest = difflib.get_close_matches(texture, names, 1, 0)[0]
+        raise UserError(f"there is no texture {texture} among {', '.join(names)}; the nearest is TEXTURE={nearest}")
+
+
+def check_drawing(c, names):
+    """UserError if what is to be drawn by the constants does not go together with textures of such names."""
+    if len(names) == 1:
+        refuse(c, ("TEXTURE", "BLEND"), "names one of several textures", f"the model is of {names[0]} alone")
+    else:
+        refuse(c, ("MASK",), "is for one photo", f"the model is of {len(names)} textures")
+        check_texture(c.TEXTURE, names)
+
+
+def check_plain(exemplars):
+    """UserError if one of several exemplars has more than its colours."""
+    for one in exemplars:
+        if not one.channels.is_plain():
+            raise UserError(f"{one.name} is transparent, which does not go together with several textures; ALPHA=fill "
+                            "fills that with its mean colour")
 
 
 def name_of(image, names):

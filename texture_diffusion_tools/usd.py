@@ -1,8 +1,11 @@
-"""USD: a quad with a UsdPreviewSurface whose pictures are found by relative paths (.usda), and all in one
-file (.usdz).
+"""USD: a quad with a UsdPreviewSurface whose pictures are found by relative paths (.usda), and all
+in one file (.usdz).
 
-A .usdz is a ZIP in which nothing is compressed and each file's content begins at a multiple of 64 bytes.
+A .usdz is a ZIP in which nothing is compressed and each file's content begins at a multiple of 64
+bytes.
 """
+
+from __future__ import annotations
 
 import io
 import struct
@@ -11,9 +14,16 @@ import zipfile
 from . import slots
 
 ALIGNED = 64  # bytes
-INPUTS = {"colour": ("color3f", "diffuseColor"), "emission": ("color3f", "emissiveColor"),
-          "normal": ("normal3f", "normal"), "roughness": ("float", "roughness"), "metal": ("float", "metallic"),
-          "occlusion": ("float", "occlusion"), "opacity": ("float", "opacity"), "height": ("float", "displacement")}
+INPUTS = {
+    "colour": ("color3f", "diffuseColor"),
+    "emission": ("color3f", "emissiveColor"),
+    "normal": ("normal3f", "normal"),
+    "roughness": ("float", "roughness"),
+    "metal": ("float", "metallic"),
+    "occlusion": ("float", "occlusion"),
+    "opacity": ("float", "opacity"),
+    "height": ("float", "displacement"),
+}
 COLOURED = ("colour", "emission")
 OUTPUTS = {"r": "float", "g": "float", "b": "float", "a": "float", "rgb": "float3"}
 SCALES = {  # (scale, bias) of a picture's values
@@ -22,16 +32,20 @@ SCALES = {  # (scale, bias) of a picture's values
 }
 
 
-def document(material):
+def document(material: slots.Material) -> str:
     """A .usda file, text, of a slots.Material."""
     name, (width, height) = slots.identifier(material.name), material.sides()
     x, y = width / 2, height / 2
-    shaders = "\n".join([surface(name, material), COORDINATES, *(
-        texture(name, kind, slot) for kind, slot in material.slots.items())])
-    ends = [f"token outputs:surface.connect = </{name}/Material/Surface.outputs:surface>"]
+    textures = [texture(name, kind, slot) for kind, slot in material.slots.items()]
+    shaders = "\n".join([surface(name, material), COORDINATES, *textures])
+
+    # what the surface says of light, and of its shape
+    shader = f"</{name}/Material/Surface.outputs:"
+    ends = [f"token outputs:surface.connect = {shader}surface>"]
     if "height" in material.slots:
-        ends.append(f"token outputs:displacement.connect = </{name}/Material/Surface.outputs:displacement>")
+        ends.append(f"token outputs:displacement.connect = {shader}displacement>")
     ends = "\n        ".join(ends)
+
     return f"""#usda 1.0
 (
     defaultPrim = "{name}"
@@ -82,12 +96,13 @@ COORDINATES = """
         }"""
 
 
-def surface(name, material):
+def surface(name: str, material: slots.Material) -> str:
     """The shader, text."""
     lines = [f"{kind} inputs:{slot}.connect = {output_of(name, label, material.slots[label])}"
              for label, (kind, slot) in INPUTS.items() if label in material.slots]
-    lines += [f"float inputs:{slot} = {value}" for label, slot, value in (
-        ("roughness", "roughness", 1), ("metal", "metallic", 0)) if label not in material.slots]
+    for label, slot, value in (("roughness", "roughness", 1), ("metal", "metallic", 0)):
+        if label not in material.slots:
+            lines.append(f"float inputs:{slot} = {value}")
     if material.cut:
         lines.append(f"float inputs:opacityThreshold = {slots.CUTOFF}")
     lines = "\n            ".join(lines)
@@ -101,17 +116,17 @@ def surface(name, material):
         }}"""
 
 
-def channels_of(kind, slot):
+def channels_of(kind: str, slot: slots.Slot) -> str:
     """The output of a picture that is a map."""
     return "rgb" if kind in COLOURED or kind == "normal" else slot.letter()
 
 
-def output_of(name, kind, slot):
+def output_of(name: str, kind: str, slot: slots.Slot) -> str:
     """The path of a map's output."""
     return f"</{name}/Material/{kind}.outputs:{channels_of(kind, slot)}>"
 
 
-def texture(name, kind, slot):
+def texture(name: str, kind: str, slot: slots.Slot) -> str:
     """The shader that reads a map, text."""
     scale = "".join(f"\n            float4 inputs:{label} = {value}"
                     for label, value in zip(("scale", "bias"), SCALES.get(kind, ())))
@@ -129,20 +144,24 @@ def texture(name, kind, slot):
         }}"""
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """A string of a .usda file."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def asset(name):
+def asset(name: str) -> str:
     """The relative path of a file beside this one."""
-    return "@./" + name + "@" if "@" not in name else "@@@./" + name.replace("@@@", "\\@@@") + "@@@"
+    if "@" not in name:
+        return "@./" + name + "@"
+    return "@@@./" + name.replace("@@@", "\\@@@") + "@@@"
 
 
-def package(text, name, material):
-    """A .usdz file, bytes, of a .usda file's text, which is called name in it, and the material's pictures."""
+def package(text: str, name: str, material: slots.Material) -> bytes:
+    """A .usdz file, bytes, of a .usda file's text, which is called name in it, and the material's
+    pictures."""
     paths = sorted({slot.path for slot in material.slots.values()})
     files = [(name, text.encode()), *((path.name, path.read_bytes()) for path in paths)]
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for label, content in files:
@@ -150,8 +169,9 @@ def package(text, name, material):
     return buffer.getvalue()
 
 
-def aligned(name, start):
-    """The entry of a file in a ZIP from a place on, filled up so that its content begins at a multiple of 64 bytes."""
+def aligned(name: str, start: int) -> zipfile.ZipInfo:
+    """The entry of a file in a ZIP from a place on, filled up so that its content begins at a
+    multiple of 64 bytes."""
     entry = zipfile.ZipInfo(name)
     missing = -(start + 30 + len(name.encode())) % ALIGNED  # 30: what is before the name
     if missing:

@@ -25,8 +25,11 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from . import files, matching, png, seeds
+from . import files, matching, measures, pictures, png, repeats, seeds, tiled, wang_shaders
+from .constants import names_of
 from .errors import UserError
+from .processes import ALONE
+from .works import AtOnce
 
 COLOURS = (0, 0, 1, 1)  # of the edges along the picture of all tiles, in a ring: each pair of neighbours comes once
 SIDES = {"N": (0, 0), "E": (1, 1), "S": (0, 1), "W": (1, 0)}  # of a tile: the axis its edge is counted on, and how far
@@ -128,8 +131,8 @@ class Sheet:
     """
 
     def __init__(self, canvas, margin, weights, seed, sketched=True):
-        self.canvas, self.noise_key, self.neighbours = canvas, canvas.noise_key, canvas.neighbours
-        self.areas = canvas.areas
+        self.under, self.noise_key, self.neighbours = canvas, canvas.noise_key, canvas.neighbours
+        self.hint = canvas.hint
         self.same = alike(cell for cells in canvas.passes for cell in cells)
         self.passes = [list(alike(cells)) for cells in canvas.passes]
         self.find = functools.cache(lambda: sketches(self.passes[-1], canvas, margin, weights, seed))
@@ -138,7 +141,7 @@ class Sheet:
     def sketch(self, cell):
         """What a tile begins with, and which parts of it are drawn."""
         if not self.sketched or cell not in self.passes[-1]:
-            return self.canvas.sketch(cell)
+            return self.under.sketch(cell)
         return self.find()[cell], None
 
     def strength(self, cell):
@@ -147,9 +150,9 @@ class Sheet:
 
     def place(self, cells, tiles, parts=None):
         """Put drawn tiles at cells, and wherever the same is shown."""
-        self.canvas.place(cells, tiles, parts)
+        self.under.place(cells, tiles, parts)
         for cell in cells:
-            for kept in (self.canvas.drawn, self.canvas.parts):
+            for kept in (self.under.drawn, self.under.parts):
                 if cell in kept:
                     kept.update(dict.fromkeys(self.same[cell], kept[cell]))
 
@@ -197,16 +200,71 @@ def lines_of(table):
             for tile in table["tiles"]}
 
 
-def save(results, name, grid, pixels, seed):
-    """Write what goes with the picture of all tiles, uint8 [H, W, channels], of a name: their table as JSON, a line for
-    each tile, and a picture of them laid at random. Returns the figures of the run and the table {name: text}."""
-    table = table_of(grid)
-    tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
-    text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
-    files.write_atomically(results.path(f"{name}.json"), lambda file: file.write(text.encode()))
+class Wang(AtOnce):
+    """The work of drawing all Wang tiles of a Photo, on a Sheet."""
+
+    doing = "drawing tiles"
+
+    def drawn(self):
+        """The picture of all tiles, normalised [C, H, W]."""
+        return self.canvas.under.cut((0, 0), self.canvas.under.grid.size)
+
+    def pixels(self):
+        """The pixels of each file."""
+        return self.task.photo.rendered(self.drawn())
+
+
+class WangFiles(Wang):
+    """Wang tiles with all that a run writes of them; results: a files.Results."""
+
+    def __init__(self, task, results, group=ALONE):
+        super().__init__(task)
+        self.results = results
+
+    def finish(self, seconds, trained):
+        """Write the picture of all tiles, their table and a picture laid of them, and return the run's figures."""
+        photo, canvas, layout = self.task.photo, self.canvas.under, self.canvas.under.layout
+        name = f"output_texture_{names_of(self.task.c, self.task.seed)[0]}"
+        paths = [self.results.path(path) for path in photo.channels.paths(name)]
+        for path, pixels, (*_, srgb) in zip(paths, self.pixels(), photo.channels.formats()):
+            png.save_png(path, pixels, self.task.text(), srgb)
+        repeats.save(self.results, name, self.task.c, self.task.step, self.task.home)
+        shown, made = photo.pixels(self.drawn()), canvas.made((0, 0), layout.grid.size)
+        pictures.draw_layout(self.results.path(name.replace("output_texture", "layout") + ".png"), shown, made)
+
+        timed = seconds, drawn(layout.grid)
+        figures = measures.run_figures(shown, layout, photo, (0, 0), timed, trained, made, canvas.device)
+        output = paths[0].parent if photo.channels.folder else paths[0]
+        size = "{1} x {0}".format(*layout.grid.size)
+        return {"output": output, "size": size, "seed": self.task.seed, **figures,
+                **save(self.results, name, paths[0], layout.grid, shown, self.task.seed)}
+
+
+def save(results, name, path, grid, pixels, seed):
+    """Write what goes with the picture of all tiles, uint8 [H, W, channels], at a path: files
+    called `name` that tell programs of them, and a picture of them laid at random. Returns the
+    figures of the run and the table {name: text}."""
+    table, picture = table_of(grid), path.relative_to(results.folder).as_posix()
+    for suffix, content in contents(table, results.folder.name, picture):
+        files.write_atomically(results.path(f"{name}.{suffix}"),
+                               lambda file, content=content: file.write(content))
+
     draw_laid(results.path(f"{name}_laid.png"), pixels,
               np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE, 2)))
     return {**figures_of(pixels), **lines_of(table)}
+
+
+def contents(table, name, picture):
+    """(suffix, bytes) of each file for programs, of a table of tiles: itself as JSON, a line for
+    each tile, a tile set of a name, and shaders. picture: the path, relative to them, of the
+    picture of all tiles."""
+    tiles = ",\n".join(json.dumps(tile) for tile in table["tiles"])
+    text = f'{{"width": {table["width"]}, "height": {table["height"]}, "tiles": [\n{tiles}\n]}}\n'
+    yield "json", text.encode()
+    if picture.isprintable():  # else XML has no words for it
+        yield "tsx", tiled.document(name, table, picture)
+    for suffix, text in wang_shaders.documents(table, picture).items():
+        yield suffix, text.encode()
 
 
 def tiles_of(pixels):

@@ -10,10 +10,8 @@ quilting     image quilting; trains nothing and ignores the layout
 posterior    diffusion by the photo's patches in closed form; trains nothing and ignores the layout
 """
 
-import ast
 import copy
 import importlib
-import inspect
 import time
 from types import SimpleNamespace
 
@@ -28,13 +26,9 @@ from texture_diffusion_tools.errors import UserError
 BATCH = 8  # tiles in one step of training or of drawing, as in the tool
 
 
-def constants(main=td.main):
-    """The constants of the tool's main(), or an example's, as they stand in its source, as a namespace."""
-    body = ast.parse(inspect.getsource(main)).body[0].body
-    pairs = [(node.targets[0].id, node.value) for node in body
-             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").isupper()]
-    found = SimpleNamespace(**{name: ast.literal_eval(value) for name, value in pairs})
-    return settings.fill_in(found) if hasattr(found, "REDRAW") else found
+def constants():
+    """The constants of the tool's main(), as they stand there and filled in, as a namespace."""
+    return settings.fill_in(SimpleNamespace(**td.main(use=dict)))
 
 
 def need(module, package):
@@ -47,7 +41,8 @@ def need(module, package):
 
 def plain(photo):
     """The photo without the tool's normalisation: x in [-1, 1], as the peers are used to."""
-    return photo._replace(x=photo.x * photo.std + photo.mean, mean=torch.zeros_like(photo.mean), std=1.0)
+    return photo._replace(x=photo.x * photo.std + photo.mean, mean=torch.zeros_like(photo.mean),
+                          std=torch.ones_like(photo.std))
 
 
 def build(make_net, seed, device):

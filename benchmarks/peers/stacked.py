@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 import texture_diffusion as td
 from benchmarks import peers
-from texture_diffusion_tools import constants, devices, png, seeds
+from texture_diffusion_tools import constants, devices, layouts, png, seeds
 
 BETAS = torch.linspace(1e-4, 0.02, 100)
 ALPHAS_CUMPROD = (1 - BETAS).cumprod(0)
@@ -171,7 +171,7 @@ def main():
     c = peers.constants()
     photo = td.load_photo(sys.argv[1], max_side=MAX_SIDE)
     constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, td.tile_multiple(c.WIDTHS))
-    grid = td.grid_of(photo, c)
+    grid = layouts.grid_of(photo, c)
     layout = td.lay_out(photo, "ordered", grid, c.SEED)
     seconds = float(sys.argv[3]) if len(sys.argv) == 4 else 600.0
     pixels = make(photo, layout, c.TILE_SIZE, seconds, c.SEED, force=False)[:grid.size[0], :grid.size[1]]

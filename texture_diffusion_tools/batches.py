@@ -1,0 +1,39 @@
+"""What a network is trained on: a batch, and batches of several textures."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+
+class Batch(NamedTuple):
+    """What a dataset gives to be trained on."""
+
+    windows: torch.Tensor  # canvases [B, C, S, S]
+    present: torch.Tensor  # the neighbours to be shown, bool [B, 8]
+    where: list | None = None  # where references come from, see references.found()
+    context: torch.Tensor | None = None  # what pictures are conditioned on, [B, length]
+
+
+class SeveralDatasets:
+    """The NeighbourDatasets of several textures. A batch holds tiles of all of them, and which is whose."""
+
+    def __init__(self, parts):
+        self.parts, self.tile = parts, parts[0].tile
+
+    def tiles_of(self, windows):
+        """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
+        return self.parts[0].tiles_of(windows)
+
+    def batch(self, count, share, generator):
+        """A Batch with labels, one-hot [B, textures]: as many of each as can be, at random places, since a place in the
+        batch is a noise level."""
+        first = torch.randint(len(self.parts), (), generator=generator, device=generator.device)
+        places = torch.randperm(count, generator=generator, device=generator.device)
+        labels = (first + places) % len(self.parts)
+        found = [self.parts[label].batch(1, share, generator) for label in labels.tolist()]
+        windows, present, where, _ = zip(*found)
+        labels = F.one_hot(labels, len(self.parts)).float()
+        return Batch(torch.cat(windows), torch.cat(present), sum(where, []), labels)
