@@ -2,14 +2,25 @@
 
 from nicegui import ui
 
+from texture_diffusion_tools import presets
+
+
+def preset(name: str) -> dict:
+    """The constants of a preset as JSON has them: lists in place of tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value
+            for key, value in presets.constants_of(name).items()}
+
+
 CARDS = {  # what a card sets; SHAPE lists all that it takes back
     "Larger": ("three times the photo", {}),
     "Seamless": ("repeats both ways", {"TILEABLE": "xy"}),
-    "Seamless 1K": ("1024 x 1024, repeats", {"TILEABLE": "xy", "OUTPUT_SIZE": [1024, 1024]}),
-    "Seamless 2K": ("2048 x 2048, repeats", {"TILEABLE": "xy", "OUTPUT_SIZE": [2048, 2048]}),
+    "Seamless 1K": ("1024 x 1024, repeats", preset("seamless-1k")),
+    "Seamless 2K": ("2048 x 2048, repeats", preset("seamless-2k")),
+    "Pixel art": ("seamless, in its palette", preset("pixel")),
+    "Repair": ("what you mask, alone", {"SCALE": 1}),
 }
-SHAPE = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "DEPTH")
-SCALES = {**{times: f"{times} times the photo" for times in (2, 3, 4, 6)}, 0: "in pixels"}
+SHAPE = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "DEPTH", "PIXELS")
+SCALES = {1: "as the photo", **{times: f"{times} times the photo" for times in (2, 3, 4, 6)}, 0: "in pixels"}
 SCALE = 3  # the script's default
 TILEABLE = {"none": "no", "x": "left to right", "y": "top to bottom", "xy": "both ways"}
 DEPTHS = {0: "as the photo has", 8: "8 bits", 16: "16 bits"}
@@ -77,8 +88,7 @@ class Shape:
 
 
 def size_of(settings):
-    """(width, height) of the texture by a photo's settings, once that was prepared, or None."""
-    if settings.get("OUTPUT_SIZE"):
-        return settings["OUTPUT_SIZE"]
-    used = settings.get("used")
-    return used and [side * settings.get("SCALE", SCALE) for side in used]
+    """(width, height) in which a texture is drawn by a photo's settings, once that was prepared, or None."""
+    used, times = settings.get("used"), settings.get("SCALE", SCALE)
+    size = settings.get("OUTPUT_SIZE") or used and [side * times for side in used]
+    return size and [side * settings.get("PIXELS", 1) for side in size]

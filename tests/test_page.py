@@ -26,6 +26,7 @@ from conftest import (
     SCRIPT,
     TILE,
     begin_whole,
+    constants_of,
     draw_pixels,
     environment,
     pixels_in,
@@ -37,7 +38,7 @@ from PIL import Image
 pytest.importorskip("nicegui")
 
 import texture_diffusion as td
-from page import app, costs, guard, pool, projects, runs, workers
+from page import app, costs, guard, pool, projects, runs, shape, workers
 from texture_diffusion_tools import events, files, growing
 from texture_diffusion_tools.errors import DiskError, UserError
 
@@ -178,6 +179,18 @@ def test_settings_become_the_script_s_arguments(tmp_path, monkeypatch):
     again = projects.Projects(["MAX_SIDE=64", "SEED=3"]).all["rock"]
     assert again.arguments(SEED=5) == ["uploads/rock/rock.png", "MAX_SIDE=64", "CORNERS=((0,1),(2,3),(4,5),(6,7))",
                                        "EVEN_LIGHT=True", "EPOCHS=0", "SEED=5"]
+
+
+@pytest.mark.parametrize("name", shape.CARDS)
+def test_what_a_card_sets_is_what_the_script_takes(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(draw_pixels(54, 70)).save("sent.png")
+    project = projects.Projects().add([("rock.png", Path("sent.png"))])
+    settings = shape.CARDS[name][1]
+    project.set(**settings)
+    found = constants_of(*project.arguments())
+    assert {key: getattr(found, key) for key in settings} == {
+        key: projects.tupled(value) for key, value in settings.items()} and set(settings) <= set(shape.SHAPE)
 
 
 def test_a_texture_brings_back_the_settings_that_it_was_drawn_with(tmp_path, monkeypatch):
