@@ -248,7 +248,7 @@ def main(manual):
     app.on_startup(lambda: pool.call(workers.warm_up))
     app.on_shutdown(pool.stop)
     ui.run(host=c.host, port=port, title="Texture Diffusion", favicon=FAVICON, reload=False, show=not c.no_browser,
-           show_welcome_message=False, gzip_middleware_factory=None, reconnect_timeout=10)
+           show_welcome_message=False, gzip_middleware_factory=None, reconnect_timeout=120)
 
 
 FAVICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 4"><path fill="#a4502c" d="M0 0h4v4H0z"/>
