@@ -197,6 +197,12 @@ def test_every_promise_names_tests_that_exist():
     assert len(named) > 30 and named <= there, named - there
 
 
+def test_what_was_tried_begins_with_an_index_that_leads_to_every_section():
+    index, *sections = written("docs/ABLATIONS.md").split("\n## ")
+    told = {anchor for _, anchor in links(index)}
+    assert {anchors(f"## {section}").pop() for section in (part.partition("\n")[0] for part in sections)} == told
+
+
 def test_the_model_card_is_of_the_prior_that_is_shipped():
     card, state = written("docs/PRIOR.md"), torch.load(PRIOR, weights_only=True)
     assert hashlib.sha256(PRIOR.read_bytes()).hexdigest() in card

@@ -89,6 +89,12 @@ def test_a_mask_repairs_and_leaves_the_rest_to_the_last_bit(model, photo):
     assert np.array_equal(model.draw(SCALE=1), model.draw(SCALE=1))  # and the model is as it was
 
 
+def test_a_model_that_was_learned_beside_a_mask_draws_a_texture_or_the_repaired_photo(photo):
+    model, stages = td.learn(photo, MASK=HOLE, **SMALL), set()
+    assert model.draw(lambda _, stage: stages.add(stage), SCALE=2).shape == (2 * HEIGHT, 2 * WIDTH, 3)
+    assert stages == {"drawing"} and np.array_equal(model.draw(SCALE=1)[~HOLE], photo[~HOLE])
+
+
 def test_grey_photos_and_those_of_16_bits_stay_what_they_are():
     deep = np.random.default_rng(0).integers(0, 2**16, (HEIGHT, WIDTH)).astype(np.uint16)
     drawn = td.learn(deep, **SMALL, DEPTH=16).draw(SCALE=1)
