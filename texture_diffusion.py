@@ -896,9 +896,8 @@ class Trainer:
     @functools.cached_property
     def opts(self):
         """Muon for the kernels, AdamW for the rest; made when they are used first: that takes torch three seconds."""
-        learned = [weight for weight in self.net.parameters() if weight.requires_grad]
-        kernels = [weight for weight in learned if weight.ndim == 4]
-        others = [weight for weight in learned if weight.ndim != 4]
+        kernels = [weight for weight in self.net.parameters() if weight.ndim == 4]
+        others = [weight for weight in self.net.parameters() if weight.ndim != 4]
         return [Muon(kernels, self.learning_rate, WEIGHT_DECAY, self.net.precision),
                 torch.optim.AdamW(others, lr=self.learning_rate, weight_decay=WEIGHT_DECAY)]
 
@@ -1464,7 +1463,8 @@ class Model:
         door.refuse_learning(changes)
         with door.opened(changes) as given:
             model = self.changed(given)
-            drawn = {task.photo.name: door.picture_of(task, paint(task, on_progress)) for task in canvases(model)}
+            tasks = {task.photo.name: task for task in canvases(model)}  # a texture rather than a repair
+            drawn = {name: door.picture_of(task, paint(task, on_progress)) for name, task in tasks.items()}
         return drawn if len(drawn) > 1 else next(iter(drawn.values()))
 
     def changed(self, given):

@@ -28,8 +28,6 @@ from .photograph import draw
 SHEET = Path(__file__).resolve().parent.parent / "docs" / "materials.jpg"
 SHOWN, COLUMNS, LABEL = 160, 9, 14  # of the sheet, pixels and pictures
 DROPOUT = 0.4  # of neighbours, as in the tool
-CHOICES = ("all", "references")  # of LEARN
-HEAD_SEES = ("references.head", "references.filters", "references.gates")  # names of weights
 
 
 def sheet(path=SHEET, seed=0):
@@ -51,7 +49,6 @@ def train(argv):
     # fmt: off
     PHOTOS        = ""                           # folder of photos to learn from as well; "": none
     PRIOR         = None                         # weights to begin from, of an earlier training; None: from nothing
-    LEARN         = "all"                        # "all" | "references": all weights, or what sees references alone
     OUTPUT        = "checkpoints/prior_state.pt" # what is needed to go on
     TILES         = 500_000                      # tiles to be seen in all: the schedule's length
     SAVE_EVERY    = 2_000                        # tiles between checkpoints
@@ -63,8 +60,6 @@ def train(argv):
     SEED          = 0                            # other materials in another order
     # fmt: on
     c = constants.settings(train, locals(), argv)
-    if c.LEARN not in CHOICES:
-        raise UserError(f"LEARN is {c.LEARN!r}; it must be one of {', '.join(CHOICES)}")
     output = Path(c.OUTPUT)
     output.parent.mkdir(parents=True, exist_ok=True)
     trainer, facts, made_of = prepare(c, output)
@@ -106,7 +101,7 @@ def prepare(c, output):
     data = EndlessDataset(c.TILE_SIZE, pictures, seed=c.SEED, device=device)
     digest = digest_of_all(pictures)
     made_of = {"digest": digest, "constants": {name: getattr(c, name) for name in (
-        "TILES", "SAVE_EVERY", "LEARN", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
+        "TILES", "SAVE_EVERY", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
     first = td.normalise(exemplars.of_pixels(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first"))
     facts = photo_facts.facts_of(first.x, td.COLOURS)
     net = td.build_net([first], c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS, refers=True)
@@ -119,21 +114,12 @@ def prepare(c, output):
     net.precision = devices.pick_precision(device, state.get("precision"))
     alphas_cumprod = td.cosine_schedule(c.TIMESTEPS).to(device)
     trainer = td.Trainer(net, data, alphas_cumprod, c.BATCH_SIZE, c.LEARNING_RATE, DROPOUT, c.SEED)
-    if c.LEARN == "references":
-        leave_all_but_references(trainer.net)
     if state:
         trainer.load(state)
     elif c.PRIOR is not None:
         trainer.begin_from(*checkpoints.load_prior(c.PRIOR, c.WIDTHS))
     data.nets, data.step = [trainer.net, trainer.ema], trainer.step
     return trainer, facts, made_of
-
-
-def leave_all_but_references(net):
-    """Train no weights of a td.UNet but those by which its head sees references: what it draws without them stays as it
-    is, to the last bit, and a step needs no gradients of the rest."""
-    for name, weight in net.named_parameters():
-        weight.requires_grad_(name.startswith(HEAD_SEES))
 
 
 def main():

@@ -184,21 +184,6 @@ def test_an_export_holds_the_averaged_weights_alone(tmp_path, monkeypatch):
         program.export([f"STATE={tmp_path}/nothing.pt"])
 
 
-def test_what_learns_references_alone_leaves_the_prior_s_weights_to_the_last_bit(tmp_path, monkeypatch):
-    monkeypatch.setattr("prior.endless.SIDE", 64)
-    monkeypatch.setattr(program, "SIDE", 64)
-    program.train([f"OUTPUT={tmp_path}/state.pt", "TILES=4", *TINY])
-    program.export([f"STATE={tmp_path}/state.pt", f"OUTPUT={tmp_path}/prior.pt"])
-    words = [f"OUTPUT={tmp_path}/further.pt", f"PRIOR={tmp_path}/prior.pt", "LEARN=references", "TILES=8", *TINY]
-    program.train(words)
-    before, _ = checkpoints.load_prior(tmp_path / "prior.pt", (8, 16))
-    after = checkpoints.load(tmp_path / "further.pt")["net"]
-    for name in after.keys() - {*photo_facts.PhotoFacts._fields}:
-        assert torch.equal(after[name], before[name].float()) != name.startswith(program.HEAD_SEES), name
-    with pytest.raises(UserError, match="LEARN is 'some'; it must be one of all, references"):
-        program.train([f"OUTPUT={tmp_path}/other.pt", "LEARN=some", *TINY])
-
-
 def stopping(batch, number):
     """batch() that fails like a kill the first time that it is called so many times."""
     calls = []

@@ -20,7 +20,8 @@ HEAD = """\
 # The run that drew {name}. On the same machine, with the same model,
 # this repeats it bit for bit:
 #     {command} CONFIG={name}.toml
-# Where that model is gone or has learned more, EPOCHS={epochs} FRESH=True behind that trains it anew:
+# Where that model is gone or has learned more, EPOCHS={epochs} FRESH=True behind that trains \
+it anew:
 # the same one, if it was trained in one go.
 # {versions}
 
