@@ -502,7 +502,9 @@ def test_a_drawn_photo_with_16_bits_is_a_material_with_8_in_a_glb(tmp_path):
     from texture_diffusion_tools import png
     png.save_png(tmp_path / "out.png", np.full((20, 30, 3), 40 * 257, np.uint16))
     found = Path(workers.exported("p.png", str(tmp_path / "out.png"), "GLB", str(tmp_path / "export"))).read_bytes()
-    picture = Image.open(io.BytesIO(found[found.index(b"\x89PNG"):]))
+    file = found[found.index(b"\x89PNG"):]
+    picture = Image.open(io.BytesIO(file))
+    assert file[24] == 8  # bits a channel
     assert picture.size == (30, 20) and picture.getpixel((0, 0)) == (40, 40, 40)
 
 
