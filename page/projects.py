@@ -159,7 +159,8 @@ class Projects:
 
     def measure(self, project):
         """Have measured what training and drawing cost here, once, by a run of a photo; none may be at work."""
-        if self.costs is None and self.measuring is None and not self.is_busy():
+        ready = "used" in project.settings and not self.is_busy()
+        if self.costs is None and self.measuring is None and ready:
             self.measuring = asyncio.get_running_loop().create_task(self.measured(project))
 
     async def measured(self, project):

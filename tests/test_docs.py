@@ -17,8 +17,8 @@ import texture_diffusion as td
 SOURCE = SCRIPT.read_text(encoding="utf-8")
 PACKAGES = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tqdm"}
 PRIOR = ROOT / "checkpoints" / "prior.pt"
-DOCUMENTS = [str(path.relative_to(ROOT)) for folder in (".", "docs", "examples", "prior", "benchmarks", "samples")
-             for path in sorted((ROOT / folder).glob("*.md"))]
+FOLDERS = (".", "docs", "examples", "prior", "benchmarks", "samples", "comfyui")
+DOCUMENTS = [str(path.relative_to(ROOT)) for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
 
 
 def requirements(name):
