@@ -54,7 +54,7 @@ class Progress:
 
     def __init__(self, parts: int) -> None:
         self.bar = comfy.utils.ProgressBar(STEPS)
-        self.parts, self.begun, self.shown = parts, 0, 0
+        self.parts, self.begun = parts, 0
 
     def next_part(self) -> Callable[[float, str], None]:
         """The on_progress(fraction, stage) of the next part."""
@@ -63,11 +63,10 @@ class Progress:
         return lambda fraction, stage: self.tell((start + fraction) / self.parts)
 
     def tell(self, fraction: float) -> None:
-        """Show how far it is, 0 to 1, never less than before; the editor's own exception ends the
-        work if it is to be stopped."""
+        """Show how far it is, 0 to 1; the editor's own exception ends the work if it is to be
+        stopped."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        self.shown = max(self.shown, round(fraction * STEPS))
-        self.bar.update_absolute(self.shown)
+        self.bar.update_absolute(round(fraction * STEPS))
 
 
 class Models:

@@ -293,7 +293,7 @@ def test_a_node_of_v1_executes_what_that_of_v3_does(comfy, monkeypatch):
 
 def test_the_tool_is_found_beside_the_folder_and_the_path_is_left_as_it_was(comfy, monkeypatch):
     outside = [folder for folder in sys.path if Path(folder).resolve() != ROOT]
-    monkeypatch.setattr(sys, "path", outside)
+    monkeypatch.setattr(sys, "path", list(outside))
     monkeypatch.delitem(sys.modules, "texture_diffusion")
     assert comfy.pack.tool.found().learn and sys.path == outside
 
