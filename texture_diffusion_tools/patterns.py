@@ -1,5 +1,8 @@
-"""A seamless texture as a pattern, .pat, with which GIMP and Krita fill: version 1 of GIMP's format.
+"""A seamless texture as a pattern, .pat, with which GIMP and Krita fill: version 1 of GIMP's
+format.
 """
+
+from __future__ import annotations
 
 import struct
 
@@ -14,6 +17,7 @@ HEAD = ">5I4s"  # length of the head with the name, version, width, height, chan
 def document(material: slots.Material) -> bytes:
     """A .pat file of a material that has a colour: grey, RGB or RGBA, 8 bits a channel."""
     pixels, name = pixels_of(material), material.name.encode() + b"\0"
+
     height, width, channels = pixels.shape
     length = struct.calcsize(HEAD) + len(name)
     head = struct.pack(HEAD, length, VERSION, width, height, channels, MAGIC)

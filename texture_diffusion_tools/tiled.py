@@ -2,13 +2,16 @@
 tiles whose edges agree.
 """
 
+from __future__ import annotations
+
 import xml.etree.ElementTree as xml
+from typing import Any
 
 COLOURS = ("#e64b35", "#3b7dd8")  # in which the editor shows edges
 AROUND = ("N", "", "E", "", "S", "", "W", "")  # edges and corners as the format counts them
 
 
-def document(name: str, table: dict, picture: str) -> bytes:
+def document(name: str, table: dict[str, Any], picture: str) -> bytes:
     """A .tsx file of a name, in UTF-8. table: that of wang.table_of(); picture: the path of the
     picture of all tiles, relative to the file."""
     tiles = table["tiles"]
@@ -17,7 +20,7 @@ def document(name: str, table: dict, picture: str) -> bytes:
                    tilecount=len(tiles), columns=table["width"] // width)
     element(root, "image", source=picture, width=table["width"], height=table["height"])
 
-    # One set of two colours: level edges meet level ones alone, upright ones upright ones
+    # one set of two colours: level edges meet level ones alone, upright ones upright ones
     edges = element(element(root, "wangsets"), "wangset", name="edges", type="edge", tile=-1)
     for number, colour in enumerate(COLOURS):
         element(edges, "wangcolor", name=number, color=colour, tile=-1, probability=1)
@@ -29,7 +32,7 @@ def document(name: str, table: dict, picture: str) -> bytes:
     return xml.tostring(root, "utf-8", xml_declaration=True) + b"\n"
 
 
-def element(parent: xml.Element | None, tag: str, **attributes) -> xml.Element:
+def element(parent: xml.Element | None, tag: str, **attributes: Any) -> xml.Element:
     """An element with attributes, in a parent, if there is one."""
     values = {name: str(value) for name, value in attributes.items()}
     return xml.Element(tag, values) if parent is None else xml.SubElement(parent, tag, values)

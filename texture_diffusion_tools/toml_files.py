@@ -1,14 +1,19 @@
 """TOML files of plain values: read by Python's own reader or tomli, written by a few lines of ours.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from .errors import UserError, first_line, printable
 
-ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f",
+           "\r": "\\r"}
 
 
-def reader():
+def reader() -> ModuleType:
     """The module that reads TOML; UserError if there is none."""
     try:
         import tomllib
@@ -23,7 +28,7 @@ def reader():
                         "pip install tomli") from None
 
 
-def read(path: str) -> dict:
+def read(path: str) -> dict[str, Any]:
     """The values {name: value} of a TOML file; UserError if it is not there or is no TOML."""
     toml, file = reader(), f"the CONFIG file {printable(path)}"
     try:
@@ -34,12 +39,12 @@ def read(path: str) -> dict:
         raise UserError(f"{file} is no TOML: {first_line(error)}") from None
 
 
-def written(values: dict) -> str:
+def written(values: dict[str, Any]) -> str:
     """Values {name: value} as TOML, a line each: booleans, numbers, strings, tuples of them."""
     return "".join(f"{name} = {value_text(value)}\n" for name, value in values.items())
 
 
-def value_text(value) -> str:
+def value_text(value: Any) -> str:
     """One value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
