@@ -1469,12 +1469,14 @@ class Model:
     def changed(self, given):
         """The model with changed constants {name: value}, for one drawing."""
         model = copy.copy(self)
+        c = SimpleNamespace(**constants.changed(self.given, {"SAMPLES": 1, **given}))
+        several.check_drawing(c, [photo.name for photo in self.photos])
         if (mask := given.get("MASK")) is not None:
             share = masks.as_share(masks.from_file(mask, self.size[::-1], self.name, []))
             exemplar, (y, x) = exemplars.masked(self.photos[0].exemplar, share, self.c.TILE_SIZE)
             model.photos = (self.photos[0]._replace(exemplar=exemplar, x=self.photos[0].x[:, y, x]),)
-            given = {"SCALE": 1, **given}
-        model.use(constants.check_rules(SimpleNamespace(**constants.changed(self.given, given)), CHOICES))
+            c.SCALE = given.get("SCALE", 1)
+        model.use(constants.check_rules(c, CHOICES))
         return model
 
     def save(self, path):

@@ -26,7 +26,7 @@ class LookStep:
             with ui.element("div").classes("side"):
                 self.what = ui.label().classes("quiet")
                 self.photo = ui.switch("The photo beside it", value=True, on_change=self.refresh)
-                self.overlaid = ui.switch("Which tiles are drawn (blue)", on_change=self.refresh)
+                self.overlaid = ui.switch("Which pixels are drawn (blue)", on_change=self.refresh)
                 self.repeated = ui.switch("Repeated 3 x 3", on_change=self.refresh)
                 self.under_light = ui.switch("Under a light", on_change=self.refresh)
                 self.in_space = ui.switch("Turned in the light (.glb)", on_change=self.refresh)

@@ -58,17 +58,18 @@ class Project:
         return self.folder / "view" / name
 
     def set(self, **settings):
-        """Change settings, constants of the script; None or the like takes one back."""
-        self.settings.update(settings)
-        self.settings = {name: value for name, value in self.settings.items() if value not in (None, False, "", "none")}
-        text = json.dumps(self.settings, indent=1)
-        files.write_atomically(self.folder / "settings.json", lambda file: file.write(text.encode()))
+        """Change settings, constants of the script; None or the like takes one back, and 0 does not."""
+        found = {name: value for name, value in {**self.settings, **settings}.items()
+                 if value is not None and value is not False and value not in ("", "none")}
+        path = self.folder / "settings.json"
+        if found != self.settings or not path.exists():
+            self.settings, text = found, json.dumps(found, indent=1)
+            files.write_atomically(path, lambda file: file.write(text.encode()))
 
     def bring_back(self, settings):
         """Take back the settings with which a texture was drawn; those that say what the photo is stay known."""
         kept = {name: value for name, value in self.settings.items() if not name.isupper() and name != "strokes"}
-        self.settings = {}
-        self.set(**{**settings, **kept})
+        self.set(**{**dict.fromkeys(self.settings), **settings, **kept})
 
     def prepared_by(self):
         """Those settings that change what the photo is."""

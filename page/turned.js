@@ -1,6 +1,7 @@
 // A .glb to be turned in the light: drag turns it, the wheel and plus and minus come nearer; see elements.py.
 import { THREE, GLTFLoader, OrbitControls } from "nicegui-scene";
 
+const FAR = 1.85; // from the middle, in lengths of the longer side
 const STEP = 0.15; // radians that an arrow key turns it
 
 export default {
@@ -27,12 +28,13 @@ export default {
       this.scene = new THREE.Scene();
       this.scene.background = new THREE.Color(0x1d1a17);
       this.camera = new THREE.PerspectiveCamera(35, 1, 0.01, 20);
-      this.camera.position.set(0.25, 0.35, 1.7);
+      this.camera.position.set(0.25, 0.35, 1.7).setLength(FAR);
       const lamp = new THREE.DirectionalLight(0xffffff, 3);
       lamp.position.set(-1.5, 1.2, 1.6);
       this.scene.add(lamp, new THREE.HemisphereLight(0xffffff, 0x777777, 0.9));
       this.controls = new OrbitControls(this.camera, this.renderer.domElement);
       Object.assign(this.controls, { enablePan: false, minDistance: 0.4, maxDistance: 4 });
+      this.controls.addEventListener("start", () => (this.was_turned = true));
       this.controls.addEventListener("change", () => this.draw());
       this.$el.addEventListener("keydown", (event) => {
         const way = { ArrowLeft: [STEP, 0, 1], ArrowRight: [-STEP, 0, 1], ArrowUp: [0, STEP, 1], ArrowDown: [0, -STEP, 1],
@@ -65,6 +67,7 @@ export default {
       }, undefined, () => { this.$el.dataset.loaded = "failed"; });
     },
     turn(across, up, nearer) {
+      this.was_turned = true;
       const place = new THREE.Spherical().setFromVector3(this.camera.position);
       place.theta += across;
       place.phi = Math.max(0.1, Math.min(Math.PI - 0.1, place.phi - up));
@@ -78,6 +81,7 @@ export default {
       if (!clientWidth || !clientHeight) return;
       this.renderer.setSize(clientWidth, clientHeight);
       this.camera.aspect = clientWidth / clientHeight;
+      if (!this.was_turned) this.camera.position.setLength(FAR * Math.max(1, 0.95 / this.camera.aspect));
       this.camera.updateProjectionMatrix();
       this.draw();
     },

@@ -132,6 +132,7 @@ def test_progress_that_returns_false_stops(photo, model, stage):
     (lambda photo, model: td.learn("nowhere.png"), "there is no photo at nowhere.png"),
     (lambda photo, model: td.learn({"paint job": photo}), "holds no map"),
     (lambda photo, model: model.draw(EPOCHS=3), r"draw\(\) cannot change EPOCHS"),
+    (lambda photo, model: model.draw(TEXTURE="moss"), "TEXTURE = 'moss' names one of several textures, and the model"),
     (lambda photo, model: model.draw(MASK=HOLE[:9]), "MASK has 70 x 9 pixels and photo 70 x 54"),
     (lambda photo, model: td.load("nowhere.pt"), "there is no file at nowhere.pt")])
 def test_what_is_wrong_is_one_sentence(photo, model, call, said):

@@ -86,6 +86,7 @@ def checked(archive: zipfile.ZipFile, path: str | Path) -> list[zipfile.ZipInfo]
     they are too many, too large or locked."""
     found = [member for member in archive.infolist()
              if not member.is_dir() and is_wanted(member.filename)]
+
     if len(found) > MAX_FILES:
         raise UserError(f"{printable(path)} holds {len(found)} pictures, and {MAX_FILES} are the "
                         "most that are read")

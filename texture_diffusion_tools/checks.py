@@ -1,5 +1,5 @@
-"""What can be told of any picture without a model: whether it shows where it is laid beside itself,
-how much it repeats itself, and what in it strikes the eye."""
+"""The figures of any picture, which take no model: whether it shows where it is laid beside itself,
+how much it repeats itself, and which parts of it strike the eye."""
 
 from __future__ import annotations
 

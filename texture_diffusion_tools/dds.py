@@ -1,5 +1,5 @@
-"""DDS files, in which engines keep textures: what Pillow reads, read fast, and what it takes for
-another kind.
+"""DDS files, in which engines keep textures: those that Pillow reads are read fast, and those of
+kinds that it does not know by name are read, too.
 
 Pillow knows the compressed kinds BC1 to BC7 but for the names of their sRGB variants, whose bytes
 are the same, and decodes pixels that are not compressed one by one in Python, which takes a minute

@@ -181,12 +181,14 @@ def reread(path: str | Path, image: Image.Image, raw: str) -> np.ndarray:
     formats: Any = (image.format,)
     with chunks.opened(path) as file, Image.open(file, formats=formats) as opened:
         again: Any = opened
+
         tiles = []
         for tile in again.tile:
             arguments = (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw
             make = getattr(type(tile), "_make", tuple)  # plain before Pillow 11
             tiles.append(make((*tile[:3], arguments)))
         again.tile = tiles
+
         return upright(again)
 
 

@@ -3,10 +3,10 @@
 The cells of the plane are put together to square blocks, and each block is of one of three colours:
 
     0 1 2 0 1 2     A block is laid out after those of its neighbours that are of an earlier colour,
-    1 2 0 1 2 0     to agree with them, and knows of no others: what it becomes depends on what lies
-    2 0 1 2 0 1     two blocks away or nearer, not on where one begins. Three colours do, since the
-    0 1 2 0 1 2     upper right and the lower left corner of a block are gaps, so that blocks that
-                    only meet there have no gap in common.
+    1 2 0 1 2 0     to agree with them, and knows of no others: it depends on the blocks up to two
+    2 0 1 2 0 1     away, not on where one begins. Three colours do, since the upper right and the
+    0 1 2 0 1 2     lower left corner of a block are gaps, so that blocks that only meet there have
+                    no gap in common.
 
 Blocks of the first colour know of no other block. Where the photo repeats itself, as bricks do,
 their rows would not meet: there the photo, continued by its own periods without end, keeps all

@@ -1,8 +1,8 @@
 """Light made even: what drifts slowly across a photo, in brightness and colour, is divided out; the
 texture stays.
 
-A photo is light times what the material reflects (in linear light, not in sRGB values), and what
-the material reflects is on average the same everywhere. So the logarithm of the mean of a block is
+A photo is light times the material's reflectance (in linear light, not in sRGB values), which is on
+average the same everywhere. So the logarithm of the mean of a block is
 that of the light there plus a constant and noise, and a surface fitted to it is the light. Surfaces
 of degree 2 and 3 came closest to known light on seven textures, closer than those of degree 1 and 4
 and blurs; degree 2 takes less of what is the texture's own. The fit is robust (Huber, "Robust

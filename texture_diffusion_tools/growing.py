@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,27 +20,27 @@ from . import events
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .grids import Pair
-
 NAME = "growing.png"  # beside the file of events
 SIDE = 1024  # longer side of the picture, pixels
 OFTEN = 1.0  # seconds from one picture to the next
 
+Cell = tuple[int, int]  # row, column
+Pixels = Callable[["Tensor"], np.ndarray]  # uint8 [h, w, 3] of normalised [C, h, w]
+
 
 @contextlib.contextmanager
 def shown(
-    canvas: Any, corner: Pair, size: Pair, pixels: Callable[[Tensor], np.ndarray]
+    canvas: Any, corner: Sequence[int], size: Sequence[int], pixels: Pixels
 ) -> Iterator[None]:
     """While entered, a file beside that of the events shows a window of a size (h, w) at a corner
-    (y, x) of a Canvas as it is by now; without a file of events nothing is done.
-
-    pixels(x): uint8 [h, w, 3] of normalised [C, h, w].
-    """
+    (y, x) of a Canvas as it is by now; without a file of events nothing is done. pixels(x): uint8
+    [h, w, 3] of normalised [C, h, w]."""
     if not os.environ.get(events.EVENTS):
         yield
         return
 
-    growing = Growing(canvas, corner, size, pixels, Path(os.environ[events.EVENTS]).with_name(NAME))
+    path = Path(os.environ[events.EVENTS]).with_name(NAME)
+    growing = Growing(canvas, corner, size, pixels, path)
     growing.begin()
     events.HEARD.append(growing.hear)
     try:
@@ -55,9 +55,9 @@ class Growing:
     def __init__(
         self,
         canvas: Any,
-        corner: Pair,
-        size: Pair,
-        pixels: Callable[[Tensor], np.ndarray],
+        corner: Sequence[int],
+        size: Sequence[int],
+        pixels: Pixels,
         path: Path,
     ) -> None:
         self.canvas, self.pixels, self.path = canvas, pixels, path
@@ -66,12 +66,13 @@ class Growing:
         self.picture = Image.new("RGB", (width, height), (128, 128, 128))
 
         # cell -> where it lies in the window, [(y, x)]
-        self.places: dict[Pair, list[Pair]] = {}
+        self.places: dict[Cell, list[Sequence[int]]] = {}
         for cell, place in canvas.grid.touching(corner, size):
             self.places.setdefault(cell, []).append(place)
 
-        self.seen: set[Pair] = set()  # drawn cells that are in the picture
-        self.changed, self.written = False, 0.0  # since it was written, and when it was
+        # drawn cells that are in the picture; whether it has changed since it was written, and when
+        self.seen: set[Cell] = set()
+        self.changed, self.written = False, 0.0
 
     def begin(self) -> None:
         """Show the real tiles, and from now on each sketch that the canvas is asked for."""
@@ -81,7 +82,7 @@ class Growing:
 
         sketch = self.canvas.sketch
 
-        def seen(cell: Pair) -> tuple[Tensor | None, Tensor | None]:
+        def seen(cell: Cell) -> Any:
             begun = sketch(cell)
             if begun[0] is not None and cell not in self.seen:
                 self.put(cell, begun[0])
@@ -92,17 +93,18 @@ class Growing:
         events.tell("file", name=NAME, path=self.path)
 
     def hear(self, event: str, facts: dict[str, Any]) -> None:
-        """When the drawing goes on, of all events that are told, show how far it is."""
+        """Of each event that is told: when the drawing goes on, show how far it is."""
         if event != "progress":
             return
+
         for cell in self.canvas.drawn.keys() - self.seen:
             self.put(cell, self.canvas.drawn[cell])
             self.seen.add(cell)
-        late = time.monotonic() - self.written > OFTEN or facts["done"] >= facts["total"]
-        if self.changed and late:
+        late = time.monotonic() - self.written > OFTEN
+        if self.changed and (late or facts["done"] >= facts["total"]):
             self.write()
 
-    def put(self, cell: Pair, x: Tensor) -> None:
+    def put(self, cell: Cell, x: Tensor) -> None:
         """Put a tile, normalised [C, T, T], where it belongs."""
         tile = Image.fromarray(np.ascontiguousarray(self.pixels(x)[..., :3])).convert("RGB")
         for place in self.places.get(cell, ()):

@@ -1,14 +1,14 @@
 """Finding places of the photo that agree, so that a picture put together from them looks as if it
 had been photographed so.
 
-A tile cut at offset p of the photo claims what the gap beside it should look like, namely what lies
-beside p in the photo, and two tiles around a gap agree if their claims look alike. Random tiles
-would not: rows of bricks would not meet across a gap. Agreement alone would prefer quiet parts of
-the photo, so parts used already cost more, and so do tiles and claims of a colour of which those
-chosen so far have too much (the photo's mean is 0; no colour costs anything by itself). What is
-shown again costs the more, the nearer it is to where it was shown, and what is conspicuous more
-than the rest. What would lie beyond the photo's edge is taken from the places that look most like
-that edge; the seam between the two is no part of the texture, so tiles are not cut next to it.
+A tile cut at offset p of the photo claims that the gap beside it should look like the surroundings
+of p in the photo, and two tiles around a gap agree if their claims look alike. Random tiles would
+not: rows of bricks would not meet across a gap. Agreement alone would prefer quiet parts of the
+photo, so parts used already cost more, and so do tiles and claims of a colour of which those chosen
+so far have too much (the photo's mean is 0; no colour costs anything by itself). A part that is
+shown again costs the more, the nearer it is to where it was shown, and a conspicuous one more than
+the rest. What would lie beyond the photo's edge is taken from the places that look most like that
+edge; the seam between the two is no part of the texture, so tiles are not cut next to it.
 """
 
 from __future__ import annotations

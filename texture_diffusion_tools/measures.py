@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
     from .channels import Channels
     from .grids import Pair
-    from .layouts import Layout
 
 
-def seam_ratios(pixels: np.ndarray, layout: Layout, corner: Pair = (0, 0)) -> tuple[float, float]:
+def seam_ratios(pixels: np.ndarray, layout: Any, corner: Pair = (0, 0)) -> tuple[float, float]:
     """Mean absolute 1st and 2nd difference across the borders of drawn tiles over that inside them.
 
     pixels: uint8 or uint16 [H, W, channels], the window of the texture at a corner (y, x). Two
@@ -67,7 +66,7 @@ def to_lab(pixels: np.ndarray) -> np.ndarray:
 
 
 def colour_difference(
-    pixels: np.ndarray, layout: Layout, own: np.ndarray, corner: Pair = (0, 0)
+    pixels: np.ndarray, layout: Any, own: np.ndarray, corner: Pair = (0, 0)
 ) -> float:
     """CIELAB distance between the mean colours of the drawn tiles and of the photo's own pixels,
     uint8 [h, w, 3]; about 1 is just visible."""
@@ -79,7 +78,7 @@ def colour_difference(
 
 def run_figures(
     pixels: np.ndarray,
-    layout: Layout,
+    layout: Any,
     photo: Any,
     corner: Pair,
     drawn: tuple[float, int],
@@ -113,7 +112,7 @@ def run_figures(
 
 
 def map_figures(
-    maps: Channels, rendered: Sequence[np.ndarray], layout: Layout, corner: Pair
+    maps: Channels, rendered: Sequence[np.ndarray], layout: Any, corner: Pair
 ) -> dict[str, str]:
     """The first of the seam_ratios of each map but the colour as texts {name: figure}; rendered:
     the files' pixels."""

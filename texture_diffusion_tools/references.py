@@ -1,5 +1,5 @@
-"""What the network is given of the photo: patches of it, laid where they fit what is known of a
-tile.
+"""The patches of the photo that the network is given: they are laid where they fit a tile, as far
+as that is known.
 
 A patch q of x_t, divided by sqrt(alpha_bar), is a patch p of the texture with noise of variance s =
 (1 - alpha_bar) / alpha_bar in each pixel. So the likelihood of p is exp(-|q - p|^2 / 2s), and the

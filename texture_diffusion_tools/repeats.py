@@ -8,29 +8,29 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import files, processes, program, toml_files
 from .constants import FILES, FOLDERS
-
-if TYPE_CHECKING:
-    from .files import Results
 
 LEFT_OUT = ("PRESET", "CONFIG", "CHECK", "FRESH", "JSON")  # which say nothing of what is drawn
 NO_MEANS_NO = ("PRIOR",)  # whose None is another choice than leaving it out
 
 HEAD = """\
-# The run that drew {name}. With its model, which had seen {epochs} epochs, on the
-# same machine this repeats it bit for bit:
+# The run that drew {name}. On the same machine, with the same model,
+# this repeats it bit for bit:
 #     {command} CONFIG={name}.toml
-# EPOCHS={epochs} FRESH=True behind that trains the model anew, the same one if it was trained
-# in one go.
+# Where that model is gone or has learned more, EPOCHS={epochs} FRESH=True behind that trains \
+it anew:
+# the same one, if it was trained in one go.
 # {versions}
 
 """
 
 
-def save(results: Results, name: str, c: SimpleNamespace, step: int, home: Path) -> None:
+def save(
+    results: files.Results, name: str, c: SimpleNamespace, step: int, home: str | Path
+) -> None:
     """Write the file beside a picture of a name, drawn by a run with constants c and a model of so
     many steps.
 
@@ -42,11 +42,10 @@ def save(results: Results, name: str, c: SimpleNamespace, step: int, home: Path)
         processes.ALONE.say(f"note: {name}.toml, which would repeat this run, is not written: "
                             "a path in it is no text")
         return
-
     files.write_atomically(results.path(f"{name}.toml"), lambda file: file.write(content))
 
 
-def document(name: str, c: SimpleNamespace, step: int, home: Path) -> str:
+def document(name: str, c: SimpleNamespace, step: int, home: str | Path) -> str:
     """The file's text: constants that are None are left out, and paths do not depend on where it
     is read."""
     values = {key: placed(key, value, home) for key, value in vars(c).items()
@@ -59,7 +58,7 @@ def document(name: str, c: SimpleNamespace, step: int, home: Path) -> str:
     return head + toml_files.written(kept)
 
 
-def placed(key: str, value: Any, home: Path) -> Any:
+def placed(key: str, value: Any, home: str | Path) -> Any:
     """A constant's value with the whole path where it is a folder, or a file that is there."""
     if key in FOLDERS:
         return os.path.abspath(value)
@@ -77,10 +76,8 @@ def told(c: SimpleNamespace) -> dict[str, Any]:
     """The constants c as metadata tells them, {name: value}: files by their names, without the
     folders in which they are."""
     kept = {key: value for key, value in vars(c).items() if key not in LEFT_OUT + FOLDERS}
-    for key in FILES:
-        if key in kept:
-            kept[key] = with_each(
-                kept[key], lambda path: os.path.basename(os.path.normpath(path)))
+    kept.update({key: with_each(kept[key], lambda path: os.path.basename(os.path.normpath(path)))
+                 for key in FILES if key in kept})
     return kept
 
 

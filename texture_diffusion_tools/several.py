@@ -82,12 +82,26 @@ def check_names(paths: Sequence[str | Path], texture: str | None) -> None:
                             f"called {name}; rename one of them, since a texture is asked for by "
                             "its name")
         names[name.lower()] = path
+    check_texture(texture, [files.name_of(path) for path in paths])
 
-    known = [files.name_of(path) for path in paths]
-    if texture is not None and texture not in known:
-        nearest = difflib.get_close_matches(texture, known, 1, 0)[0]
-        raise UserError(f"there is no texture {texture} among {', '.join(known)}; the nearest is "
+
+def check_texture(texture: str | None, names: Sequence[str]) -> None:
+    """UserError if none of the names is a texture's that is asked for, or None."""
+    if texture is not None and texture not in names:
+        nearest = difflib.get_close_matches(texture, names, 1, 0)[0]
+        raise UserError(f"there is no texture {texture} among {', '.join(names)}; the nearest is "
                         f"TEXTURE={nearest}")
+
+
+def check_drawing(c: SimpleNamespace, names: Sequence[str]) -> None:
+    """UserError if what is to be drawn by the constants does not go together with textures of such
+    names."""
+    if len(names) == 1:
+        refuse(c, ("TEXTURE", "BLEND"), "names one of several textures",
+               f"the model is of {names[0]} alone")
+    else:
+        refuse(c, ("MASK",), "is for one photo", f"the model is of {len(names)} textures")
+        check_texture(c.TEXTURE, names)
 
 
 def check_plain(exemplars: Sequence[Any]) -> None:

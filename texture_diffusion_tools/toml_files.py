@@ -4,31 +4,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .errors import UserError, first_line, printable
 
-ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f",
-           "\r": "\\r"}
+ESCAPED = {
+    '"': '\\"', "\\": "\\\\",
+    "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r",
+}
 
 
-def reader() -> ModuleType:
+def reader() -> Any:
     """The module that reads TOML; UserError if there is none."""
     try:
         import tomllib
+
         return tomllib
     except ImportError:  # before Python 3.11
         pass
     try:
-        import tomli
+        import tomli  # pyright: ignore[reportMissingImports]: newer versions do without
+
         return tomli
     except ImportError:
         raise UserError("before Python 3.11 tomli reads CONFIG, and it is not installed: "
                         "pip install tomli") from None
 
 
-def read(path: str) -> dict[str, Any]:
+def read(path: str) -> dict:
     """The values {name: value} of a TOML file; UserError if it is not there or is no TOML."""
     toml, file = reader(), f"the CONFIG file {printable(path)}"
     try:
@@ -39,7 +42,7 @@ def read(path: str) -> dict[str, Any]:
         raise UserError(f"{file} is no TOML: {first_line(error)}") from None
 
 
-def written(values: dict[str, Any]) -> str:
+def written(values: dict) -> str:
     """Values {name: value} as TOML, a line each: booleans, numbers, strings, tuples of them."""
     return "".join(f"{name} = {value_text(value)}\n" for name, value in values.items())
 

@@ -1,5 +1,5 @@
-"""Transparency as a channel of its own: colours are continued under what is transparent, so that
-none of what happened to be stored there shows when a texture's edges are drawn anew.
+"""Transparency as a channel of its own: colours are continued under transparent places, so that
+nothing that happened to be stored there shows when a texture's edges are drawn anew.
 
 torch is imported where it is used: an opaque photo is read without it.
 """

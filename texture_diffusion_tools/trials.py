@@ -32,13 +32,16 @@ class SmallNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         wide = 2 * CHANNELS
+
         self.time = nn.Linear(CHANNELS, 2 * CHANNELS)
         self.stem = nn.Conv2d(48, CHANNELS, 3, padding=1)
         self.norm = nn.GroupNorm(8, CHANNELS)
         self.conv = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+
         self.shrink = nn.Conv2d(CHANNELS, wide, 3, stride=2, padding=1)
         self.middle = nn.Conv2d(wide, wide, 3, padding=1)
         self.grow = nn.Conv2d(wide, CHANNELS, 1)
+
         self.position = nn.Parameter(torch.randn(9, 2, CHANNELS))
         self.out = nn.Conv2d(2 * CHANNELS, 48, 3, padding=1)
 

@@ -105,6 +105,7 @@ def surface(name: str, material: slots.Material) -> str:
             lines.append(f"float inputs:{slot} = {value}")
     if material.cut:
         lines.append(f"float inputs:opacityThreshold = {slots.CUTOFF}")
+
     lines = "\n            ".join(lines)
     return f"""
         def Shader "Surface"
@@ -131,6 +132,7 @@ def texture(name: str, kind: str, slot: slots.Slot) -> str:
     scale = "".join(f"\n            float4 inputs:{label} = {value}"
                     for label, value in zip(("scale", "bias"), SCALES.get(kind, ())))
     output = channels_of(kind, slot)
+
     return f"""
         def Shader "{kind}"
         {{
