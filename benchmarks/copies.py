@@ -1,8 +1,9 @@
 """How much of a texture is the photo's own, pixel by pixel, and in how large pieces.
 
 Each cell of the texture is looked up in the photo. A pixel is the photo's own if it lies in a window that agrees with
-the photo there, or where a cell beside it was found; brightness is compared, which JPEG files keep better
-than colours. What was turned, mirrored or lit anew is not found, nor are pieces so narrow that no cell lies in them.
+the photo there, or where a cell beside it was found. Brightness is compared, which JPEG files keep better than colours,
+and by the contrast around it: what is smooth is like anything that is smooth. What was turned, mirrored or lit anew is
+not found, nor are pieces so narrow that no cell lies in them.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ CELL = 16  # side, px
 COMPONENTS, SAMPLE = 24, 2000  # by which cells are looked up; of so many patches of the photo
 QUERIES = 64  # cells that are looked up at once
 WINDOW = 7  # side of the windows that have to agree, px
-SAME = 0.2  # of the brightness's deviation: windows that differ by no more (RMS) agree
+SAME, EQUAL = 0.2, 1.0  # windows that differ by no more (RMS) agree: of the deviation in a cell around them; levels
 LARGE = 255.0**2  # difference to what lies outside the photo
 
 
@@ -58,7 +59,9 @@ def places(pixels: np.ndarray, photo: np.ndarray) -> np.ndarray:
 
 def agreeing(pixels: np.ndarray, photo: np.ndarray, away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which pixels are the photo's own, bool [H, W], and how far away they lie there, int [H, W, 2]; away: of cells."""
-    limit = (SAME * photo.mean(-1).std()) ** 2
+    grey = pixels.mean(-1, dtype=np.float32)
+    mean, square = (ndimage.uniform_filter(x, CELL) for x in (grey, grey**2))
+    limit = np.maximum(SAME**2 * (square - mean**2), EQUAL**2)
     around = np.pad(away, ((1, 1), (1, 1), (0, 0)), "edge")
     own, found = np.zeros(pixels.shape[:2], bool), np.zeros((*pixels.shape[:2], 2), int)
 

@@ -187,7 +187,8 @@ class Projects:
     def expect(self, epochs, size):
         """What training and drawing will cost, in words."""
         if self.costs is None or size is None:
-            return "how long it takes here is being measured" if self.measuring else "how long it takes is said soon"
+            measuring = self.measuring is not None and not self.measuring.done()
+            return "how long it takes here is being measured" if measuring else "how long it takes is said soon"
         return self.costs.says(epochs, size)
 
     def remove(self, project):

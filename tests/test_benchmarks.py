@@ -82,7 +82,7 @@ def test_a_classifier_tells_what_is_worse_and_hardly_more_of_the_same(measured):
 
 
 def test_the_second_classifier_does_so_too_and_nothing_of_it_is_the_photo_s_own(measured):
-    assert 0.35 < measured.floor["VGG apart"] < 0.65
+    assert 0.3 < measured.floor["VGG apart"] < 0.7
     assert measured.of["more"]["VGG apart"] < 0.75 and measured.of["blur"]["VGG"] > 0.97
     assert max(row["own"] for row in (measured.floor, measured.ceiling, measured.of["more"])) < 0.02
 

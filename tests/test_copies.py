@@ -27,6 +27,12 @@ def quilt(photo, side):
     return np.vstack([np.hstack([a, b]), np.hstack([c, d])])
 
 
+def test_what_is_smooth_is_not_taken_for_the_photo_s_smooth_parts():
+    smooth, other = (gaussian_filter(texture(seed).astype(float), (3, 3, 0)).astype(np.uint8) for seed in (0, 1))
+    photo = np.hstack([smooth, texture(2)])
+    assert copies.copied(other, photo)["own"] < 0.05 and copies.copied(smooth, photo)["own"] == 1
+
+
 def rounded(pixels):
     """A picture that was saved with a little loss."""
     return pixels // 8 * 8 + 4

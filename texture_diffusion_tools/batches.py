@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,21 +19,23 @@ class Batch(NamedTuple):
 
 
 class SeveralDatasets:
-    """The NeighbourDatasets of several textures. A batch holds tiles of all of them, and which is whose."""
+    """The NeighbourDatasets of several textures; a batch holds tiles of all of them, and says which
+    is whose."""
 
-    def __init__(self, parts):
+    def __init__(self, parts: Sequence[Any]) -> None:
         self.parts, self.tile = parts, parts[0].tile
 
-    def tiles_of(self, windows):
+    def tiles_of(self, windows: torch.Tensor) -> torch.Tensor:
         """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
         return self.parts[0].tiles_of(windows)
 
-    def batch(self, count, share, generator):
-        """A Batch with labels, one-hot [B, textures]: as many of each as can be, at random places, since a place in the
-        batch is a noise level."""
+    def batch(self, count: int, share: float, generator: torch.Generator) -> Batch:
+        """A Batch with labels, one-hot [B, textures]: as many of each as can be, at random places,
+        since a place in the batch is a noise level."""
         first = torch.randint(len(self.parts), (), generator=generator, device=generator.device)
         places = torch.randperm(count, generator=generator, device=generator.device)
         labels = (first + places) % len(self.parts)
+
         found = [self.parts[label].batch(1, share, generator) for label in labels.tolist()]
         windows, present, where, _ = zip(*found)
         labels = F.one_hot(labels, len(self.parts)).float()

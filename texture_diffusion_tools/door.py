@@ -1,5 +1,5 @@
-"""What learn(), draw() and load() of the script need beside it when a program calls them: arrays in place of files, a
-function in place of a progress bar, and pictures that stay in memory.
+"""What learn(), draw() and load() of the script need beside it when a program calls them: arrays in
+place of files, a function in place of a progress bar, and pictures that stay in memory.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from .wang import Wang
 from .works import Task
 
 ARRAYS = ("MASK", "GUIDE", "BLEND")  # constants whose file may be given as an array
-DRAWING = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "REGION", "WANG", "MASK", "GUIDE", "GUIDE_STRENGTH", "TEXTURE", "BLEND",
-           "SEED", "LAYOUT", "REDRAW", "BATCH_SIZE", "SAMPLER", "SAMPLE_STEPS", "STRENGTH")  # what draw() may be told
+DRAWING = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "REGION", "WANG", "MASK", "GUIDE", "GUIDE_STRENGTH",
+           "TEXTURE", "BLEND", # what draw() may be told
+           "SEED", "LAYOUT", "REDRAW", "BATCH_SIZE", "SAMPLER", "SAMPLE_STEPS", "STRENGTH")
 
 OnProgress = Callable[[float, str], Any]
 
 
 class Listener(ProcessGroup):
-    """A process that prints nothing and takes no signals; on_progress(fraction, stage), if it is not None, is told how
-    far it is, and stops it by returning False. notes: what would have been said."""
+    """A process that prints nothing and takes no signals; on_progress(fraction, stage), if it is
+    not None, is told how far it is, and stops it by returning False. notes: what would have been
+    said."""
 
     def __init__(self, on_progress: OnProgress | None = None) -> None:
         self.on_progress, self.notes = on_progress, []
@@ -114,7 +116,8 @@ WORKS = {"texture": Texture, "repair": Repair, "wang": Wang}
 
 
 def picture_of(task: Task, pixels: list[np.ndarray]) -> np.ndarray | dict[str, np.ndarray]:
-    """What is drawn, from the pixels of each file: one array, or a material's maps by their names."""
+    """What is drawn, from the pixels of each file: one array, or a material's maps by their names.
+    """
     if not task.photo.channels.folder:
         return pixels[0]
     return {file.name: x for file, x in zip(task.photo.channels.files, pixels)}
@@ -122,8 +125,8 @@ def picture_of(task: Task, pixels: list[np.ndarray]) -> np.ndarray | dict[str, n
 
 @contextlib.contextmanager
 def opened(changes: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """While entered, the changed constants {name: value} with paths in place of arrays, outside of any inference mode;
-    what is changed of torch for all of a program is afterwards as it was."""
+    """While entered, the changed constants {name: value} with paths in place of arrays, outside of
+    any inference mode; what is changed of torch for all of a program is afterwards as it was."""
     precision = torch.get_float32_matmul_precision()
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False), torch.enable_grad():
         torch.set_float32_matmul_precision("high")
@@ -137,7 +140,8 @@ def opened(changes: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def as_path(name: str, value: Any, folder: Path) -> Any:
-    """The value of a constant, or, of arrays, the path of what holds them in a folder; IMAGE may be several."""
+    """The value of a constant, or, of arrays, the path of what holds them in a folder; IMAGE may be
+    several."""
     if name == "IMAGE" and isinstance(value, dict):
         place = folder / "material"
         place.mkdir()
@@ -145,7 +149,8 @@ def as_path(name: str, value: Any, folder: Path) -> Any:
             save(place / f"{kind}.png", pixels, srgb=False)
         return str(place)
     if name == "IMAGE" and isinstance(value, (list, tuple)):
-        return tuple(as_path(f"texture_{number}", one, folder) for number, one in enumerate(value, 1))
+        return tuple(as_path(f"texture_{number}", one, folder)
+                     for number, one in enumerate(value, 1))
     if isinstance(value, Path):
         return str(value)
     if not isinstance(value, np.ndarray):
@@ -158,9 +163,11 @@ def save(path: Path, pixels: np.ndarray, srgb: bool = True) -> str:
     pixels = np.asarray(pixels)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
-    if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,), (4,)) or pixels.ndim < 2:
-        raise UserError(f"{path.stem} is an array {list(pixels.shape)} of {pixels.dtype}; a picture is [H, W], [H, W, "
-                        "3] or [H, W, 4] of uint8 or uint16")
+    kinds = pixels.dtype in (np.uint8, np.uint16)
+    if not kinds or pixels.ndim < 2 or pixels.shape[2:] not in ((), (3,), (4,)):
+        raise UserError(f"{path.stem} is an array {list(pixels.shape)} of {pixels.dtype}; a "
+                        "picture is [H, W], [H, W, 3] or [H, W, 4] of uint8 or uint16")
+
     png.save_png(path, np.ascontiguousarray(pixels), srgb=srgb)
     return str(path)
 
@@ -169,5 +176,5 @@ def refuse_learning(changes: dict[str, Any]) -> None:
     """UserError if draw() is told what belongs to learn()."""
     for name in changes:
         if name not in DRAWING:
-            raise UserError(f"draw() cannot change {name}, which belongs to learn(), if it is a constant; it takes "
-                            f"{', '.join(DRAWING)}")
+            raise UserError(f"draw() cannot change {name}, which belongs to learn(), if it is a "
+                            f"constant; it takes {', '.join(DRAWING)}")

@@ -1,6 +1,9 @@
-"""Files of the user's and of ours: what is written takes its place in one step, whole; what the tool did not make is
-left alone; two runs do not meet. docs/RELIABILITY.md lists what is promised, with the tests.
+"""Files of the user's and of ours: what is written takes its place in one step, whole; what the
+tool did not make is left alone; two runs do not meet. docs/RELIABILITY.md lists what is promised,
+with the tests.
 """
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -9,7 +12,9 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any, BinaryIO
 
 from . import events
 from .errors import DiskError, UserError, printable
@@ -21,60 +26,70 @@ LONGEST_PATH = 259  # characters of a whole path on Windows, where that was not 
 AROUND = 32  # bytes that temporary files beside a result have in their names, and its does not
 LOOKS = 20  # whether a lock's file is the one at its path
 SHORTEST = 40  # bytes that a result's name may always have
-RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(?= *(\.|$))", re.I)  # Windows' devices
+# Windows' devices.
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(?= *(\.|$))", re.I)
 
 
-def name_of(path):
-    """The name for what is made from a photo: the stem of its file's name, where that is a name on every system."""
-    stem = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem).rstrip(". ")
+def name_of(path: str | Path) -> str:
+    """The name for what is made from a photo: the stem of its file's name, where that is a name on
+    every system."""
+    letters = (c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in Path(path).stem)
+    stem = "".join(letters).rstrip(". ")
     return shortened(unreserved(stem) or "_", LONGEST_NAME)
 
 
-def unreserved(name):
-    """A file's name that Windows takes for no device: of CON, of CON.2 and of others it makes CON_ and CON_.2."""
+def unreserved(name: str) -> str:
+    """A file's name that Windows takes for no device: of CON, of CON.2 and of others it makes CON_
+    and CON_.2."""
     device = RESERVED.match(name)
     return f"{device[0]}_{name[device.end():]}" if device else name
 
 
-def shortened(name, most):
-    """A name of so many bytes at most, with a digest in place of its end: two long ones may differ in that alone."""
+def shortened(name: str, most: int) -> str:
+    """A name of so many bytes at most, with a digest in place of its end: two long ones may differ
+    in that alone."""
     text = name.encode("utf-8", "surrogatepass")
     if len(text) <= most:
         return name
     return text[:most - 9].decode(errors="ignore") + "_" + hashlib.sha256(text).hexdigest()[:8]
 
 
-def fitting(folder, name):
-    """The name for a file in a folder, which may begin with another folder's: itself, or shortened where the system
-    would take it, or the whole path, for too long."""
+def fitting(folder: Path, name: str) -> str:
+    """The name for a file in a folder, which may begin with another folder's: itself, or shortened
+    where the system would take it, or the whole path, for too long."""
     *parents, last = name.split("/")
     stem, suffix = os.path.splitext(last)
     most = LONGEST_FILE - AROUND
     if WINDOWS:
         left = LONGEST_PATH - characters(folder) - AROUND
         most = min(most, max(SHORTEST, left // (len(parents) + 1) - 1))
-    return "/".join([*(shortened(parent, most) for parent in parents), shortened(stem, most - len(suffix)) + suffix])
+    return "/".join([*(shortened(parent, most) for parent in parents),
+                     shortened(stem, most - len(suffix)) + suffix])
 
 
-def characters(path):
+def characters(path: str | Path) -> int:
     """How long Windows finds a whole path."""
     return len(os.path.abspath(path).encode("utf-16-le", "surrogatepass")) // 2
 
 
-def write_atomically(path, write, before=None):
-    """Call write(file) on a temporary binary file beside path, then put it in path's place in one step, before which it
-    calls before(). DiskError if the disk refuses: path is as it was."""
+def write_atomically(
+    path: Path, write: Callable[[BinaryIO], Any], before: Callable[[], Any] | None = None
+) -> None:
+    """Call write(file) on a temporary binary file beside path, then put it in path's place in one
+    step, before which it calls before(). DiskError if the disk refuses: path is as it was."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             write(file)
             file.flush()
+
             sync(file.fileno())
         if before is not None:
             before()
         replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        cause = error if isinstance(error, OSError) else error.__context__  # torch hides it behind a RuntimeError
+        # torch hides it behind a RuntimeError
+        cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError) and "inline_container" not in str(error):
             raise
         reason = getattr(cause, "strerror", None) or "the disk refuses, it may be full"
@@ -84,9 +99,9 @@ def write_atomically(path, write, before=None):
             temporary.unlink(missing_ok=True)
 
 
-def replace(source, target):
-    """os.replace that outlasts a crash of the machine; on Windows another program may have the target open for a
-    moment, which is waited for."""
+def replace(source: Path, target: Path) -> None:
+    """os.replace that outlasts a crash of the machine; on Windows another program may have the
+    target open for a moment, which is waited for."""
     for wait in (0.1, 0.2, 0.4, 0.8, 1.6, None):
         try:
             os.replace(source, target)
@@ -95,7 +110,9 @@ def replace(source, target):
             if not WINDOWS or wait is None:
                 raise
             time.sleep(wait)
-    with contextlib.suppress(OSError):  # a name is safe when its folder is on the disk, too; not every system can
+
+    # a name is safe when its folder is on the disk, too; not every system can
+    with contextlib.suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             sync(folder)
@@ -103,9 +120,11 @@ def replace(source, target):
             os.close(folder)
 
 
-def sync(number):
-    """Wait until what was written to the open file of a number is on the disk. On macOS os.fsync() leaves it in the
-    disk's own memory, which a power cut empties."""
+def sync(number: int) -> None:
+    """Wait until what was written to the open file of a number is on the disk.
+
+    On macOS os.fsync() leaves it in the disk's own memory, which a power cut empties.
+    """
     try:
         import fcntl
 
@@ -114,21 +133,29 @@ def sync(number):
         os.fsync(number)
 
 
-def sweep(folder, pattern):
-    """Delete the temporary files that a killed run left, of files whose names match a regular expression."""
-    for path in [*folder.iterdir(), *folder.glob("output_texture_*/.*"), *folder.glob("repaired*/.*")]:
+def sweep(folder: Path, pattern: str) -> None:
+    """Delete the temporary files that a killed run left, of files whose names match a regular
+    expression."""
+    found = [*folder.iterdir(), *folder.glob("output_texture_*/.*"), *folder.glob("repaired*/.*")]
+    for path in found:
         if re.fullmatch(rf"\.({pattern})\.\d+\.(tmp|link)", path.name):
-            with contextlib.suppress(OSError):  # Windows deletes none that a scanner has open: the next run does
+            # Windows deletes none that a scanner has open: the next run does
+            with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
 
-def find_file(path, beside):
+def find_file(path: str | Path, beside: Path) -> str | Path:
     """The path of a file of the user's; a relative one is also looked for in the folder beside."""
-    return path if os.path.exists(path) or not os.path.exists(beside / path) else beside / path
+    if os.path.exists(path) or not os.path.exists(beside / path):
+        return path
+    return beside / path
 
 
-def prepare_folders(output_dir, checkpoint_dir, name):
-    """Make and try the folders; returns the pictures' folder and the checkpoint's path. UserError if not writable."""
+def prepare_folders(
+    output_dir: str | Path, checkpoint_dir: str | Path, name: str
+) -> tuple[Path, Path]:
+    """Make and try the folders; returns the pictures' folder and the checkpoint's path. UserError
+    if not writable."""
     folder, models = Path(output_dir) / name, Path(checkpoint_dir)
     for place, longest in ((folder, "-" * SHORTEST), (models, f"{name}.previous.pt")):
         probe = place / f".{longest}.{os.getpid()}.tmp"
@@ -137,31 +164,33 @@ def prepare_folders(output_dir, checkpoint_dir, name):
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError(f"the folder {printable(place)} cannot be written to ({error.strerror}); "
-                            f"choose another OUTPUT_DIR and CHECKPOINT_DIR{too_long(probe)}") from None
+            raise UserError(f"the folder {printable(place)} cannot be written to "
+                            f"({error.strerror}); choose another OUTPUT_DIR and "
+                            f"CHECKPOINT_DIR{too_long(probe)}") from None
     return folder, models / f"{name}.pt"
 
 
-def too_long(path):
+def too_long(path: Path) -> str:
     """What to say of a path that Windows refused, if it was for its length, else nothing."""
     if not WINDOWS or characters(path) <= LONGEST_PATH:
         return ""
-    return f" nearer to the root of a disk, or a shorter name for the photo: {characters(path)} characters are more " \
-           f"than the {LONGEST_PATH} that Windows takes for a whole path"
+    return f" nearer to the root of a disk, or a shorter name for the photo: {characters(path)} " \
+           f"characters are more than the {LONGEST_PATH} that Windows takes for a whole path"
 
 
-def check_room(folder, size, what):
-    """UserError if a file of so many bytes may find no room on a folder's disk; what: what it is, for the sentence."""
+def check_room(folder: str | Path, size: float, what: str) -> None:
+    """UserError if a file of so many bytes may find no room on a folder's disk; what: what it is,
+    for the sentence."""
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise UserError(f"{what} can take {size / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left; "
-                        "choose another OUTPUT_DIR or a smaller OUTPUT_SIZE or SCALE")
+        raise UserError(f"{what} can take {size / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB "
+                        "left; choose another OUTPUT_DIR or a smaller OUTPUT_SIZE or SCALE")
 
 
 @contextlib.contextmanager
-def locked(path, name):
-    """While entered, no other run can lock path; UserError if one does. The lock ends with its process, however that
-    ends."""
+def locked(path: Path, name: str) -> Iterator[None]:
+    """While entered, no other run can lock path; UserError if one does. The lock ends with its
+    process, however that ends."""
     file = open(path, "a+")
     for attempt in range(1, LOOKS + 1):
         if not lock(file):
@@ -173,17 +202,19 @@ def locked(path, name):
             break
         file.close()  # the run before has just deleted it
         file = open(path, "a+")
+
     try:
         file.truncate(0)
         print(os.getpid(), file=file, flush=True)
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows deletes no open file: it stays, and does no harm
+        # Windows deletes no open file: it stays, and does no harm
+        with contextlib.suppress(OSError):
             path.unlink()
         file.close()
 
 
-def is_at(file, path):
+def is_at(file: IO[str], path: Path) -> bool:
     """Whether an open file is the one at path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
@@ -191,8 +222,9 @@ def is_at(file, path):
         return False
 
 
-def lock(file):
-    """Whether the system's lock of an open file could be taken; a process that ends gives its own back."""
+def lock(file: IO[str]) -> bool:
+    """Whether the system's lock of an open file could be taken; a process that ends gives its own
+    back."""
     try:
         if WINDOWS:
             import msvcrt
@@ -210,16 +242,17 @@ def lock(file):
     return True
 
 
-def there(path):
-    """The same path; UserError if no file lies there."""
+def there(path: Path) -> Path:
+    """The path itself; UserError if no file lies there."""
     if not path.is_file():
         raise UserError(f"there is no file at {printable(path)}")
     return path
 
 
 @contextlib.contextmanager
-def claimed(folder, checkpoint, photo, group):
-    """The Results of a photo, which no other run works on meanwhile, without what a killed run left half written.
+def claimed(folder: Path, checkpoint: Path, photo: Any, group: Any) -> Iterator[Results]:
+    """The Results of a photo, which no other run works on meanwhile, without what a killed run left
+    half written.
 
     Of a group of processes the first one sees to that, and uses the Results.
     """
@@ -233,60 +266,76 @@ def claimed(folder, checkpoint, photo, group):
 
 
 class Results:
-    """The folder of a photo's results, with a list of what was made there from which photo, which is kept on leaving.
+    """The folder of a photo's results, with a list of what was made there from which photo, which
+    is kept on leaving.
 
-    A result takes the place of one that was made from the same photo and not changed since; else it gets a new name.
+    A result takes the place of one that was made from the same photo and not changed since; else it
+    gets a new name.
     """
 
-    def __init__(self, folder, digest):
+    def __init__(self, folder: Path, digest: str) -> None:
         self.folder, self.digest, self.list = folder, digest, folder / ".made.json"
-        self.made = {}  # file's name in here -> [digest of the photo, SHA-256 of the file, "" while a run is at work]
-        self.chosen = {}  # name -> path
+        # file's name in here -> [digest of the photo, SHA-256 of the file], "" while a run is at
+        # work
+        self.made: dict[str, list] = {}
+        self.chosen: dict[str, Path] = {}  # by names
+
         with contextlib.suppress(OSError, ValueError, AttributeError):
             found = json.loads(self.list.read_text(encoding="utf-8"))
-            self.made = {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == 2}
+            self.made = {name: entry for name, entry in found.items()
+                         if isinstance(entry, list) and len(entry) == 2}
 
-    def path(self, name):
-        """The path for the result of this name, which may begin with a folder's: itself, or name.2, name.3, ..."""
-        if name not in self.chosen:
-            stem, suffix = os.path.splitext(fitting(self.folder, name))
-            paths = (self.folder / (f"{stem}.{n}{suffix}" if n > 1 else stem + suffix) for n in range(1, 10**6))
-            path = next(filter(self.replaceable, paths))
-            try:
-                path.parent.mkdir(exist_ok=True)
-            except OSError as error:
-                raise UserError(f"the folder {printable(path.parent)} cannot be made ({error.strerror}); move away "
-                                "what is there, or choose another OUTPUT_DIR") from None
-            self.chosen[name], self.made[self.key(path)] = path, [self.digest, ""]
-            self.keep()
-            events.tell("file", name=name, path=path)
+    def path(self, name: str) -> Path:
+        """The path for the result of this name, which may begin with a folder's: itself, or name.2,
+        name.3, ..."""
+        if name in self.chosen:
+            return self.chosen[name]
+
+        stem, suffix = os.path.splitext(fitting(self.folder, name))
+        names = (f"{stem}.{n}{suffix}" if n > 1 else stem + suffix for n in range(1, 10**6))
+        path = next(filter(self.replaceable, (self.folder / each for each in names)))
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"the folder {printable(path.parent)} cannot be made "
+                            f"({error.strerror}); move away what is there, or choose another "
+                            "OUTPUT_DIR") from None
+
+        self.chosen[name], self.made[self.key(path)] = path, [self.digest, ""]
+        self.keep()
+        events.tell("file", name=name, path=path)
         return self.chosen[name]
 
-    def drawn(self):
-        """The paths of the textures and repaired photos among what was chosen, of a material's those of folders."""
-        return list(dict.fromkeys(path.parent if "/" in name else path for name, path in self.chosen.items()
-                                  if name.startswith(("output_texture", "repaired"))
-                                  and not name.endswith(".toml")))
+    def drawn(self) -> list[Path]:
+        """The paths of the textures and repaired photos among what was chosen, of a material's
+        those of folders."""
+        pictures = {name: path for name, path in self.chosen.items()
+                    if name.startswith(("output_texture", "repaired"))
+                    and not name.endswith(".toml")}
+        return list(dict.fromkeys(path.parent if "/" in name else path
+                                  for name, path in pictures.items()))
 
-    def key(self, path):
+    def key(self, path: Path) -> str:
         """What a result is called in the list."""
         return path.relative_to(self.folder).as_posix()
 
-    def replaceable(self, path):
+    def replaceable(self, path: Path) -> bool:
         """Whether a result may take this path."""
+        if not os.path.lexists(path):
+            return True
         photo, digest = self.made.get(self.key(path), (None, None))
-        return not os.path.lexists(path) or (photo == self.digest and path.is_file() and not path.is_symlink() and
-                                             digest in ("", digest_of(path)))
+        ours = photo == self.digest and path.is_file() and not path.is_symlink()
+        return ours and digest in ("", digest_of(path))
 
-    def keep(self):
+    def keep(self) -> None:
         """Write the list."""
         text = json.dumps(self.made, indent=0, sort_keys=True)
         write_atomically(self.list, lambda file: file.write(text.encode()))
 
-    def __enter__(self):
+    def __enter__(self) -> Results:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         for path in self.chosen.values():
             self.made[self.key(path)][1] = digest_of(path) if path.is_file() else ""
         with contextlib.suppress(DiskError):  # a full disk: what a run left unsaid may be replaced
@@ -294,7 +343,7 @@ class Results:
                 self.keep()
 
 
-def digest_of(path):
+def digest_of(path: str | Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

@@ -2,6 +2,8 @@
 format.
 """
 
+from __future__ import annotations
+
 import struct
 
 import numpy as np
@@ -15,6 +17,7 @@ HEAD = ">5I4s"  # length of the head with the name, version, width, height, chan
 def document(material: slots.Material) -> bytes:
     """A .pat file of a material that has a colour: grey, RGB or RGBA, 8 bits a channel."""
     pixels, name = pixels_of(material), material.name.encode() + b"\0"
+
     height, width, channels = pixels.shape
     length = struct.calcsize(HEAD) + len(name)
     head = struct.pack(HEAD, length, VERSION, width, height, channels, MAGIC)

@@ -1,6 +1,9 @@
 """Constants for a purpose, by its name: those of PRESET."""
 
+from __future__ import annotations
+
 import difflib
+from typing import Any
 
 from .errors import UserError, printable
 
@@ -24,7 +27,7 @@ PRESETS = {  # name: what it is for, and the constants
 }
 
 
-def constants_of(name: str) -> dict:
+def constants_of(name: str) -> dict[str, Any]:
     """The constants {name: value} of a preset; UserError with the nearest name if none is called
     so."""
     if name not in PRESETS:

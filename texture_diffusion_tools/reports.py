@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoints, pictures
+from .files import Results
 
 
 class Reports:
     """Checkpoints, loss curve and previews of a Model that is trained.
 
-    results: a files.Results, of the first process; checkpoint: a path; drawer(photo, trainer, c) returns the function
-    that draws its tiles, see pictures.draw_preview.
+    results: a files.Results, of the first process; checkpoint: a path; drawer(photo, trainer, c)
+    returns the function that draws its tiles, see pictures.draw_preview.
     """
 
-    def __init__(self, model: Any, results: Any, checkpoint: Path, drawer: Callable) -> None:
+    def __init__(
+        self, model: Any, results: Results, checkpoint: Path, drawer: Callable[..., Any]
+    ) -> None:
         self.model, self.results, self.checkpoint, self.drawer = model, results, checkpoint, drawer
 
     def save(self) -> None:
@@ -37,6 +40,7 @@ class Reports:
             for photo, view, its in self.model.views():
                 path = self.results.path(pictures.name_of("preview", its.TEXTURE))
                 pictures.draw_preview(path, photo, view, self.drawer(photo, view, its))
+
         pictures.save_curve(self.results.path("loss.csv"), trainer.curve, c.BATCH_SIZE)
         pictures.draw_loss(self.results.path("loss.png"), trainer.curve, c.BATCH_SIZE)
 
@@ -56,5 +60,6 @@ class Reports:
             for name in ("train_predictions", "val_predictions"):
                 path = self.results.path(pictures.name_of(name, c.TEXTURE))
                 pictures.draw_predictions(path, photo, trainer, draw, name == "val_predictions")
+
             path = self.results.path(pictures.name_of("diffusion_steps", c.TEXTURE))
             pictures.draw_steps(path, photo, trainer, draw)

@@ -11,7 +11,7 @@ COLOURS = ("#e64b35", "#3b7dd8")  # in which the editor shows edges
 AROUND = ("N", "", "E", "", "S", "", "W", "")  # edges and corners as the format counts them
 
 
-def document(name: str, table: dict, picture: str) -> bytes:
+def document(name: str, table: dict[str, Any], picture: str) -> bytes:
     """A .tsx file of a name, in UTF-8. table: that of wang.table_of(); picture: the path of the
     picture of all tiles, relative to the file."""
     tiles = table["tiles"]
@@ -20,7 +20,7 @@ def document(name: str, table: dict, picture: str) -> bytes:
                    tilecount=len(tiles), columns=table["width"] // width)
     element(root, "image", source=picture, width=table["width"], height=table["height"])
 
-    # One set of two colours: level edges meet level ones alone, upright ones upright ones
+    # one set of two colours: level edges meet level ones alone, upright ones upright ones
     edges = element(element(root, "wangsets"), "wangset", name="edges", type="edge", tile=-1)
     for number, colour in enumerate(COLOURS):
         element(edges, "wangcolor", name=number, color=colour, tile=-1, probability=1)

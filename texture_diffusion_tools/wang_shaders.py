@@ -4,7 +4,10 @@ Each edge of the plane has a colour that is a hash of its place, so that both ti
 it; the four colours around a place say which tile of the picture lies there.
 """
 
+from __future__ import annotations
+
 import re
+from typing import Any
 
 FUNCTIONS = """\
 uint wang_mix(uint h) {
@@ -60,7 +63,7 @@ void fragment() {
 """
 
 
-def documents(table: dict, picture: str) -> dict[str, str]:
+def documents(table: dict[str, Any], picture: str) -> dict[str, str]:
     """The files' texts by suffix. table: that of wang.table_of(); picture: the path of the picture
     of all tiles."""
     tile = table["tiles"][0]

@@ -1,5 +1,5 @@
-"""What all works (see draw() in the script) share: the names and texts of their files, and the part of a work that is
-drawn in one go.
+"""What all works (see draw() in the script) share: the names and texts of their files, and the part
+of a work that is drawn in one go.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ class Task(NamedTuple):
 
     def text(self) -> dict[str, str]:
         """What the metadata of a picture says, {key: value}."""
-        return {"Software": program.versions(torch.__version__), "seed": str(self.seed),
-                "constants": repr(repeats.told(self.c))}
+        return {
+            "Software": program.versions(torch.__version__),
+            "seed": str(self.seed),
+            "constants": repr(repeats.told(self.c)),
+        }
 
 
 class AtOnce:
@@ -66,4 +69,3 @@ class AtOnce:
     def stop(self, number: int) -> str:
         """What a person is told who stops it."""
         return f"stopped while {self.doing}; the same command does it from its start"
-
