@@ -209,7 +209,7 @@ def test_a_guide_is_cropped_in_the_middle(comfy):
     guide = torch.zeros(300, 400, 3)
     guide[:, 150:250] = 1
     cropped = comfy.pack.pictures.guide_of(guide, 100, 300)
-    assert cropped.shape == (300, 100) and (cropped == 255).all()
+    assert cropped.shape == (300, 100, 3) and (cropped == 255).all()
     assert comfy.pack.pictures.guide_of(guide[:3, :10], 500, 100).shape[1::-1] == (860, 172)
 
 
