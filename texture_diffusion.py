@@ -69,6 +69,7 @@ try:
     import torch
     import torch.nn as nn
     import torch.nn.functional as F
+    from torch import Tensor
 
     from texture_diffusion_tools import (
         blends,
@@ -129,8 +130,7 @@ except (ImportError, OSError) as problem:  # OSError: a library of torch's
                  f"missing or not whole ({problem}): copy it from where the script came from, or " \
                  "download the whole repository"
     else:
-        listed = Path(__file__).with_name("requirements.txt").exists(
-            )  # not where pip installed this
+        listed = Path(__file__).with_name("requirements.txt").exists()  # not where pip put this
         names = "torch torchvision numpy pillow matplotlib tqdm"
         advice = f"a package is missing or broken ({problem}): pip install " + \
                  ("-r requirements.txt" if listed else names)
@@ -157,29 +157,29 @@ class Photo(NamedTuple):
     """An exemplar, normalised: x is [C, H, W] float32 with x * std + mean in [-1, 1]."""
 
     exemplar: exemplars.Exemplar
-    x: torch.Tensor  # [C, H, W], normalised
-    mean: torch.Tensor  # [C, 1, 1], in [-1, 1]
-    std: torch.Tensor  # [C, 1, 1], the same for all colours, so that hues keep their proportions
+    x: Tensor  # [C, H, W], normalised
+    mean: Tensor  # [C, 1, 1], in [-1, 1]
+    std: Tensor  # [C, 1, 1], the same for all colours, so that hues keep their proportions
 
     def __getattr__(self, name: str) -> Any:
         """All else is the exemplar's: name, channels, usable, mask, digest, notes."""
         return getattr(self.exemplar, name)
 
-    def bounds(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def bounds(self) -> tuple[Tensor, Tensor]:
         """The range of each channel without its OUTLIERS, two tensors [C, 1, 1]."""
         low, high = np.quantile(self.x.cpu().flatten(1).numpy(), (OUTLIERS, 1 - OUTLIERS), axis=1)
         low, high = (torch.from_numpy(bound).float().view(-1, 1, 1) for bound in (low, high))
         return low, high
 
-    def values(self, x: torch.Tensor) -> torch.Tensor:
+    def values(self, x: Tensor) -> Tensor:
         """Normalised [..., C, H, W] to values in [-1, 1], on the CPU."""
         return x.detach().float().cpu() * self.std + self.mean
 
-    def pixels(self, x: torch.Tensor) -> np.ndarray:
+    def pixels(self, x: Tensor) -> np.ndarray:
         """The pixels to be shown of normalised x [..., C, H, W], uint8 [..., H, W, 3]."""
         return self.channels.pixels(self.values(x))
 
-    def rendered(self, x: torch.Tensor) -> list[np.ndarray]:
+    def rendered(self, x: Tensor) -> list[np.ndarray]:
         """The pixels of each file that is written of normalised x [C, H, W], uint8 or uint16 [H, W]
         or [H, W, 3]."""
         return self.channels.rendered(self.values(x).numpy())
@@ -230,14 +230,14 @@ def load_photo(path: str | Path, *args: Any, **kwargs: Any) -> Photo:
     return normalise(exemplars.read_exemplar(path, exemplars.Reading(*args, **kwargs)))
 
 
-def split_tiles(x: torch.Tensor, tile: int) -> torch.Tensor:
+def split_tiles(x: Tensor, tile: int) -> Tensor:
     """Cut [C, H, W] into tiles [rows, columns, C, T, T]; the last row and column may overlap."""
     tops, lefts = (grid_offsets(side, tile) for side in x.shape[-2:])
     rows = [[x[:, top:top + tile, left:left + tile] for left in lefts] for top in tops]
     return torch.stack([torch.stack(row) for row in rows])
 
 
-def join_tiles(tiles: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def join_tiles(tiles: Tensor, height: int, width: int) -> Tensor:
     """The inverse of split_tiles: [rows, columns, C, T, T] to [C, height, width], exactly."""
     tile = tiles.shape[-1]
     x = tiles.new_empty(tiles.shape[2], height, width)
@@ -290,13 +290,13 @@ PATTERNS = {
 }
 
 
-def keep_mask(pattern: str) -> torch.Tensor:
+def keep_mask(pattern: str) -> Tensor:
     """Which neighbours a pattern such as "N W E S" keeps: bool [8] in the order of NEIGHBOURS."""
     kept = pattern.split()
     return torch.tensor([name in kept for name in NEIGHBOURS])
 
 
-def dropout_masks(count: int, share: float, generator: torch.Generator) -> torch.Tensor:
+def dropout_masks(count: int, share: float, generator: torch.Generator) -> Tensor:
     """Neighbour dropout for count windows: bool [count, 8], True where a neighbour is kept.
 
     A share of the windows sees another pattern than the checkerboard's: half of those any of
@@ -345,7 +345,7 @@ class NeighbourDataset:
         shown[self.held_y:, self.held_x:] = False
         self.patches = references.Patches(photo.x.to(device), shown.to(device))
 
-    def offset_table(self, device: torch.device | str) -> torch.Tensor:
+    def offset_table(self, device: torch.device | str) -> Tensor:
         """Offsets (y, x) of all training tiles, [N, 2] int64."""
         y = torch.arange(self.height - self.tile + 1, device=device)
         x = torch.arange(self.width - self.tile + 1, device=device)
@@ -354,12 +354,12 @@ class NeighbourDataset:
         masked = masks.holds_hidden(self.hidden, y[:, None], x, self.tile, self.tile)
         return (free & ~masked).nonzero()
 
-    def validation_offsets(self) -> torch.Tensor:
+    def validation_offsets(self) -> Tensor:
         """Offsets (y, x) of the held-out tiles, [validation, 2] int64."""
         xs = torch.arange(self.held_x, self.width, self.tile, device=self.padded.device)
         return torch.stack([torch.full_like(xs, self.held_y), xs], 1)[:self.validation]
 
-    def available(self, offsets: torch.Tensor) -> torch.Tensor:
+    def available(self, offsets: Tensor) -> Tensor:
         """Which neighbours exist: bool [B, 8], those whose nearest halo lies in the photo and is
         neither held out nor masked."""
         y, x = offsets.T
@@ -377,22 +377,22 @@ class NeighbourDataset:
             self.hidden, top[:, :, None], left[:, None, :], size[:, None], size)
         return without_tile((exists & ~masked).flatten(1))
 
-    def windows(self, offsets: torch.Tensor) -> torch.Tensor:
+    def windows(self, offsets: Tensor) -> Tensor:
         """Canvases [B, C, S, S] around the tiles at offsets [B, 2], zero outside the photo."""
         return cut_windows(self.padded, *offsets.T, self.tile + 2 * self.halo)
 
-    def tiles_of(self, windows: torch.Tensor) -> torch.Tensor:
+    def tiles_of(self, windows: Tensor) -> Tensor:
         """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
         return windows[:, :, self.halo:-self.halo, self.halo:-self.halo]
 
-    def where(self, offsets: torch.Tensor) -> list:
+    def where(self, offsets: Tensor) -> list:
         """What references.found() needs for the tiles at offsets [B, 2]: of each all of the photo
         but the tile itself.
         """
-        return [(self.patches, [(y, x, self.tile)])
-                for y, x in offsets]  # as tensors: a GPU need not be waited for
+        # as tensors: a GPU need not be waited for
+        return [(self.patches, [(y, x, self.tile)]) for y, x in offsets]
 
-    def examples(self, count: int, held_out: bool) -> tuple[torch.Tensor, torch.Tensor, list]:
+    def examples(self, count: int, held_out: bool) -> tuple[Tensor, Tensor, list]:
         """Canvases [B, C, S, S], the checkerboard's neighbours, bool [B, 8], and where references
         come from, to be shown: of held-out tiles, or of training tiles spread evenly."""
         offsets = self.validation_offsets()
@@ -404,7 +404,7 @@ class NeighbourDataset:
         offsets = offsets[torch.arange(count, device=offsets.device) % len(offsets)]
         return self.windows(offsets), self.checkerboard(offsets), self.where(offsets)
 
-    def checkerboard(self, offsets: torch.Tensor) -> torch.Tensor:
+    def checkerboard(self, offsets: Tensor) -> Tensor:
         """Those neighbours of the checkerboard's pattern that exist, bool [B, 8]."""
         return self.available(offsets) & keep_mask(CHECKERBOARD).to(offsets.device)
 
@@ -419,8 +419,8 @@ class NeighbourDataset:
             windows, exists = self.augment(windows, exists, generator)
         return Batch(windows, exists & dropout_masks(count, share, generator), self.where(offsets))
 
-    def augment(self, windows: torch.Tensor, exists: torch.Tensor,
-                generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def augment(self, windows: Tensor, exists: Tensor,
+                generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Canvases, each in one of the orientations, with which of their neighbours exist."""
         count = len(self.orientations)
         which = torch.randint(count, (len(windows),), generator=generator, device=windows.device)
@@ -478,7 +478,7 @@ class Block(nn.Module):
         self.time = nn.Linear(c_time, 2 * c_out)
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
-    def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.time(emb)[:, :, None, None].chunk(2, 1)
         h = self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
@@ -543,13 +543,13 @@ class UNet(nn.Module):
         self.label = None  # the context of all pictures, [length], where none is given
         self.initialise()
 
-    def know(self, facts: Sequence[torch.Tensor]) -> None:
+    def know(self, facts: Sequence[Tensor]) -> None:
         """Take over a photo's photo_facts.PhotoFacts; or those of one for each picture of a batch,
         stacked; or those of several textures, stacked, of which a picture's context is the label.
         """
         self.axes, self.signal = facts
 
-    def facts(self, context: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def facts(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The PhotoFacts for pictures with such contexts, [B, length] or None."""
         if context is None or self.axes.ndim == 2:
             return self.axes, self.signal
@@ -573,29 +573,29 @@ class UNet(nn.Module):
 
     def initialise(self) -> None:
         """All rules of initialisation, in one place; torch's defaults where nothing is said."""
-        nn.init.normal_(self.position,
-                        std=0.1)  # different from the start, small beside the stem's output
+        # different from the start, small beside the stem's output
+        nn.init.normal_(self.position, std=0.1)
 
         for module in self.modules():
             if isinstance(module, Block):  # each block begins as the identity, whatever the time
                 for layer in (module.conv2, module.time):
                     nn.init.zeros_(layer.weight)
                     nn.init.zeros_(layer.bias)
-        for layer in (self.head_out,
-                      *(self.references
-                        or {}).values()):  # the first prediction is the texture's mean
+
+        # the first prediction is the texture's mean
+        for layer in (self.head_out, *(self.references or {}).values()):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def canvas(self, x_t: torch.Tensor, ring: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    def canvas(self, x_t: Tensor, ring: Tensor, present: Tensor) -> Tensor:
         """The tile x_t [B, C, T, T] among those neighbours of ring [B, C, S, S] that are present,
         bool [B, 8]; zero, which is the mean colour, where there is none."""
         canvas = ring * with_tile(present)[:, self.region][:, None]
         crop_middle(canvas, self.tile)[:] = x_t
         return canvas.contiguous(memory_format=devices.layout_on(canvas.device))
 
-    def see(self, found: references.Found, ring: torch.Tensor,
-            present: torch.Tensor) -> references.Seen:
+    def see(self, found: references.Found, ring: Tensor,
+            present: Tensor) -> references.Seen:
         """The references.Seen of references.Found among the neighbours. All steps of drawing that
         have these share it.
 
@@ -614,9 +614,9 @@ class UNet(nn.Module):
             return references.Seen(found.pictures, self.references["stem"](coarse),
                                    self.references["head"](fine), self.references["filters"](fine))
 
-    def forward(self, x_t: torch.Tensor, ring: torch.Tensor, present: torch.Tensor,
-                time: torch.Tensor, context: torch.Tensor | None = None,
-                seen: references.Seen | None = None) -> tuple[torch.Tensor, ...]:
+    def forward(self, x_t: Tensor, ring: Tensor, present: Tensor,
+                time: Tensor, context: Tensor | None = None,
+                seen: references.Seen | None = None) -> tuple[Tensor, ...]:
         """The parts of predict_x0: what is added to the filtered x_t, [B, C, T, T], the gates of
         its bands, [B, bands, T, T], and those of the references, [B, 2 or 0, T, T].
 
@@ -629,8 +629,8 @@ class UNet(nn.Module):
             out = self.denoise(canvas, with_tile(present), time, context, seen).float()
         return out.tensor_split([x_t.shape[1], x_t.shape[1] + self.signal.shape[-2]], 1)
 
-    def denoise(self, canvas: torch.Tensor, present: torch.Tensor, time: torch.Tensor,
-                context: torch.Tensor | None, seen: references.Seen | None) -> torch.Tensor:
+    def denoise(self, canvas: Tensor, present: Tensor, time: Tensor,
+                context: Tensor | None, seen: references.Seen | None) -> Tensor:
         """From the canvas [B, C, S, S] to the head's output [B, C + bands + references, T, T];
         present bool [B, 9]."""
         emb = self.time(time_features(time))
@@ -666,8 +666,8 @@ class UNet(nn.Module):
         h = F.pixel_shuffle(self.conv_out(h), self.unshuffle // self.head_unshuffle)
         return self.head(h, canvas, present, emb, seen)
 
-    def head(self, h: torch.Tensor, canvas: torch.Tensor, present: torch.Tensor, emb: torch.Tensor,
-             seen: references.Seen | None) -> torch.Tensor:
+    def head(self, h: Tensor, canvas: Tensor, present: Tensor, emb: Tensor,
+             seen: references.Seen | None) -> Tensor:
         """What is left to do for the finest detail, from the U-Net's output h: the tile and the
         gates.
 
@@ -695,7 +695,7 @@ class UNet(nn.Module):
         return F.pixel_shuffle(out, self.head_unshuffle)
 
 
-def time_features(time: torch.Tensor, count: int = 64) -> torch.Tensor:
+def time_features(time: Tensor, count: int = 64) -> Tensor:
     """Sines and cosines of time [B] in (0, 1] at count / 2 frequencies, [B, count] (DDPM, after
     Vaswani et al.)."""
     rates = 1000 ** torch.linspace(0, 1, count // 2, device=time.device)
@@ -716,7 +716,7 @@ FIND_AGAIN = 0.2  # of the chain, after which references are looked for anew
 GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
-def cosine_schedule(num_timesteps: int) -> torch.Tensor:
+def cosine_schedule(num_timesteps: int) -> Tensor:
     """alphas_cumprod [num_timesteps] float32, falling to exactly 0; index t is step t + 1 of the
     chain."""
     t = torch.arange(1, num_timesteps + 1, dtype=torch.float64) / num_timesteps
@@ -725,23 +725,23 @@ def cosine_schedule(num_timesteps: int) -> torch.Tensor:
     return alphas_cumprod.float()
 
 
-def per_sample(values: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def per_sample(values: Tensor, t: Tensor) -> Tensor:
     """values[t] shaped [B, 1, 1, 1]; t = -1 stands for the clean end of the chain, where alpha_bar
     is 1."""
     values = torch.cat([values, values.new_ones(1)])  # index -1
     return values[t].view(-1, 1, 1, 1)
 
 
-def q_sample(x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor,
-             alphas_cumprod: torch.Tensor) -> torch.Tensor:
+def q_sample(x0: Tensor, t: Tensor, eps: Tensor,
+             alphas_cumprod: Tensor) -> Tensor:
     """Forward process in closed form: x_t [B, C, T, T] from x0, eps of that shape and t [B] int64.
     """
     abar = per_sample(alphas_cumprod, t)
     return abar.sqrt() * x0 + (1 - abar).sqrt() * eps
 
 
-def wiener_bands(net: Any, x_t: torch.Tensor, ring: torch.Tensor, present: torch.Tensor,
-                 abar: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+def wiener_bands(net: Any, x_t: Tensor, ring: Tensor, present: Tensor,
+                 abar: Tensor, signal: Tensor) -> Tensor:
     """The bands of x_t, each under a Wiener filter for a signal of that power in it,
     [B, bands, C, T, T]."""
     # the neighbours as bright as x_t, without noise
@@ -755,10 +755,10 @@ def wiener_bands(net: Any, x_t: torch.Tensor, ring: torch.Tensor, present: torch
     return bands * abar.sqrt() * signal / (abar * signal + (1 - abar) * noise)
 
 
-def predict_x0(net: Any, x_t: torch.Tensor, t: torch.Tensor, ring: torch.Tensor,
-               present: torch.Tensor, alphas_cumprod: torch.Tensor, guidance: float = 0.0,
-               context: torch.Tensor | None = None,
-               seen: references.Seen | None = None) -> torch.Tensor:
+def predict_x0(net: Any, x_t: Tensor, t: Tensor, ring: Tensor,
+               present: Tensor, alphas_cumprod: Tensor, guidance: float = 0.0,
+               context: Tensor | None = None,
+               seen: references.Seen | None = None) -> Tensor:
     """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward. Without
     anything seen a network that sees references is shown none.
 
@@ -787,9 +787,9 @@ def predict_x0(net: Any, x_t: torch.Tensor, t: torch.Tensor, ring: torch.Tensor,
     return rotated(x0, axes.mT)
 
 
-def see_references(net: Any, x_t: torch.Tensor, t: torch.Tensor, ring: torch.Tensor,
-                   present: torch.Tensor, where: Any, alphas_cumprod: torch.Tensor,
-                   context: torch.Tensor | None = None) -> references.Seen | None:
+def see_references(net: Any, x_t: Tensor, t: Tensor, ring: Tensor,
+                   present: Tensor, where: Any, alphas_cumprod: Tensor,
+                   context: Tensor | None = None) -> references.Seen | None:
     """The references.Seen of x_t [B, C, T, T], from where the batch says, None: there is nothing;
     None for a network that sees none."""
     if net.references is None:
@@ -800,8 +800,8 @@ def see_references(net: Any, x_t: torch.Tensor, t: torch.Tensor, ring: torch.Ten
     return net.see(found.rotated(axes), rotated(ring, axes), present)
 
 
-def posterior(x_t: torch.Tensor, x0: torch.Tensor, t: torch.Tensor, t_prev: torch.Tensor,
-              alphas_cumprod: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def posterior(x_t: Tensor, x0: Tensor, t: Tensor, t_prev: Tensor,
+              alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of q(x_prev | x_t, x0), DDPM eq. 6-7, also for a chain that skips steps."""
     abar, abar_prev = per_sample(alphas_cumprod, t), per_sample(alphas_cumprod, t_prev)
     alpha = abar / abar_prev
@@ -809,23 +809,23 @@ def posterior(x_t: torch.Tensor, x0: torch.Tensor, t: torch.Tensor, t_prev: torc
     return mean, (1 - abar_prev) / (1 - abar) * (1 - alpha)
 
 
-def ddpm_step(x_t: torch.Tensor, x0: torch.Tensor, t: torch.Tensor, t_prev: torch.Tensor,
-              noise: torch.Tensor, alphas_cumprod: torch.Tensor) -> torch.Tensor:
+def ddpm_step(x_t: Tensor, x0: Tensor, t: Tensor, t_prev: Tensor,
+              noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
     """p_sample: one ancestral step from t to t_prev (both [B] int64) with fresh noise."""
     mean, variance = posterior(x_t, x0, t, t_prev, alphas_cumprod)
     return mean + variance.sqrt() * noise
 
 
-def ddim_step(x_t: torch.Tensor, x0: torch.Tensor, t: torch.Tensor, t_prev: torch.Tensor,
-              alphas_cumprod: torch.Tensor) -> torch.Tensor:
+def ddim_step(x_t: Tensor, x0: Tensor, t: Tensor, t_prev: Tensor,
+              alphas_cumprod: Tensor) -> Tensor:
     """One deterministic step from t to t_prev (DDIM, arXiv 2010.02502, eq. 12 with eta = 0)."""
     abar = per_sample(alphas_cumprod, t)
     eps = (x_t - abar.sqrt() * x0) / (1 - abar).sqrt()
     return q_sample(x0, t_prev, eps, alphas_cumprod)
 
 
-def look_ahead(x0: torch.Tensor, t: torch.Tensor, x0_before: torch.Tensor, t_before: torch.Tensor,
-               t_prev: torch.Tensor, alphas_cumprod: torch.Tensor) -> torch.Tensor:
+def look_ahead(x0: Tensor, t: Tensor, x0_before: Tensor, t_before: Tensor,
+               t_prev: Tensor, alphas_cumprod: Tensor) -> Tensor:
     """The estimate of x0 for a ddim step from t to t_prev, continued along the line through that
     and the one before it, at t_before: DPM-Solver++(2M), arXiv 2211.01095, algorithm 2. A step of
     second order at the price of one."""
@@ -838,11 +838,11 @@ def trailing_timesteps(num_timesteps: int, steps: int) -> list[int]:
     return [round(num_timesteps * k / steps) - 1 for k in range(steps, -1, -1)]
 
 
-def sample(estimate: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+def sample(estimate: Callable[[Tensor, Tensor], Tensor],
            shape: tuple[int, int, int], generators: Sequence[torch.Generator],
-           alphas_cumprod: torch.Tensor, bounds: Sequence[Any], sampler: str = "mixed",
-           steps: int = 30, sketch: torch.Tensor | None = None, strength: float = 1.0,
-           parts: torch.Tensor | None = None) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+           alphas_cumprod: Tensor, bounds: Sequence[Any], sampler: str = "mixed",
+           steps: int = 30, sketch: Tensor | None = None, strength: float = 1.0,
+           parts: Tensor | None = None) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Draw pictures; a generator that yields (t, x_t, x0 estimate) after each step. The last x_t is
     the result.
 
@@ -868,7 +868,7 @@ def sample(estimate: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     """
     device, count = alphas_cumprod.device, len(generators)
 
-    def noise() -> torch.Tensor:
+    def noise() -> Tensor:
         return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)
 
     # from the start to the end of the chain
@@ -896,8 +896,8 @@ def sample(estimate: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         yield now, x_t, x0
 
 
-def held_to(x0: torch.Tensor, sketch: torch.Tensor | None,
-            held: torch.Tensor | None) -> torch.Tensor:
+def held_to(x0: Tensor, sketch: Tensor | None,
+            held: Tensor | None) -> Tensor:
     """An estimate of x0, or the sketch where it is held to that; held: bool, or None for nowhere.
     """
     return x0 if held is None else torch.where(held, sketch, x0)
@@ -915,7 +915,7 @@ class Denoiser:
     """Estimates the x0 of tiles of a Photo by a UNet that has learned it. (Several are mixed in
     blends.py.)"""
 
-    def __init__(self, net: Any, photo: Photo, alphas_cumprod: torch.Tensor,
+    def __init__(self, net: Any, photo: Photo, alphas_cumprod: Tensor,
                  sampling: Sampling) -> None:
         device = alphas_cumprod.device
         self.net, self.tile = net, net.tile
@@ -923,15 +923,15 @@ class Denoiser:
         self.bounds = [bound.to(device) for bound in photo.bounds()]
         self.patches = references.Patches(photo.x.to(device), photo.usable.to(device))
 
-    def among(self, rings: torch.Tensor, present: torch.Tensor,
-              hints: Iterable[Any]) -> tuple[Callable[..., torch.Tensor], list[torch.Tensor]]:
+    def among(self, rings: Tensor, present: Tensor,
+              hints: Iterable[Any]) -> tuple[Callable[..., Tensor], list[Tensor]]:
         """estimate(x_t, t) of x0 [B, C, T, T] among neighbours, rings [B, C, S, S] and present bool
         [B, 8], and the range of its values; hints: of each tile where references are not taken
         from, [(y, x, side)]. They are looked for anew now and then."""
         sees = self.net.references is not None
         where, kept = [(self.patches, areas) for areas in hints] if sees else [], {}
 
-        def see(x_t: torch.Tensor, t: torch.Tensor) -> references.Seen | None:
+        def see(x_t: Tensor, t: Tensor) -> references.Seen | None:
             now = t[0].item() / len(self.alphas_cumprod)
             if not kept or kept["at"] - now >= FIND_AGAIN:
                 found = see_references(
@@ -939,7 +939,7 @@ class Denoiser:
                 kept.update(at=now, seen=found)
             return kept["seen"]
 
-        def estimate(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        def estimate(x_t: Tensor, t: Tensor) -> Tensor:
             seen = see(x_t, t) if sees else None
             return predict_x0(
                 self.net, x_t, t, rings, present, self.alphas_cumprod, GUIDANCE, None, seen)
@@ -947,10 +947,10 @@ class Denoiser:
         return estimate, self.bounds
 
 
-def draw_tiles(denoiser: Any, rings: torch.Tensor, present: torch.Tensor,
-               generators: Sequence[torch.Generator], sketch: torch.Tensor | None = None,
-               parts: torch.Tensor | None = None, least: float = 0.0,
-               hints: Any = None) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+def draw_tiles(denoiser: Any, rings: Tensor, present: Tensor,
+               generators: Sequence[torch.Generator], sketch: Tensor | None = None,
+               parts: Tensor | None = None, least: float = 0.0,
+               hints: Any = None) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Draw tiles by a Denoiser among neighbours, as sample() yields; least: what the strength is at
     least; hints: of each tile, see Denoiser.among; None: there are none."""
     how, shape = denoiser.sampling, (rings.shape[1], denoiser.tile, denoiser.tile)
@@ -976,12 +976,12 @@ MOST_SKIPPED = 10  # steps in a row whose loss is not finite
 VALIDATION_LEVELS = 8  # noise levels at which each held-out tile is judged
 
 
-def loss_weight(t: torch.Tensor, alphas_cumprod: torch.Tensor) -> torch.Tensor:
+def loss_weight(t: Tensor, alphas_cumprod: Tensor) -> Tensor:
     """Weight of the x0 error at t [B] int64, [B, 1, 1, 1]."""
     return 1 / (1 - per_sample(alphas_cumprod, t)).clamp(min=LOSS_FLOOR)
 
 
-def border_weights(tile: int) -> torch.Tensor:
+def border_weights(tile: int) -> Tensor:
     """Weights of the pixels of a tile, [T, T] with mean 1: more along the border, where seams are
     made."""
     line = torch.arange(tile)
@@ -1019,7 +1019,7 @@ def facts_of(photos: Sequence[Photo], channels: int) -> photo_facts.PhotoFacts:
     return facts[0] if len(facts) == 1 else photo_facts.PhotoFacts(*map(torch.stack, zip(*facts)))
 
 
-def channels_of(weights: dict[str, torch.Tensor], photo: Photo) -> int:
+def channels_of(weights: dict[str, Tensor], photo: Photo) -> int:
     """How many channels a network with such weights {name: tensor} sees; ValueError if it cannot
     see the photo's."""
     channels = channels_seen(weights, UNSHUFFLE)
@@ -1035,14 +1035,14 @@ class Objective(nn.Module):
         super().__init__()
         self.net, self.loss = trainer.net, trainer.loss
 
-    def forward(self, generator: torch.Generator) -> torch.Tensor:
+    def forward(self, generator: torch.Generator) -> Tensor:
         return self.loss(self.net, generator)
 
 
 class Trainer:
     """Network, EMA and optimizers with all that has to be kept to go on from any step."""
 
-    def __init__(self, net: Any, dataset: Any, alphas_cumprod: torch.Tensor, batch_size: int,
+    def __init__(self, net: Any, dataset: Any, alphas_cumprod: Tensor, batch_size: int,
                  learning_rate: float, dropout: float, seed: int,
                  group: processes.ProcessGroup = processes.ALONE) -> None:
         self.net, self.dataset, self.group = net, dataset, group
@@ -1070,7 +1070,7 @@ class Trainer:
         return [Muon(kernels, self.learning_rate, WEIGHT_DECAY, self.net.precision),
                 torch.optim.AdamW(others, lr=self.learning_rate, weight_decay=WEIGHT_DECAY)]
 
-    def loss(self, net: Any, generator: torch.Generator) -> torch.Tensor:
+    def loss(self, net: Any, generator: torch.Generator) -> Tensor:
         """The weighted x0 loss of one random batch, a scalar tensor; each process takes its share
         of the batch."""
         batch = self.dataset.batch(self.batch_size, self.dropout, generator)
@@ -1087,9 +1087,9 @@ class Trainer:
         own = (x if x is None else x[share] for x in (x0, t, eps, *batch))
         return self.weighted_error(net, *own)
 
-    def weighted_error(self, net: Any, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor,
-                       ring: torch.Tensor, present: torch.Tensor, where: Any = None,
-                       context: torch.Tensor | None = None) -> torch.Tensor:
+    def weighted_error(self, net: Any, x0: Tensor, t: Tensor, eps: Tensor,
+                       ring: Tensor, present: Tensor, where: Any = None,
+                       context: Tensor | None = None) -> Tensor:
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
         seen = see_references(net, x_t, t, ring, present, where, self.alphas_cumprod, context)
@@ -1099,8 +1099,8 @@ class Trainer:
         return (weight * (estimate - x0)**2).mean()
 
     @torch.inference_mode()
-    def noised(self, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor, ring: torch.Tensor,
-               present: torch.Tensor, where: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def noised(self, x0: Tensor, t: Tensor, eps: Tensor, ring: Tensor,
+               present: Tensor, where: Any = None) -> tuple[Tensor, Tensor]:
         """x0 noised to t, x_t, and the EMA's estimate of x0 from it, both [B, C, T, T]."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
         seen = see_references(self.ema, x_t, t, ring, present, where, self.alphas_cumprod)
@@ -1245,7 +1245,7 @@ class Trainer:
         self.skipped, self.in_a_row = state.get("skipped", 0), state.get("in_a_row", 0)
         self.reported, self.prior = state.get("reported", self.step), state.get("prior", "")
 
-    def begin_from(self, weights: dict[str, torch.Tensor], digest: str) -> None:
+    def begin_from(self, weights: dict[str, Tensor], digest: str) -> None:
         """Take over a prior's weights {name: tensor} before the first step; what the network knows
         of the photo stays. ValueError if they do not fit."""
         weights = as_beginning(weights, self.net)
@@ -1359,8 +1359,7 @@ class Canvas:
         self.passes, self.real, self.order = layout.passes, layout.real(), layout.order()
         self.sketch, self.hint = begin or (lambda cell: (None, None)), layout.areas
         self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
-        self.parts = {
-            }  # cell -> which of its pixels the network drew, drawings.packed(); not there: all
+        self.parts = {}  # cell -> its pixels that the network drew, drawings.packed(), or all
 
     @property
     def under(self) -> Canvas:
@@ -1375,8 +1374,8 @@ class Canvas:
         """How noisy its sketch is made at least, 0 to 1."""
         return 0.0
 
-    def place(self, cells: Sequence[Pair], tiles: torch.Tensor,
-              parts: torch.Tensor | None = None) -> None:
+    def place(self, cells: Sequence[Pair], tiles: Tensor,
+              parts: Tensor | None = None) -> None:
         """Put drawn tiles [B, C, T, T] at cells; parts [B, 1, T, T]: above 0 where the network drew
         them, None: all."""
         self.drawn.update((cell, tile.clone()) for cell, tile in zip(cells, tiles.cpu()))
@@ -1402,7 +1401,7 @@ class Canvas:
         return cell in self.drawn and self.order[cell] < number
 
     def cut(self, corner: Sequence[int], size: Sequence[int],
-            before: float = math.inf) -> torch.Tensor:
+            before: float = math.inf) -> Tensor:
         """A window of a size (h, w) at a corner (y, x) before a pass begins, normalised [C, h, w];
         zero where there is nothing."""
         x, tile = torch.zeros(self.channels, *size), self.grid.tile
@@ -1421,7 +1420,7 @@ class Canvas:
             here[:] = piece[:, :here.shape[1], :here.shape[2]]
         return x
 
-    def neighbours(self, cells: Sequence[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
+    def neighbours(self, cells: Sequence[Pair]) -> tuple[Tensor, Tensor]:
         """Canvases [B, C, S, S] around cells and which neighbours exist, bool [B, 8]: those that
         another pass drew before, and real tiles, unless they are waiting to be drawn anew as the
         cell itself is."""
@@ -1502,7 +1501,7 @@ def outpaint(canvas: Any, passes: Iterable[Sequence[Pair]], draw: Callable[..., 
 
 
 def stacked(found: Mapping[Pair, tuple], cells: Sequence[Pair],
-            device: torch.device | str = "cpu") -> list[torch.Tensor | None]:
+            device: torch.device | str = "cpu") -> list[Tensor | None]:
     """The sketches and parts of cells, of all {cell: (sketch, parts)}: [B, C, T, T] and
     [B, 1, T, T], or None for either."""
     pairs = zip(*(found[cell] for cell in cells))
@@ -1819,7 +1818,7 @@ def prepare_trainer(model: Model, checkpoint: Path | None,
 
 
 def fitting_net(photos: Sequence[Photo], c: SimpleNamespace, device: torch.device | str,
-                prior: dict[str, torch.Tensor], state: dict[str, Any]) -> UNet:
+                prior: dict[str, Tensor], state: dict[str, Any]) -> UNet:
     """A UNet for Photos that a prior's weights {name: tensor}, or a checkpoint's state, fits into,
     if there is any; ValueError if none can."""
     weights, channels = prior or state.get("ema"), None
