@@ -1877,8 +1877,10 @@ class Model:
         door.refuse_learning(changes)
         with door.opened(changes) as given:
             model = self.changed(given)
-            drawn = {task.photo.name: door.picture_of(task, paint(task, on_progress))
-                     for task in canvases(model)}
+            # a texture rather than a repair
+            tasks = {task.photo.name: task for task in canvases(model)}
+            drawn = {name: door.picture_of(task, paint(task, on_progress))
+                     for name, task in tasks.items()}
         return drawn if len(drawn) > 1 else next(iter(drawn.values()))
 
     def changed(self, given: dict[str, Any]) -> Model:

@@ -66,7 +66,7 @@ def measure(bench, exemplar, seeds):
     real = scores.reference(photo.pixels(photo.x), quality.tile_of(bench))
     for seed in range(seeds):
         job = quality.Job(exemplar, "ours", seed)
-        found = quality.score_job(bench, job, photo, real)
+        found = quality.score_job(bench, job, photo, real, scores.score)
         kept = quality.folder_of(bench, job) / "loss.json"
         rows.append({**found, "validation loss": quality.cached(kept, lambda job=job: validation(bench, job, photo))})
     return quality.mean_of(rows)

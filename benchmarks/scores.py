@@ -17,6 +17,10 @@ C2ST apart      the same, but judged on another quarter of the photo than it was
                 overlap, so that C2ST can know this photo by heart, and then even more of the same texture is told
                 from it (0.9 on samples/stones.png)
 C2ST borders    C2ST for windows that straddle a border of generated tiles
+VGG, VGG apart  C2ST and C2ST apart on what an eye sees: features of a network that knows photographs, see vgg.py
+own             share of the whole texture, real tiles included, that is the photo's own, see copies.py. Floor: of one
+                half of the photo that is found in the other
+largest piece   the largest connected part of it that lies in the photo in one piece, too, of the photo's area
 seam 1st, 2nd   mean absolute 1st and 2nd difference across tile borders over that inside generated tiles;
                 1 is invisible. Floor: 5th to 95th percentile on lines laid at random through the photo
 seam low        the same for the step between the means of 8 px on both sides
@@ -34,8 +38,9 @@ drift           spectrum, contrast and colour by the order in which tiles were d
 """
 
 import ast
+import functools
 import sys
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -52,6 +57,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import texture_diffusion as td
+from benchmarks import copies, vgg
 from texture_diffusion_tools import checks, grids, measures
 from texture_diffusion_tools.checks import LOW
 
@@ -60,10 +66,10 @@ WINDOWS = 200  # windows of one tile that represent the photo, and tiles that re
 PATCH = 16  # side of the patches that novelty compares, px
 QUERIES = 2000  # generated patches that are looked up
 STRIDE = 2  # between the photo's patches, px
-COMPONENTS, COPIES = 32, 16  # of patches, and tiles that are looked at, for what is verbatim
+COPIES = 16  # tiles that are looked at for what is verbatim
 SWD_PATCH, SWD_PATCHES, SWD_DIRECTIONS, SWD_SCALES = 7, 16384, 256, 3  # side in px; patches, projections, scales
 CORRELATION_WIDTH = 7  # of the Portilla-Simoncelli autocorrelations, px
-COMPONENTS, FOLDS = 40, 5  # of the classifier's principal components and cross-validation
+COMPONENTS, FOLDS = 40, 5  # principal components, of the classifier and of patches; of its cross-validation
 CUT = 10  # no single statistic counts more than so many deviations
 GRIDS = 50  # grids of lines laid at random through the photo
 HALVINGS = 20  # random halves of the photo's tiles that are compared
@@ -373,13 +379,19 @@ def drift(pixels, layout, tile, real):
 # =============================================================================================
 
 
-class Reference(NamedTuple):
+@dataclass(frozen=True)
+class Reference:
     """What textures are compared with."""
 
     pictures: np.ndarray  # uint8 [N, h, w, 3]: the photo alone, or windows of it
     windows: np.ndarray  # uint8 [M, T, T, 3], at most WINDOWS
     statistics: np.ndarray  # of the windows, [M, D]
     quarters: np.ndarray  # which quarter of the photo each window lies in, 0..3 or -1, [M]
+
+    @functools.cached_property
+    def features(self) -> np.ndarray:
+        """What an eye sees of the windows, [M, D]."""
+        return vgg.features(self.windows)
 
 
 def reference(pixels, tile):
@@ -401,15 +413,35 @@ def tile_scores(tiles, real):
             "spread": spread(tiles) / max(spread(all_tiles), 1e-9), "contrast": contrast(tiles, real.pictures)}
 
 
+def drawn_tiles(pixels, layout, tile, rng=None):
+    """The generated tiles of a texture [H, W, 3] that are scored, [N, T, T, 3]."""
+    return some(tiles_where(pixels, layout, tile, real=False), rng or np.random.default_rng(0))
+
+
 def score(pixels, layout, tile, real):
-    """All scores of a texture uint8 [H, W, 3], name -> value, with the list "drift"; real: the photo's Reference."""
+    """All scores of a texture uint8 [H, W, 3] but those of judged(), name -> value, with the list "drift"; real: the
+    photo's Reference."""
     rng, photo = np.random.default_rng(0), real.pictures[0]
-    tiles = some(tiles_where(pixels, layout, tile, real=False), rng)
+    tiles = drawn_tiles(pixels, layout, tile, rng)
     borders = some(border_windows(pixels, layout, tile), rng)
     return {**tile_scores(tiles, real), "C2ST borders": c2st(texture_statistics(borders), real.statistics),
             **seams(pixels, layout, tile), "novelty": novelty(tiles, photo, rng), "verbatim": verbatim(tiles, photo),
             "repetition": autocorrelation(pixels, tile) / autocorrelation(photo, tile),
             "drift": drift(pixels, layout, tile, real)}
+
+
+def seen(tiles: np.ndarray, real: Reference) -> dict[str, float]:
+    """The scores of the second classifier, of tiles uint8 [N, T, T, 3]; real: a Reference."""
+    features, quarters = vgg.features(tiles), np.arange(len(tiles)) % 4
+    return {"VGG": c2st(features, real.features),
+            "VGG apart": c2st_apart(features, real.features, quarters, real.quarters)}
+
+
+def judged(pixels, layout, tile, real):
+    """All scores of a texture, as score() has them, and what takes a dozen seconds more: what an eye sees, and how much
+    of the texture is the photo's own."""
+    return {**score(pixels, layout, tile, real), **seen(drawn_tiles(pixels, layout, tile), real),
+            **copies.copied(pixels, real.pictures[0])}
 
 
 def floor(real, tile):
@@ -420,10 +452,13 @@ def floor(real, tile):
     """
     rng, photo = np.random.default_rng(1), real.pictures[0]
     a, b = np.array_split(rng.permutation(len(real.windows)), 2)
-    found = tile_scores(real.windows[a], Reference(real.windows[b], *(part[b] for part in real[1:])))
+    windows = real.windows[b]
+    found = tile_scores(real.windows[a], Reference(windows, windows, real.statistics[b], real.quarters[b]))
     inside = a[real.quarters[a] >= 0]
-    accuracy = c2st_apart(real.statistics[inside], real.statistics[b], real.quarters[inside], real.quarters[b])
+    accuracy, eye = (c2st_apart(x[inside], x[b], real.quarters[inside], real.quarters[b])
+                     for x in (real.statistics, real.features))
     return {**found, "C2ST": accuracy, "C2ST apart": accuracy, "C2ST borders": accuracy,
+            "VGG": eye, "VGG apart": eye, **copies.copied_by_halves(photo),
             "colour": colour_of_halves(photo, tile, rng), **seams_by_chance(photo, tile, rng),
             "novelty": 1.0, "repetition": 1.0}
 
@@ -434,27 +469,28 @@ def ceiling(real, tile):
     shuffled = rng.permutation(photo.reshape(-1, 3)).reshape(photo.shape)
     tiles = some(photo_tiles(shuffled, tile), rng)
     found = tile_scores(tiles, real)
-    return {**found, "C2ST borders": found["C2ST"], "novelty": novelty(tiles, photo, rng),
+    return {**found, **seen(tiles, real), **copies.copied(shuffled, photo),
+            "C2ST borders": found["C2ST"], "novelty": novelty(tiles, photo, rng),
             "repetition": 1 / autocorrelation(photo, tile)}
 
 
 DIGITS = {"patch SWD": 2, "spectrum dB": 2, "statistics": 2, "C2ST": 2, "C2ST apart": 2, "C2ST borders": 2,
-          "seam 1st": 2, "seam 2nd": 2, "seam low": 2, "colour": 2, "spread": 2, "contrast": 3, "novelty": 2,
-          "verbatim": 2, "repetition": 2}
+          "VGG": 2, "VGG apart": 2, "own": 2, "largest piece": 3, "novelty": 2, "verbatim": 2,
+          "seam 1st": 2, "seam 2nd": 2, "seam low": 2, "colour": 2, "spread": 2, "contrast": 3, "repetition": 2}
 
 
-def markdown_header(first):
+def markdown_header(first, names=tuple(DIGITS)):
     """The first two lines of a table of scores."""
-    return "\n".join(["| " + " | ".join([first, *DIGITS]) + " |", "|" + "---|" * (len(DIGITS) + 1)])
+    return "\n".join(["| " + " | ".join([first, *names]) + " |", "|" + "---|" * (len(names) + 1)])
 
 
-def markdown_row(first, scores):
+def markdown_row(first, scores, names=tuple(DIGITS)):
     """A line of a table of scores; a range (low, high) is written low-high, a score that is not there as -."""
     cells = []
-    for name, digits in DIGITS.items():
+    for name in names:
         value = scores.get(name, ())
         values = value if isinstance(value, (list, tuple)) else (value,)
-        cells.append("-".join(f"{part:.{digits}f}" for part in values) or "-")
+        cells.append("-".join(f"{part:.{DIGITS[name]}f}" for part in values) or "-")
     return "| " + " | ".join([first, *cells]) + " |"
 
 
@@ -476,7 +512,7 @@ def main():
             known, real = (photo.digest, tile), reference(photo.pixels(photo.x), tile)
             print(markdown_header("picture") + "\n" + markdown_row("floor", floor(real, tile)))
             print(markdown_row("ceiling", ceiling(real, tile)), flush=True)
-        scores = score(pixels, layout, tile, real)
+        scores = judged(pixels, layout, tile, real)
         notes.append(drift_line(path, scores))
         print(markdown_row(path, scores), flush=True)
     print("\n" + "\n".join(filter(None, notes)))

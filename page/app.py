@@ -97,6 +97,9 @@ class Desk:
 
     def draw(self):
         """Train and draw with the settings of the photo on the desk, and show that; a run at work is shown."""
+        settings = self.project.settings if self.project else {}
+        if settings.get("SCALE") == 1 and "MASK" not in settings:
+            return self.say("there is nothing to repair yet: choose Mask and paint over it, or another size")
         if self.project is not None and not self.project.told.is_running():
             self.start(EPOCHS=self.project.settings.get("EPOCHS", EPOCHS), PREVIEW_EVERY=1)
         self.go("Draw")
@@ -245,7 +248,7 @@ def main(manual):
     app.on_startup(lambda: pool.call(workers.warm_up))
     app.on_shutdown(pool.stop)
     ui.run(host=c.host, port=port, title="Texture Diffusion", favicon=FAVICON, reload=False, show=not c.no_browser,
-           show_welcome_message=False, gzip_middleware_factory=None, reconnect_timeout=10)
+           show_welcome_message=False, gzip_middleware_factory=None, reconnect_timeout=120)
 
 
 FAVICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 4"><path fill="#a4502c" d="M0 0h4v4H0z"/>

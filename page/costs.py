@@ -1,5 +1,5 @@
-"""How long training and drawing take on this machine: what a run says before it begins, of a run that is begun for that
-alone and ended then."""
+"""How long training and drawing take on this machine: what a run says before it begins, of a run that is
+begun for that alone and ended then."""
 
 import asyncio
 import multiprocessing
@@ -14,7 +14,8 @@ from texture_diffusion_tools import events
 
 from . import pool, runs
 
-EXPECTED = re.compile(r"expected: training ([\d.]+) (s|min), drawing ([\d.]+) (s|min) for (\d+) x (\d+) x (\d+) pixels")
+EXPECTED = re.compile(r"expected: training ([\d.]+) (s|min), drawing ([\d.]+) (s|min) "
+                      r"for (\d+) x (\d+) x (\d+) pixels")
 EPOCHS = 5  # of the run that is asked: seconds are said as whole numbers
 PATIENCE = 120  # seconds that it may take until it says that
 EVERY = 0.2  # seconds between looks at what it said
@@ -29,8 +30,10 @@ class Costs(NamedTuple):
     def says(self, epochs, size):
         """A sentence for so many epochs and a texture of a size (width, height)."""
         training, drawing = epochs * self.epoch, self.megapixel * size[0] * size[1] / 1e6
-        return f"about {duration(training + drawing)}" + (
-            f": {duration(training)} of training, {duration(drawing)} of drawing" if epochs else " of drawing")
+        if not epochs:
+            return f"about {duration(drawing)} of drawing"
+        return f"about {duration(training + drawing)}: {duration(training)} of training, " \
+               f"{duration(drawing)} of drawing"
 
 
 def duration(seconds):
@@ -54,11 +57,12 @@ def told(said, epochs):
 
 
 async def measured(arguments):
-    """The Costs of the script with arguments, None if it does not say them. Its files are deleted."""
+    """The Costs of the script with arguments, None if it does not say them. No file of it stays."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         heard = runs.Told(Path(folder) / "events.jsonl")
         words = [*arguments, f"EPOCHS={EPOCHS}", f"OUTPUT_DIR={folder}", f"CHECKPOINT_DIR={folder}"]
-        process = multiprocessing.get_context("spawn").Process(target=begin, args=(words, str(heard.path)))
+        spawned = multiprocessing.get_context("spawn")
+        process = spawned.Process(target=begin, args=(words, str(heard.path)))
         process.start()
         try:
             for _ in range(round(PATIENCE / EVERY)):

@@ -89,6 +89,7 @@ class DrawStep:
         self.shape.fill(project)
         self.price()
         told, running = project.told, project.told.is_running()
+        self.desk.projects.measure(project)
         self.command.set_text(line_of(project))
         self.go.visible, self.halt.visible = not running, running
         self.go.set_text("Go on" if told.outcome() and told.outcome()[0] in (*STOPPED, None) else "Draw")

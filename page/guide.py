@@ -13,15 +13,18 @@ STRENGTH = 0.5  # the script's default
 
 
 class Guide:
-    """The controls of a Desk's photo; changed(): called after a setting was changed by the person."""
+    """The controls of a Desk's photo; changed(): called after the person changed a setting."""
 
     def __init__(self, desk, changed):
         self.desk, self.project, self.told, self.filling = desk, None, changed, False
-        with ui.expansion("Follow another picture").classes("w-full guide").props("dense") as self.opened:
-            upload = ui.upload(label="Its light and dark, roughly", auto_upload=True, on_upload=self.uploaded)
+        with ui.expansion("Follow another picture").classes("w-full guide").props("dense"):
+            upload = ui.upload(label="Its light and dark, roughly", auto_upload=True,
+                               on_upload=self.uploaded)
             upload.props("flat aria-label='guide'").classes("drop")
-            self.picture = ui.image().props("no-spinner no-transition alt='the guide'").classes("w-full")
-            self.strength = ui.slider(min=0, max=1, step=0.05, value=STRENGTH, on_change=self.changed)
+            self.picture = ui.image().classes("w-full")
+            self.picture.props("no-spinner no-transition alt='the guide'")
+            self.strength = ui.slider(min=0, max=1, step=0.05, value=STRENGTH,
+                                      on_change=self.changed)
             self.strength.props("label aria-label='how closely it is followed'")
             self.without = ui.button("Without it", on_click=self.remove).props("flat no-caps dense")
 
@@ -41,11 +44,12 @@ class Guide:
         event.sender.reset()
         project, suffix = self.project, Path(event.file.name).suffix.lower()
         if suffix not in SUFFIXES:
-            return self.desk.say(f"{event.file.name} is not a picture in one of the formats of photos")
+            return self.desk.say(f"{event.file.name} is not a picture; give a PNG or JPEG file")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"guide{suffix}"
             await event.file.save(path)
-            found, sentence = await pool.call(workers.look_at, str(path), str(project.view("guide.png")))
+            shown = str(project.view("guide.png"))
+            found, sentence = await pool.call(workers.look_at, str(path), shown)
             if found is None:
                 return self.desk.say(sentence)
             kept = project.folder / f"guide{suffix}"

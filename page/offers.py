@@ -15,8 +15,9 @@ def buttons(desk, project, texture):
     for kinds in (maps, workers.EXPORTS):
         with ui.row().classes("gap-1"):
             for kind in kinds:
-                ui.button(kind, on_click=lambda kind=kind: take(desk, project, texture, kind)).props(
-                    f'outline dense no-caps padding="2px 10px" aria-label="download {name} as {kind}"')
+                button = ui.button(kind, on_click=lambda kind=kind: take(desk, project, texture, kind))
+                button.props('outline dense no-caps padding="2px 10px" '
+                             f'aria-label="download {name} as {kind}"')
 
 
 async def take(desk, project, texture, kind):
@@ -25,14 +26,16 @@ async def take(desk, project, texture, kind):
     if kind in workers.EXPORTS:
         found, sentence = await exported(project, texture, kind)
     elif path.is_dir():
-        found, sentence = await pool.call(workers.zipped, str(path), str(project.view(f"{name}.zip")))
+        target = project.view(f"{name}.zip")
+        found, sentence = await pool.call(workers.zipped, str(path), str(target))
     else:
         target = project.view(f"{name}{workers.FORMATS[kind]}")
         found, sentence = await pool.call(workers.converted, str(path), kind, str(target))
     if found is None:
         return desk.say(sentence)
-    suffix = f"_{kind.lower()}.zip" if kind in workers.EXPORTS and found.endswith(".zip") else Path(found).suffix
-    ui.download.file(found, f"{name}{suffix}")
+    suffix = Path(found).suffix
+    packed = f"_{kind.lower()}" if kind in workers.EXPORTS and suffix == ".zip" else ""
+    ui.download.file(found, f"{name}{packed}{suffix}")
 
 
 async def exported(project, texture, kind):

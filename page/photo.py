@@ -84,7 +84,7 @@ class PhotoStep:
         self.clear = ui.button("Take back", on_click=self.take_back).props("flat no-caps dense")
         self.even = ui.switch("Even light", on_change=self.light)
         self.shape, self.guide = Shape(self.price), Guide(self.desk, self.price)
-        ui.button("Draw it", on_click=self.desk.draw).props("unelevated no-caps").classes("w-full")
+        ui.button("Draw it", on_click=self.desk.draw).props("unelevated no-caps").classes("w-full go")
         self.costs = ui.label().classes("quiet")
         self.said = ui.column().classes("gap-2")
         ui.label("ANOTHER ONE").classes("quiet")

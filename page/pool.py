@@ -1,4 +1,4 @@
-"""The processes that do what takes longer than a page may wait. They end with the page, however that ends."""
+"""The processes that do what takes longer than a page may wait. They end with it, however it ends."""
 
 import asyncio
 import functools
@@ -23,7 +23,7 @@ def processes() -> ProcessPoolExecutor:
 
 
 def end_with_parent():
-    """Have this process end as soon as the one that started it is gone: killed, it could not say so."""
+    """Have this process end as soon as the one that started it is gone, which may not say so."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the page's
 
     def wait():
@@ -34,9 +34,11 @@ def end_with_parent():
 
 
 async def call(function, *arguments):
-    """Call a function of plain values in another process; returns (what it returns, "") or (None, the sentence)."""
+    """Call a function of plain values in another process; returns (what it returns, ""), or (None, the
+    sentence)."""
+    loop = asyncio.get_running_loop()
     try:
-        return await asyncio.get_running_loop().run_in_executor(processes(), guarded, function, *arguments)
+        return await loop.run_in_executor(processes(), guarded, function, *arguments)
     except BrokenProcessPool:
         processes.cache_clear()  # the next call starts new ones
         return None, "a process that worked on that was ended from outside; try it again"

@@ -159,7 +159,8 @@ class Projects:
 
     def measure(self, project):
         """Have measured what training and drawing cost here, once, by a run of a photo; none may be at work."""
-        if self.costs is None and self.measuring is None and not self.is_busy():
+        ready = "used" in project.settings and not self.is_busy()
+        if self.costs is None and self.measuring is None and ready:
             self.measuring = asyncio.get_running_loop().create_task(self.measured(project))
 
     async def measured(self, project):
@@ -186,7 +187,8 @@ class Projects:
     def expect(self, epochs, size):
         """What training and drawing will cost, in words."""
         if self.costs is None or size is None:
-            return "how long it takes here is being measured" if self.measuring else "how long it takes is said soon"
+            measuring = self.measuring is not None and not self.measuring.done()
+            return "how long it takes here is being measured" if measuring else "how long it takes is said soon"
         return self.costs.says(epochs, size)
 
     def remove(self, project):

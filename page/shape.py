@@ -1,15 +1,26 @@
-"""What is to be drawn: cards for what most people want, and each setting of its own. Two steps show this."""
+"""What is to be drawn: cards for what most people want, and each setting of its own."""
 
 from nicegui import ui
+
+from texture_diffusion_tools import presets
+
+
+def preset(name: str) -> dict:
+    """The constants of a preset as JSON has them: lists in place of tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value
+            for key, value in presets.constants_of(name).items()}
+
 
 CARDS = {  # what a card sets; SHAPE lists all that it takes back
     "Larger": ("three times the photo", {}),
     "Seamless": ("repeats both ways", {"TILEABLE": "xy"}),
-    "Seamless 1K": ("1024 x 1024, repeats", {"TILEABLE": "xy", "OUTPUT_SIZE": [1024, 1024]}),
-    "Seamless 2K": ("2048 x 2048, repeats", {"TILEABLE": "xy", "OUTPUT_SIZE": [2048, 2048]}),
+    "Seamless 1K": ("1024 x 1024, repeats", preset("seamless-1k")),
+    "Seamless 2K": ("2048 x 2048, repeats", preset("seamless-2k")),
+    "Pixel art": ("seamless, in its palette", preset("pixel")),
+    "Repair": ("what you mask, alone", {"SCALE": 1}),
 }
-SHAPE = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "DEPTH")
-SCALES = {**{times: f"{times} times the photo" for times in (2, 3, 4, 6)}, 0: "in pixels"}
+SHAPE = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "DEPTH", "PIXELS")
+SCALES = {1: "as the photo", **{times: f"{times} times the photo" for times in (2, 3, 4, 6)}, 0: "in pixels"}
 SCALE = 3  # the script's default
 TILEABLE = {"none": "no", "x": "left to right", "y": "top to bottom", "xy": "both ways"}
 DEPTHS = {0: "as the photo has", 8: "8 bits", 16: "16 bits"}
@@ -28,11 +39,13 @@ class Shape:
                     ui.label(name).classes("name")
                     ui.label(caption).classes("quiet")
                 self.cards[name].on("click", lambda name=name: self.take(name))
-        self.scale = ui.select(SCALES, value=SCALE, label="Size", on_change=self.changed).classes("w-full")
+        self.scale = ui.select(SCALES, value=SCALE, label="Size", on_change=self.changed)
         with ui.row().classes("w-full no-wrap") as self.pixels:
-            self.width, self.height = (ui.number(name, value=2048, min=64, max=LARGEST, step=64, format="%d",
-                                                 on_change=self.changed) for name in ("width", "height"))
-        self.tileable = ui.select(TILEABLE, value="none", label="Repeats without a seam", on_change=self.changed)
+            self.width, self.height = (
+                ui.number(name, value=2048, min=64, max=LARGEST, step=64, format="%d", on_change=self.changed)
+                for name in ("width", "height"))
+        self.tileable = ui.select(TILEABLE, value="none", label="Repeats without a seam",
+                                  on_change=self.changed)
         self.depth = ui.select(DEPTHS, value=0, label="Depth", on_change=self.changed)
         for select in (self.scale, self.tileable, self.depth):
             select.classes("w-full").props("dense options-dense")
@@ -75,8 +88,7 @@ class Shape:
 
 
 def size_of(settings):
-    """(width, height) of the texture by a photo's settings, once the photo was prepared, or None."""
-    if settings.get("OUTPUT_SIZE"):
-        return settings["OUTPUT_SIZE"]
-    used = settings.get("used")
-    return used and [side * settings.get("SCALE", SCALE) for side in used]
+    """(width, height) in which a texture is drawn by a photo's settings, once that was prepared, or None."""
+    used, times = settings.get("used"), settings.get("SCALE", SCALE)
+    size = settings.get("OUTPUT_SIZE") or used and [side * times for side in used]
+    return size and [side * settings.get("PIXELS", 1) for side in size]

@@ -6,7 +6,7 @@ from nicegui import ui
 
 from . import offers, runs
 from .draw import line_of
-from .names import key_of, name_of, picture_of
+from .names import key_of, name_of, picture_of, stamp_of
 
 
 class TakeStep:
@@ -19,8 +19,8 @@ class TakeStep:
                 self.files = ui.element("div").classes("offers")
             with ui.element("div").classes("side"):
                 self.busy = ui.label().classes("quiet").props("role=status")
-                ui.label("GLB and USDZ hold their pictures; MTLX, TRES and USDA come in a ZIP with them.").classes(
-                    "quiet")
+                ui.label("GLB and USDZ hold their pictures; MTLX, TRES and USDA come in a ZIP "
+                         "with them.").classes("quiet")
                 ui.label("The same on the command line").classes("quiet")
                 self.command = ui.label().classes("command")
                 ui.button("Copy", icon="content_copy", on_click=self.copy).props("flat dense no-caps")
@@ -39,8 +39,9 @@ class TakeStep:
 
     def list(self):
         """The textures, each with what it can be downloaded as."""
-        textures = [texture for texture in self.project.told.textures if Path(texture.output).exists()]
-        shown = [(texture.output, picture_of(texture).stat().st_mtime_ns) for texture in textures]
+        textures = [texture for texture in self.project.told.textures
+                    if Path(texture.output).exists()]
+        shown = [(texture.output, stamp_of(picture_of(texture))) for texture in textures]
         if self.shown == shown:
             return
         self.shown = shown
@@ -59,7 +60,8 @@ class TakeStep:
                 ui.image(f"/view/{self.project.name}/{thumb.name}").props("no-spinner alt=''")
             with ui.column().classes("gap-1"):
                 ui.label(name_of(texture.output))
-                ui.label(f"{texture.figures.get('size', 'the size of the photo')} pixels").classes("quiet")
+                size = texture.figures.get("size", "the size of the photo")
+                ui.label(f"{size} pixels").classes("quiet")
                 offers.buttons(self.desk, self.project, texture)
                 if texture.settings:
                     ui.button("Its settings again", icon="history",

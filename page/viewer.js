@@ -62,15 +62,25 @@ export default {
       const native = pane.zoom || 0;
       const bounds = L.latLngBounds(map.unproject([0, pane.height], native), map.unproject([pane.width, 0], native));
       map.bounds_shown = bounds;
-      if (pane.tiles)
+      if (pane.tiles) {
+        map.under = this.underlay(map, pane).addTo(map);
         L.tileLayer(window.path_prefix + pane.tiles, { maxNativeZoom: native, maxZoom: native + CLOSEST, minZoom: 0, bounds,
                                                        noWrap: true, tileSize: 256, keepBuffer: 4 }).addTo(map);
-      else L.imageOverlay(window.path_prefix + pane.picture, bounds).addTo(map);
+      } else L.imageOverlay(window.path_prefix + pane.picture, bounds).addTo(map);
       for (const kind of ["pointerdown", "wheel", "keydown"])
         element.addEventListener(kind, () => this.maps.forEach((each) => (each.was_moved = true)), { passive: true });
-      map.on("zoomend", () => element.classList.toggle("pixels", map.getZoom() > native + 0.5));
+      map.on("zoomend", () => {
+        element.classList.toggle("pixels", map.getZoom() > native + 0.5);
+        map.under?.setOpacity(map.getZoom() > native ? 0 : 1);
+      });
       map.on("move", () => this.follow(map));
       return map;
+    },
+    underlay(map, pane) { // all of it, small: at broken zooms a hair of what is under the tiles is seen between them
+      const native = pane.zoom || 0, side = 256 * 2 ** native;
+      const bounds = L.latLngBounds(map.unproject([0, side], native), map.unproject([side, 0], native));
+      const whole = pane.tiles.replace("{z}", 0).replace("{y}", 0).replace("{x}", 0);
+      return L.imageOverlay(window.path_prefix + whole, bounds, { pane: "tilePane", zIndex: 0, className: "under" });
     },
     fit() { // show those whole that the person did not move yet; a plain picture at the scale of the pyramids
       this.following = true;

@@ -255,7 +255,7 @@ def as_drawn(image, output):
         paths = [Path(output) / f"{file.name}.png" for file in what.files]
     else:
         paths = [Path(output)]
-        holds = {1: ("grey",), 3: ("colour",), 4: ("colour", "opacity")}[head_of(paths[0])[1]]
+        holds = {1: ("grey",), 2: ("grey", "opacity"), 3: ("colour",), 4: ("colour", "opacity")}[head_of(paths[0])[1]]
         what = channels.Channels({}, {}, (channels.MapFile(Path(image).stem, holds),))
     drawn = tuple(file._replace(depth=head_of(path)[2]) for file, path in zip(what.files, paths))
     return SimpleNamespace(name=Path(image).stem, channels=what._replace(files=drawn)), paths

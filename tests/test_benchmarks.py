@@ -54,13 +54,15 @@ def tiled(photo, side):
 @pytest.fixture(scope="module", params=[pytest.param("", marks=pytest.mark.slow)])  # all tests that use it are slow
 def measured():
     """The photo, its floor and ceiling, and the scores of more of it, and of what is worse."""
+    pytest.importorskip("stlpips_pytorch")  # holds the weights of the second classifier
     photo, more, layout = texture(SIDE, 0), texture(CELLS * TILE, 1), checkerboard()
     real = scores.reference(photo, TILE)
     found = {"more": more, "blur": blurred(more), "noise": noisy(more), "shuffle": shuffled(more),
              "copy": tiled(photo, CELLS * TILE)}
     return SimpleNamespace(photo=photo, more=more, real=real, layout=layout, floor=scores.floor(real, TILE),
                            ceiling=scores.ceiling(real, TILE),
-                           of={name: scores.score(pixels, layout, TILE, real) for name, pixels in found.items()})
+                           of={name: (scores.judged if name in ("more", "blur") else scores.score)
+                               (pixels, layout, TILE, real) for name, pixels in found.items()})
 
 
 @pytest.mark.parametrize("name", ["patch SWD", "spectrum dB", "statistics"])
@@ -77,6 +79,12 @@ def test_a_classifier_tells_what_is_worse_and_hardly_more_of_the_same(measured):
     assert measured.of["more"]["C2ST apart"] < 0.75
     for worse in ("blur", "noise", "shuffle"):
         assert measured.of[worse]["C2ST"] > 0.97 and measured.of[worse]["C2ST borders"] > 0.97, worse
+
+
+def test_the_second_classifier_does_so_too_and_nothing_of_it_is_the_photo_s_own(measured):
+    assert 0.3 < measured.floor["VGG apart"] < 0.7
+    assert measured.of["more"]["VGG apart"] < 0.75 and measured.of["blur"]["VGG"] > 0.97
+    assert max(row["own"] for row in (measured.floor, measured.ceiling, measured.of["more"])) < 0.02
 
 
 def test_auc_of_one_distribution_is_chance_and_of_a_blurred_one_sure(measured):
@@ -204,6 +212,7 @@ def test_rows_of_a_table_have_its_columns(measured):
     header = scores.markdown_header("system").splitlines()[0]
     for row in (measured.floor, measured.ceiling, measured.of["more"]):
         assert scores.markdown_row("name", row).count("|") == header.count("|")
+    assert set(scores.DIGITS) <= set(measured.of["more"])
 
 
 def test_a_cached_job_is_not_done_again(tmp_path):

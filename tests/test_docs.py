@@ -17,8 +17,8 @@ import texture_diffusion as td
 SOURCE = SCRIPT.read_text(encoding="utf-8")
 PACKAGES = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tqdm"}
 PRIOR = ROOT / "checkpoints" / "prior.pt"
-DOCUMENTS = [str(path.relative_to(ROOT)) for folder in (".", "docs", "examples", "prior", "benchmarks", "samples")
-             for path in sorted((ROOT / folder).glob("*.md"))]
+FOLDERS = (".", "docs", "examples", "prior", "benchmarks", "samples", "comfyui")
+DOCUMENTS = [str(path.relative_to(ROOT)) for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
 
 
 def requirements(name):
@@ -195,6 +195,12 @@ def test_every_promise_names_tests_that_exist():
     there = set(re.findall(r"^def (test_\w+)", "".join(path.read_text(encoding="utf-8")
                                                       for path in (ROOT / "tests").glob("test_*.py")), re.M))
     assert len(named) > 30 and named <= there, named - there
+
+
+def test_what_was_tried_begins_with_an_index_that_leads_to_every_section():
+    index, *sections = written("docs/ABLATIONS.md").split("\n## ")
+    told = {anchor for _, anchor in links(index)}
+    assert {anchors(f"## {section}").pop() for section in (part.partition("\n")[0] for part in sections)} == told
 
 
 def test_the_model_card_is_of_the_prior_that_is_shipped():

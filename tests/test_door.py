@@ -58,10 +58,12 @@ def test_no_handler_of_signals_is_set(photo, monkeypatch):
     td.learn(photo, **SMALL).draw(SCALE=1)
 
 
-def test_inference_mode_is_left_and_entered_again(photo):
+def test_inference_mode_is_left_and_entered_again_and_products_are_as_precise_as_before(photo):
+    before = torch.get_float32_matmul_precision()
     with torch.inference_mode():
         assert td.learn(photo, **SMALL).draw(SCALE=1).shape == (HEIGHT, WIDTH, 3)
         assert torch.is_inference_mode_enabled()
+    assert torch.get_float32_matmul_precision() == before == "highest"
 
 
 def test_a_model_that_was_saved_draws_the_same_without_its_photo(model, tmp_path):
@@ -85,6 +87,12 @@ def test_a_mask_repairs_and_leaves_the_rest_to_the_last_bit(model, photo):
     repaired = model.draw(MASK=HOLE)
     assert np.array_equal(repaired[~HOLE], photo[~HOLE]) and (repaired[HOLE] != photo[HOLE]).mean() > 0.5
     assert np.array_equal(model.draw(SCALE=1), model.draw(SCALE=1))  # and the model is as it was
+
+
+def test_a_model_that_was_learned_beside_a_mask_draws_a_texture_or_the_repaired_photo(photo):
+    model, stages = td.learn(photo, MASK=HOLE, **SMALL), set()
+    assert model.draw(lambda _, stage: stages.add(stage), SCALE=2).shape == (2 * HEIGHT, 2 * WIDTH, 3)
+    assert stages == {"drawing"} and np.array_equal(model.draw(SCALE=1)[~HOLE], photo[~HOLE])
 
 
 def test_grey_photos_and_those_of_16_bits_stay_what_they_are():
@@ -134,6 +142,7 @@ def test_progress_that_returns_false_stops(photo, model, stage):
     (lambda photo, model: model.draw(EPOCHS=3), r"draw\(\) cannot change EPOCHS"),
     (lambda photo, model: model.draw(TEXTURE="moss"), "TEXTURE = 'moss' names one of several textures, and the model"),
     (lambda photo, model: model.draw(MASK=HOLE[:9]), "MASK has 70 x 9 pixels and photo 70 x 54"),
+    (lambda photo, model: model.draw(SCALE=1, GUIDE=np.zeros_like(HOLE)), "^GUIDE: guide.png is a single"),
     (lambda photo, model: td.load("nowhere.pt"), "there is no file at nowhere.pt")])
 def test_what_is_wrong_is_one_sentence(photo, model, call, said):
     with pytest.raises(UserError, match=said):

@@ -5,6 +5,7 @@ place of files, a function in place of a progress bar, and pictures that stay in
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,10 +126,17 @@ def picture_of(task: Task, pixels: list[np.ndarray]) -> np.ndarray | dict[str, n
 @contextlib.contextmanager
 def opened(changes: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """While entered, the changed constants {name: value} with paths in place of arrays, outside of
-    any inference mode.
-    """
+    any inference mode; what is changed of torch for all of a program is afterwards as it was."""
+    precision = torch.get_float32_matmul_precision()
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False), torch.enable_grad():
-        yield {name: as_path(name, value, Path(folder)) for name, value in changes.items()}
+        torch.set_float32_matmul_precision("high")
+        try:
+            yield {name: as_path(name, value, Path(folder)) for name, value in changes.items()}
+        except UserError as error:  # a folder that is gone when its path is read helps nobody
+            error.args = (str(error).replace(f"{folder}{os.sep}", ""),)
+            raise
+        finally:
+            torch.set_float32_matmul_precision(precision)
 
 
 def as_path(name: str, value: Any, folder: Path) -> Any:
