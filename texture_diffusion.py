@@ -80,6 +80,7 @@ try:
         door,
         drawings,
         each,
+        estimates,
         events,
         exemplars,
         files,
@@ -1574,6 +1575,9 @@ def main(argv: Sequence[str] | None = None,
     ALPHA             = "draw"                  # "draw" | "fill": transparency is drawn, or filled with the mean colour
     PIXELS            = None                    # pixel art: drawn 2, 4, 8 or 16 times as large, and reduced again
     COMPLETE          = False                   # True, or pixels of relief: normal, height, occlusion are computed
+    MAPS              = False                   # True, or names: a photo becomes a material, its maps are estimated
+    LIGHT             = None                    # the side of its light: degrees, 90: above; "even"; None: estimated
+    DELIGHT           = 0.0                     # 0 to 1: how much of the shading its colour loses, 1: half of it
 
     # what is made of it
     SCALE             = 3                       # the texture is so many times as wide and high as the photo
@@ -1649,7 +1653,10 @@ def learn_and_draw(c: SimpleNamespace, group: processes.ProcessGroup) -> list[Pa
         for sentence in taken:  # before anything can fail
             group.say(f"note: {sentence}")
 
-        model = Model(exemplars.read(paths, c, tile_multiple(c.WIDTHS)), c)
+        found = exemplars.read(paths, c, tile_multiple(c.WIDTHS))
+        if estimates.alone(c):
+            return estimates.write(found[0], c, group, taken)
+        model = Model(found, c)
         folder, checkpoint = files.prepare_folders(c.OUTPUT_DIR, c.CHECKPOINT_DIR, model.name)
         with files.claimed(folder, checkpoint, model, group) as results:
             model.trainer = prepare_trainer(model, checkpoint, group)
@@ -1657,6 +1664,7 @@ def learn_and_draw(c: SimpleNamespace, group: processes.ProcessGroup) -> list[Pa
             told = reports.Reports(model, results, checkpoint, tile_drawer)
             if group.rank == 0:
                 told.show_prepared()
+                estimates.save(found[0], results, c)
             trained = fit(model.trainer, model.c, told)
             if group.rank == 0 and model.blend is None:
                 told.show_learned()

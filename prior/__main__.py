@@ -4,6 +4,8 @@
     python -m prior train                    learn from drawn materials alone
     python -m prior train PHOTOS=folder      and from crops of the photos in a folder, in turn
     python -m prior export                   the averaged weights alone: checkpoints/prior.pt, for PRIOR
+    python -m prior maps MATERIALS=folder    learn to estimate maps, from drawn surfaces and a folder of materials
+    python -m prior export_maps              those averaged weights alone: checkpoints/maps.pt, for MAPS
 
 Training takes hours, can be stopped with Ctrl-C, and goes on by the same command; the state is in OUTPUT.
 """
@@ -21,6 +23,7 @@ from texture_diffusion_tools.drawings import digest_of_all
 from texture_diffusion_tools.errors import UserError
 from texture_diffusion_tools.signals import StopSignals
 
+from . import maps
 from .endless import SIDE, EndlessDataset, read_photos
 from .kinds import KINDS
 from .photograph import draw
@@ -122,17 +125,22 @@ def prepare(c, output):
     return trainer, facts, made_of
 
 
+
+COMMANDS = {"train": train, "export": export, "maps": maps.train, "export_maps": maps.export}
+
+
 def main():
     """The command line."""
     command, *argv = sys.argv[1:] or ["--help"]
     if command == "sheet" and not argv:
         sheet()
-    elif command in ("train", "export"):
-        {"train": train, "export": export}[command](argv)
+    elif command in COMMANDS:
+        COMMANDS[command](argv)
     else:
         print(__doc__)
         if command != "--help":
-            raise UserError(f"{' '.join([command, *argv])} is not understood; the commands are sheet, train and export")
+            raise UserError(f"{' '.join([command, *argv])} is not understood; the commands are sheet, "
+                            f"{', '.join(COMMANDS)}")
 
 
 if __name__ == "__main__":

@@ -140,7 +140,8 @@ def installed(tmp_path_factory):
 def test_the_wheel_holds_the_script_its_rooms_the_page_the_photo_and_the_prior_and_nothing_else(installed):
     rooms = {f"texture_diffusion_tools/{path.name}" for path in (ROOT / "texture_diffusion_tools").glob("*.py*")
              if path.is_file()}
-    shipped = {f"texture_diffusion_tools/shipped/{path}" for path in ("samples/stones.png", "checkpoints/prior.pt")}
+    names = ("samples/stones.png", "checkpoints/prior.pt", "checkpoints/maps.pt")
+    shipped = {f"texture_diffusion_tools/shipped/{path}" for path in names}
     page = {f"texture_diffusion_tools/page/{path.name}" for path in (ROOT / "page").iterdir() if path.is_file()}
     assert "texture_diffusion_tools/py.typed" in rooms  # programs see the hints
     assert {name for name in installed.names if ".dist-info/" not in name} == {SCRIPT.name} | rooms | shipped | page

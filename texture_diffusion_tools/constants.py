@@ -22,7 +22,8 @@ OLD_NAMES = {"START": "STRENGTH", "REDRAW_ORIGINALS": "REDRAW",  # they still wo
 OLD_VALUES = {"REDRAW_ORIGINALS": {"True": "all", "False": "gaps"}}
 OPTIONAL = {"CORNERS": (tuple, str), "ASPECT": float, "CROP": tuple, "OUTPUT_SIZE": (tuple, int, str), "REGION": tuple,
             "EPOCHS": int, "SAMPLE_STEPS": int, "STRENGTH": float, "VALIDATION": int, "PRIOR": str,
-            "COMPLETE": (bool, float), "DEPTH": int, "GUIDE": str, "WANG": int, "PIXELS": int, "MASK": (str, tuple),
+            "COMPLETE": (bool, float), "MAPS": (bool, tuple, str), "LIGHT": (float, str), "DEPTH": int, "GUIDE": str,
+            "WANG": int, "PIXELS": int, "MASK": (str, tuple),
             "TEXTURE": str, "BLEND": str, "CHECK": str, "CONFIG": str, "PRESET": str}  # or None
 WITHOUT_WANG = ("MASK", "OUTPUT_SIZE", "TILEABLE", "REGION", "GUIDE", "BLEND", "REDRAW", "LAYOUT")
 FACTORS = (2, 4, 8, 16)  # of PIXELS: tiles, whose sides are multiples of 32, hold whole pixels of such sides
@@ -34,6 +35,7 @@ FILES = ("IMAGE", "MASK", "GUIDE", "BLEND", "PRIOR", "CHECK")  # which may name 
 FOLDERS = ("OUTPUT_DIR", "CHECKPOINT_DIR")
 LISTS = ("IMAGE", "EXPORT")  # strings that may be several
 EXPORTS = ("glb", "mtlx", "tres", "usda", "pat")  # of EXPORT
+ESTIMATED = ("height", "normal", "roughness", "occlusion", "metal")  # of MAPS
 WORDS = {"true": "True", "false": "False", "none": "None"}  # in any case, where a constant is no text
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 SIZE = re.compile(r"(\d+) *[xX*\u00d7] *(\d+)")  # 1000x700
@@ -320,7 +322,8 @@ def replaced(c, **changes):
 def fill_in(c):
     """The same namespace with a size and a list written out, and with what is None and depends on what is drawn:
     seams need less of all."""
-    c = replaced(c, OUTPUT_SIZE=width_and_height(c.OUTPUT_SIZE), EXPORT=parts_of(c.EXPORT))
+    c = replaced(c, OUTPUT_SIZE=width_and_height(c.OUTPUT_SIZE), EXPORT=parts_of(c.EXPORT),
+                 MAPS=parts_of(c.MAPS) if isinstance(c.MAPS, (str, tuple, list)) else bool(c.MAPS))
     whole = c.REDRAW != "seams" or c.LAYOUT == "rows" or type(c.IMAGE) is not str and not c.EACH or \
         any((c.MASK, c.WANG, c.BLEND, c.GUIDE))
     usual = WHOLE if whole else SEAMS
@@ -371,7 +374,7 @@ RULES = (  # names, what holds of their values, and that in words
     ("EPOCHS SEED", lambda value: value >= 0, "must be at least 0"),
     ("IMAGE", lambda value: type(value) is str or type(value) in (tuple, list) and len(value) > 1 and
      all(type(part) is str for part in value), "must be a path, or a list of two or more"),
-    ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH GUIDE_STRENGTH", lambda value: 0 <= value <= 1,
+    ("NEIGHBOUR_DROPOUT LEARNING_RATE STRENGTH GUIDE_STRENGTH DELIGHT", lambda value: 0 <= value <= 1,
      "must lie between 0 and 1"),
     ("LEARNING_RATE STRENGTH", lambda value: value > 0, "must be above 0"),
     ("CORNERS", lambda value: value in (None, "auto") or type(value) is not str and are_places(value, 4),
@@ -383,6 +386,10 @@ RULES = (  # names, what holds of their values, and that in words
      "must be a picture's path, a colour such as magenta or (255, 0, 255), or alpha"),
     ("DEPTH", lambda value: value in (None, 8, 16), "must be 8 or 16"),
     ("COMPLETE", lambda value: not value or 0 < value < 1e5, "must be True, False or a number of pixels above 0"),
+    ("MAPS", lambda value: type(value) is bool or set(value) <= {*ESTIMATED},
+     f"must be True, False or some of {', '.join(ESTIMATED)}, such as MAPS=normal,roughness"),
+    ("LIGHT", lambda value: value in (None, "even") or type(value) is not str and abs(value) <= 360,
+     'must be degrees from -360 to 360, 0: from the right, 90: from above, or "even"'),
     ("WANG", lambda value: value in (None, 2), "must be 2, the number of colours of an edge"),
     ("PIXELS", lambda value: value in (None, *FACTORS), "must be 2, 4, 8 or 16"),
     ("EXPORT", lambda value: set(value) <= {*EXPORTS},
@@ -423,6 +430,10 @@ def rules_among(c, world_size):
         ("EXPORT", lambda value: "pat" not in value or c.TILEABLE == "xy" and c.REGION is None,
          "holds a pattern, pat, which repeats itself; give TILEABLE=xy, without a REGION, or leave "
          "pat out"),
+        ("MAPS", lambda value: not value or c.PIXELS is None,
+         "does not go together with PIXELS; leave one of them out"),
+        ("LIGHT", lambda value: value is None or c.MAPS, "is for MAPS; set MAPS=True, or leave it out"),
+        ("DELIGHT", lambda value: not value or c.MAPS, "is for MAPS; set MAPS=True, or leave it out"),
         ("TEXTURE BLEND", lambda value: value is None or not c.EACH,
          "is for several textures of one model, and with EACH every photo has its own; leave one of them out"),
         ("EACH", lambda value: not value or world_size == 1,

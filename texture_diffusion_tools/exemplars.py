@@ -19,6 +19,7 @@ import torch
 from . import (
     channels,
     constants,
+    estimates,
     files,
     holes,
     masks,
@@ -44,6 +45,8 @@ class Exemplar(NamedTuple):
     notes: tuple[str, ...] = ()  # sentences for the person: what was changed on the way in
     mask: masks.Mask | None = None  # what is to be repaired
     prepared: Prepared | None = None  # how it was before it was straightened, or evenly lit
+    # [H, W], degrees by which estimated normals are unsure; None: none are estimated
+    doubt: np.ndarray | None = None
 
 
 class Prepared(NamedTuple):
@@ -71,6 +74,7 @@ class Reading(NamedTuple):
     # by what pixel art is enlarged, and the side that it needs at least
     art: tuple[int, int] | None = None
     complete: bool | float = False
+    maps: estimates.Wish | None = None  # maps that are estimated
 
 
 def read(paths: list[str], c: SimpleNamespace, tile_multiple: int) -> tuple[Exemplar, ...]:
@@ -78,7 +82,7 @@ def read(paths: list[str], c: SimpleNamespace, tile_multiple: int) -> tuple[Exem
     multiple of, pixels. UserError with a sentence for the person."""
     art = (c.PIXELS, 3 * tile_multiple) if c.PIXELS else None
     how = Reading(c.CROP, c.MAX_SIDE, c.EVEN_LIGHT, c.CORNERS, c.ASPECT, c.DEPTH, c.ALPHA, c.MASK,
-                  c.TILE_SIZE, 3 * c.TILE_SIZE, art, c.COMPLETE)
+                  c.TILE_SIZE, 3 * c.TILE_SIZE, art, c.COMPLETE, estimates.wished(c))
     found = tuple(read_exemplar(path, how) for path in paths)
 
     if len(found) > 1:
@@ -109,8 +113,9 @@ def read_maps(path: str, how: Reading, hidden: np.ndarray | None, notes: list[st
         path, how.crop, how.max_side, how.even, how.corners, how.aspect, how.depth, hidden,
         how.least, how.complete)
     name, notes = files.name_of(path), notes + said
+    values, maps, doubt = estimates.add_maps(values, maps, notes, how.maps, name)
     if hidden is None:
-        return of_values(values, maps, name, notes)
+        return of_values(values, maps, name, notes)._replace(doubt=doubt)
 
     # what is hidden is filled
     before, share = values[:-1], masks.as_share(values[-1] * 127.5 + 127.5)
@@ -160,6 +165,11 @@ def read_picture(path: str, how: Reading, hidden: np.ndarray | None, notes: list
         notes += said
 
     found = of_pixels(pixels, name, notes)
+    if how.maps:
+        values, maps = estimates.photo_as_maps(pixels, name)
+        values, maps, doubt = estimates.add_maps(values, maps, notes, how.maps, name)
+        found = of_values(values, maps, name, notes)._replace(doubt=doubt)
+        before = None if hidden is None else estimates.put_under(before, values)
     what = found.channels
     if how.depth is not None:
         what = what.written_with(how.depth)

@@ -310,7 +310,7 @@ class Results:
         """The paths of the textures and repaired photos among what was chosen, of a material's
         those of folders."""
         pictures = {name: path for name, path in self.chosen.items()
-                    if name.startswith(("output_texture", "repaired"))
+                    if name.startswith(("output_texture", "repaired", "maps/"))
                     and not name.endswith(".toml")}
         return list(dict.fromkeys(path.parent if "/" in name else path
                                   for name, path in pictures.items()))

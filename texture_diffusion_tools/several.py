@@ -51,6 +51,9 @@ def paths_of(c: SimpleNamespace, home: Path, stack: ExitStack) -> list[str | Pat
     if len(paths) > 1:
         refuse(c, ("CROP", "CORNERS", "MASK", "PIXELS"), "is for one photo",
                f"IMAGE is {len(paths)} textures")
+        if c.MAPS:
+            raise UserError(f"MAPS makes a material of one photo, and IMAGE is {len(paths)} "
+                            "textures; leave it out, or give each photo alone, as EACH=True does")
         check_names(paths, c.TEXTURE)
         return paths
 
