@@ -31,7 +31,8 @@ Contents, in the order in which data flows:
     7. Outpainting       sketches and drawing of the gaps
     8. main              the constants and the story
 
-All else is done in texture_diffusion_tools/, a room for each service; docs/MAP.md says which.
+All else is done in texture_diffusion_tools/, a room for each service, in six wings; docs/MAP.md
+says which.
 
 Shapes in comments: B batch, C channels (3, 1 for a grey photo, more for a material's maps or with
 transparency), H W photo height and width, T tile side, S canvas side (tile and a halo on each
@@ -60,7 +61,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 try:
-    from texture_diffusion_tools import exit_codes
+    from texture_diffusion_tools.running import exit_codes
 
     if RUN:
         exit_codes.foresee(__file__)  # --help, --version, mistyped words
@@ -71,50 +72,13 @@ try:
     import torch.nn.functional as F
     from torch import Tensor
 
-    from texture_diffusion_tools import (
-        blends,
-        checkpoints,
-        checks,
-        constants,
-        devices,
-        door,
-        drawings,
-        each,
-        estimates,
-        events,
-        exemplars,
-        files,
-        forecasts,
-        layouts,
-        masks,
-        photo_facts,
-        pictures,
-        processes,
-        program,
-        real_tiles,
-        references,
-        repair,
-        reports,
-        seeds,
-        several,
-        textures,
-        wang,
-    )
-    from texture_diffusion_tools.batches import Batch, SeveralDatasets
-    from texture_diffusion_tools.errors import (
-        DiskError,
-        RunError,
-        Stopped,
-        UserError,
-        first_line,
-        printable,
-    )
-    from texture_diffusion_tools.grids import Grid, Pair, grid_offsets
-    from texture_diffusion_tools.layouts import Layout, judge_of
-    from texture_diffusion_tools.muon import Muon
-    from texture_diffusion_tools.orientations import AUGMENTS, oriented
-    from texture_diffusion_tools.photo_facts import rotated, split_bands
-    from texture_diffusion_tools.rings import (
+    from texture_diffusion_tools.canvases import blends, repair, textures, wang
+    from texture_diffusion_tools.canvases.works import Task
+    from texture_diffusion_tools.laying import layouts, real_tiles
+    from texture_diffusion_tools.laying.grids import Grid, Pair, grid_offsets
+    from texture_diffusion_tools.laying.layouts import Layout, judge_of
+    from texture_diffusion_tools.laying.orientations import AUGMENTS, oriented
+    from texture_diffusion_tools.laying.rings import (
         HALO,
         NEIGHBOURS,
         crop_middle,
@@ -123,8 +87,38 @@ try:
         with_tile,
         without_tile,
     )
-    from texture_diffusion_tools.weights import as_beginning, channels_seen, refers, with_facts
-    from texture_diffusion_tools.works import Task
+    from texture_diffusion_tools.learning import checkpoints, photo_facts, references, reports
+    from texture_diffusion_tools.learning.batches import Batch, SeveralDatasets
+    from texture_diffusion_tools.learning.muon import Muon
+    from texture_diffusion_tools.learning.photo_facts import rotated, split_bands
+    from texture_diffusion_tools.learning.weights import (
+        as_beginning,
+        channels_seen,
+        refers,
+        with_facts,
+    )
+    from texture_diffusion_tools.reading import estimates, exemplars, masks, several
+    from texture_diffusion_tools.running import (
+        constants,
+        devices,
+        door,
+        each,
+        events,
+        files,
+        forecasts,
+        processes,
+        program,
+        seeds,
+    )
+    from texture_diffusion_tools.running.errors import (
+        DiskError,
+        RunError,
+        Stopped,
+        UserError,
+        first_line,
+        printable,
+    )
+    from texture_diffusion_tools.writing import checks, drawings, pictures
 except (ImportError, OSError) as problem:  # OSError: a library of torch's
     if "texture_diffusion_tools" in (getattr(problem, "name", None) or ""):
         advice = "the folder texture_diffusion_tools, which belongs beside this script, is " \
@@ -448,7 +442,7 @@ class NeighbourDataset:
 #        +--------------------------------> unshuffle 2 ----------------------------------------+
 #
 # Stem and head see two more pictures of the canvas' size, its references: patches of the photo,
-# laid where they fit (see texture_diffusion_tools/references.py). What it is to draw need not be
+# laid where they fit (see texture_diffusion_tools/learning/references.py). What it is to draw need not be
 # learned by heart.
 
 COLOURS = 3  # channels of a prior's network, which sees a grey photo as the first of them

@@ -16,8 +16,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import benchmarks
-from texture_diffusion_tools import files
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import files
+from texture_diffusion_tools.running.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("texture_diffusion.py", "texture_diffusion_tools", "benchmarks", "prior", "samples", "checkpoints/prior.pt",

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 import texture_diffusion as td
-from texture_diffusion_tools import endless, grids, matching, measures
+from texture_diffusion_tools.laying import endless, grids, matching
+from texture_diffusion_tools.writing import measures
 
 TILE, SCREEN = 128, 540
 COLUMNS = ("when chosen", "squared", "with all around", "squared", "shown again", "colour", "choices", "seconds")

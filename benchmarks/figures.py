@@ -39,8 +39,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from benchmarks import Progress, blind, commits, minute, quality
-from texture_diffusion_tools import exit_codes, files
-from texture_diffusion_tools.errors import RunError, UserError, first_line
+from texture_diffusion_tools.running import exit_codes, files
+from texture_diffusion_tools.running.errors import RunError, UserError, first_line
 
 EXEMPLARS = ("stones", "brick", "gravel")  # of benchmarks.quality
 GALLERY = ("gravel", "brick")

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from texture_diffusion_tools import exit_codes
-from texture_diffusion_tools.errors import RunError, UserError, first_line
+from texture_diffusion_tools.running import exit_codes
+from texture_diffusion_tools.running.errors import RunError, UserError, first_line
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["TILE_SIZE=32", "WIDTHS=(8,16)", "PRIOR=None", "EPOCHS=1", "EPOCH_TILES=16", "BATCH_SIZE=4", "SAMPLE_STEPS=3",

@@ -6,7 +6,8 @@
 Without a GPU it is quick, too, and compares the CPU with itself. A part for which no time is left says so, and one that
 fails costs no other.
 
-machine      the device, what its trial says (texture_diffusion_tools/trials.py), the precision that a run would choose
+machine      the device, what its trial says (texture_diffusion_tools/running/trials.py), the precision that a run
+             would choose
 default_run  the default run as a process of its own: its last lines, and the seconds from its start to its end
 speed        tiles a second of training and of drawing, and their share of the peak, that of the best 3x3 convolution
              here, in float32 and bfloat16, each with two sizes of batch (as in benchmarks.speed)
@@ -31,8 +32,8 @@ import torch
 
 import benchmarks
 from benchmarks import commits, speed
-from texture_diffusion_tools import devices, exit_codes, files, seeds
-from texture_diffusion_tools.errors import RunError, first_line
+from texture_diffusion_tools.running import devices, exit_codes, files, seeds
+from texture_diffusion_tools.running.errors import RunError, first_line
 
 SCRIPT = Path(__file__).resolve().parent.parent / "texture_diffusion.py"
 LIMIT = 600  # s for all of it

@@ -18,8 +18,10 @@ from PIL import Image
 
 import texture_diffusion as td
 from benchmarks import peers, scores
-from texture_diffusion_tools import constants, exit_codes, guides, png
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import guides
+from texture_diffusion_tools.running import constants, exit_codes
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import png
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SIDE, MAX_SIDE = 1024, 512  # of the textures, of the photo, px

@@ -19,8 +19,17 @@ import torch
 from PIL import Image, ImageDraw
 
 from prior import light, maps, pool
-from texture_diffusion_tools import channels, estimates, even_light, files, materials, photos, shading, surfaces
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import (
+    channels,
+    estimates,
+    even_light,
+    materials,
+    photos,
+    surfaces,
+)
+from texture_diffusion_tools.running import files
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import shading
 
 SEEDS = (1001, 1002)  # of drawn surfaces
 SIDE, LARGE = 224, 512  # of them, and of lit materials, pixels
@@ -232,6 +241,6 @@ def main():
 
 
 if __name__ == "__main__":
-    from texture_diffusion_tools import exit_codes
+    from texture_diffusion_tools.running import exit_codes
 
     sys.exit(exit_codes.run(main))

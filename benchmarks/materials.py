@@ -17,8 +17,9 @@ from PIL import Image
 
 import texture_diffusion as td
 from benchmarks import scores
-from texture_diffusion_tools import grids, photos
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.running.errors import UserError
 
 EDGE = 2  # px beside a tile's border that are left out of the correlations: slopes there see both sides
 SHOWN = ("statistics", "spectrum dB", "seam 1st", "contrast", "C2ST apart", "novelty")
@@ -89,6 +90,6 @@ def main():
 
 
 if __name__ == "__main__":
-    from texture_diffusion_tools import exit_codes
+    from texture_diffusion_tools.running import exit_codes
 
     sys.exit(exit_codes.run(main))

@@ -26,7 +26,9 @@ from PIL import Image, ImageDraw
 
 import texture_diffusion as td
 from benchmarks import Progress, commits, peers, quality, scores
-from texture_diffusion_tools import checkpoints, exit_codes, photos
+from texture_diffusion_tools.learning import checkpoints
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.running import exit_codes
 
 MAX_SIDE = 512  # of the photos, px
 ALONE = "prior, no references"

@@ -22,8 +22,11 @@ from PIL import Image, ImageDraw
 from skimage import data
 
 from benchmarks import commits, figures, guide, quality, repair, repetition
-from texture_diffusion_tools import exit_codes, files, matching, photos, wang
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.canvases import wang
+from texture_diffusion_tools.laying import matching
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.running import exit_codes, files
+from texture_diffusion_tools.running.errors import UserError
 
 GAP, WIDE_GAP = 8, 10  # px, between the parts of a picture
 MAGENTA, GREY = (255, 0, 255), (64, 64, 64)

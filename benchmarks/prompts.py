@@ -18,7 +18,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.commits import ROOT
-from texture_diffusion_tools import constants, exit_codes, png
+from texture_diffusion_tools.running import constants, exit_codes
+from texture_diffusion_tools.writing import png
 
 sys.path.insert(0, str(ROOT / "examples"))
 

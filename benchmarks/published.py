@@ -25,8 +25,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import Progress, scores
-from texture_diffusion_tools import exit_codes, grids
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.running import exit_codes
+from texture_diffusion_tools.running.errors import UserError
 
 EXEMPLARS = "exemplars"  # their folder; any other one is a method's
 LARGEST, SMALLEST = 128, 32  # side of a tile, px

@@ -39,8 +39,10 @@ from PIL import Image, ImageDraw
 import texture_diffusion as td
 from benchmarks import Progress, commits, scores
 from benchmarks.commits import ROOT
-from texture_diffusion_tools import devices, exit_codes, files, grids, png
-from texture_diffusion_tools.errors import RunError, Stopped, UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.running import devices, exit_codes, files
+from texture_diffusion_tools.running.errors import RunError, Stopped, UserError
+from texture_diffusion_tools.writing import png
 
 SCRIPT = "texture_diffusion.py"
 OURS = {"ours": {}, "50 epochs": {"EPOCHS": 50}, "50 epochs from nothing": {"EPOCHS": 50, "PRIOR": None},

@@ -28,7 +28,8 @@ from PIL import Image, ImageDraw
 
 import texture_diffusion as td
 from benchmarks import scores
-from texture_diffusion_tools import measures, photos
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.writing import measures
 
 SIDE = 512  # px, of a photo at most
 WINDOW = 64  # px, of the windows inside a hole whose statistics are compared
@@ -149,6 +150,6 @@ def main():
 
 
 if __name__ == "__main__":
-    from texture_diffusion_tools import exit_codes
+    from texture_diffusion_tools.running import exit_codes
 
     sys.exit(exit_codes.run(main))

@@ -29,8 +29,9 @@ from PIL import Image
 import texture_diffusion as td
 from benchmarks import peers, scores
 from benchmarks.peers import quilting
-from texture_diffusion_tools import conspicuous, exit_codes, grids, matching
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import conspicuous, grids, matching
+from texture_diffusion_tools.running import exit_codes
+from texture_diffusion_tools.running.errors import UserError
 
 MAX_SIDE, SCALE = 512, 3  # of the photo, px; of the texture
 SIDES = (32, 48, 64)  # of spots, px

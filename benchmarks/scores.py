@@ -58,8 +58,9 @@ from sklearn.preprocessing import StandardScaler
 
 import texture_diffusion as td
 from benchmarks import copies, vgg
-from texture_diffusion_tools import checks, grids, measures
-from texture_diffusion_tools.checks import LOW
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.writing import checks, measures
+from texture_diffusion_tools.writing.checks import LOW
 
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B (Rec. 601)
 WINDOWS = 200  # windows of one tile that represent the photo, and tiles that represent a texture, at most

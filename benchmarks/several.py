@@ -17,8 +17,9 @@ from PIL import Image
 
 import texture_diffusion as td
 from benchmarks import peers, quality, scores
-from texture_diffusion_tools import exemplars, grids, photos
-from texture_diffusion_tools.errors import RunError, UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.reading import exemplars, photos
+from texture_diffusion_tools.running.errors import RunError, UserError
 
 MAX_SIDE, SCALE = 512, 2  # of the photos, px, and of what is drawn
 SHOWN = ("statistics", "spectrum dB", "seam 1st", "contrast", "colour", "novelty", "C2ST apart")

@@ -34,8 +34,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import benchmarks
 import texture_diffusion as td
 from benchmarks import commits, peers
-from texture_diffusion_tools import devices, files, grids, seeds
-from texture_diffusion_tools.errors import RunError, UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.running import devices, files, seeds
+from texture_diffusion_tools.running.errors import RunError, UserError
 
 HERE = Path(__file__).resolve().parent
 QUICK = {"TILE_SIZE": 32, "WIDTHS": (8, 16), "PRIOR": None, "SAMPLE_STEPS": 2}

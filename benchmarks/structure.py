@@ -25,8 +25,10 @@ from scipy import ndimage
 import texture_diffusion as td
 from benchmarks import peers, scores
 from benchmarks.peers import quilting
-from texture_diffusion_tools import exit_codes, grids, photos
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.running import exit_codes
+from texture_diffusion_tools.running.errors import UserError
 
 MAX_SIDE, SCALE = 512, 3  # of the photo, px; of the texture
 NEAREST, FARTHEST = 0.5, 3.0  # lags, tiles

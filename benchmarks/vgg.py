@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import peers
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running.errors import UserError
 
 PACKAGE, WEIGHTS = "stlpips-pytorch", "weights/*/vgg_shift_tolerant.pth"
 BLOCKS = 5  # of convolutions; between two of them the resolution is halved

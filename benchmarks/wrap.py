@@ -11,8 +11,8 @@ import sys
 
 import numpy as np
 
-from texture_diffusion_tools import photos
-from texture_diffusion_tools.checks import line_figures
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.writing.checks import line_figures
 
 
 def judge(pixels):

@@ -18,20 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import texture_diffusion as td
 from benchmarks.peers import need  # one sentence for a missing package, as for the peers
-from texture_diffusion_tools import (
-    channels,
-    checkpoints,
-    devices,
-    exemplars,
-    files,
-    forecasts,
-    photo_facts,
-    processes,
-    seeds,
-)
-from texture_diffusion_tools.errors import UserError
-from texture_diffusion_tools.pictures import draw_loss, picture_grid, save_curve
-from texture_diffusion_tools.signals import StopSignals
+from texture_diffusion_tools.learning import checkpoints, photo_facts
+from texture_diffusion_tools.reading import channels, exemplars
+from texture_diffusion_tools.running import devices, files, forecasts, processes, seeds
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.running.signals import StopSignals
+from texture_diffusion_tools.writing.pictures import draw_loss, picture_grid, save_curve
 
 __all__ = ["need", "td"]
 

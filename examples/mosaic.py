@@ -19,8 +19,12 @@ from pathlib import Path
 import numpy as np
 from common import need, td
 
-from texture_diffusion_tools import constants, drawings, exemplars, exit_codes, files, layouts, several, textures
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.canvases import textures
+from texture_diffusion_tools.laying import layouts
+from texture_diffusion_tools.reading import exemplars, several
+from texture_diffusion_tools.running import constants, exit_codes, files
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import drawings
 
 
 class TiffRows:

@@ -19,8 +19,9 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from texture_diffusion_tools import constants, exit_codes, pictures, png, seeds
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import constants, exit_codes, seeds
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import pictures, png
 
 SIDE = 32
 FAINT = 0.35  # contrast of alpha as it is learned: at its own it would drown the colours in the same noise

@@ -22,10 +22,12 @@ from PIL import Image
 from styles import draw_content, draw_scene, draw_styles
 from torch.nn import functional as F
 
-from texture_diffusion_tools import constants, devices, exemplars, exit_codes, files, photos, png, seeds
-from texture_diffusion_tools.drawings import digest_of_all
-from texture_diffusion_tools.errors import UserError
-from texture_diffusion_tools.pictures import save_figure
+from texture_diffusion_tools.reading import exemplars, photos
+from texture_diffusion_tools.running import constants, devices, exit_codes, files, seeds
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import png
+from texture_diffusion_tools.writing.drawings import digest_of_all
+from texture_diffusion_tools.writing.pictures import save_figure
 
 TILE, PATCH = 128, 64  # pixels; of the network, of the judge
 KEEP = 16  # pixels; what is coarser than this stays as it is in the photo

@@ -18,8 +18,9 @@ import torch
 from common import need
 from PIL import Image
 
-from texture_diffusion_tools import constants, devices, files, png
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import constants, devices, files
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import png
 
 WISHES = {  # what is no style, and how it enters the prompt
     "a background": "{caption}, in front of a bright beach", "joy": "{caption}, full of joy",

@@ -18,8 +18,9 @@ import torch
 from common import PictureDataset, claimed, draw, estimator, fit, grid, need, normalise, prepare
 from PIL import Image, ImageDraw
 
-from texture_diffusion_tools import constants, exit_codes, files, png
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import constants, exit_codes, files
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import png
 
 # ---------------------------------------------------------------------------------------------
 # Data

@@ -26,8 +26,10 @@ from common import CONTEXT_LENGTH, PictureDataset, claimed, draw, estimator, fit
 from PIL import Image, ImageDraw, ImageOps
 from torch.nn import functional as F
 
-from texture_diffusion_tools import constants, exit_codes, files, photos, png
-from texture_diffusion_tools.errors import RunError, UserError
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.running import constants, exit_codes, files
+from texture_diffusion_tools.running.errors import RunError, UserError
+from texture_diffusion_tools.writing import png
 
 SIDE, COARSE = 64, 16  # pixels, of a picture and of its first, coarse version
 COARSE_EPOCH = 8  # coarse pictures that are seen for each whole one

@@ -8,7 +8,7 @@ from common import need
 from PIL import Image
 from text_to_image import save_picture
 
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running.errors import UserError
 
 
 class Window:

@@ -10,7 +10,7 @@
     offers.py      what a texture can be downloaded as
 
     projects.py    what is on the disk: a photo, its settings, what its runs told
-    runs.py        the script as a process of its own, and what it tells (texture_diffusion_tools/events.py)
+    runs.py        the script as a process of its own, and what it tells (texture_diffusion_tools/running/events.py)
     costs.py       how long training and drawing take on this machine, measured
     names.py       what is known of a texture by its path
     workers.py     what takes long, done in other processes: reading photos, pyramids of tiles, other formats

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 
-from texture_diffusion_tools import program
+from texture_diffusion_tools.running import program
 
 MANUAL = """The page to work on: {command} opens it in the browser.
 

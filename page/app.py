@@ -12,8 +12,8 @@ from fastapi import HTTPException
 from fastapi.responses import FileResponse, Response
 from nicegui import app, ui
 
-from texture_diffusion_tools import growing
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import growing
 
 from . import guard, pool, runs, workers
 from .draw import DrawStep

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from texture_diffusion_tools import events
+from texture_diffusion_tools.running import events
 
 from . import pool, runs
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nicegui import ui
 
-from texture_diffusion_tools import growing, program
+from texture_diffusion_tools.running import program
+from texture_diffusion_tools.writing import growing
 
 from . import costs, offers, runs
 from .names import name_of, picture_of

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nicegui import background_tasks, ui
 
-from texture_diffusion_tools import files
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import files
+from texture_diffusion_tools.running.errors import UserError
 
 from . import pool, workers
 from .guide import Guide

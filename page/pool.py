@@ -10,7 +10,7 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from texture_diffusion_tools.errors import RunError, UserError, first_line
+from texture_diffusion_tools.running.errors import RunError, UserError, first_line
 
 MOST = 4  # processes; each may hold a photo of 100 megapixels
 

@@ -9,9 +9,9 @@ import re
 import shutil
 from pathlib import Path
 
-from texture_diffusion_tools import files
-from texture_diffusion_tools.constants import SEAMS
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import files
+from texture_diffusion_tools.running.constants import SEAMS
+from texture_diffusion_tools.running.errors import UserError
 
 from . import costs, runs
 

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import psutil
 
-from texture_diffusion_tools import events, program, signals
-from texture_diffusion_tools.program import WINDOWS
+from texture_diffusion_tools.running import events, program, signals
+from texture_diffusion_tools.running.program import WINDOWS
 
 SCRIPT = Path(importlib.util.find_spec("texture_diffusion").origin)  # beside the page, or where pip put it
 MOST = 20  # textures that are shown, the newest first

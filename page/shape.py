@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from texture_diffusion_tools import presets
+from texture_diffusion_tools.running import presets
 
 
 def preset(name: str) -> dict:

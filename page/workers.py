@@ -11,9 +11,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from texture_diffusion_tools import files, perspective, photos, png
-from texture_diffusion_tools.errors import DiskError, UserError
-from texture_diffusion_tools.events import SHRINK
+from texture_diffusion_tools.reading import perspective, photos
+from texture_diffusion_tools.running import files
+from texture_diffusion_tools.running.errors import DiskError, UserError
+from texture_diffusion_tools.running.events import SHRINK
+from texture_diffusion_tools.writing import png
 
 SHOWN = 1600  # longer side of photos as they are shown, px
 TILE = 256  # of a pyramid, px
@@ -47,7 +49,7 @@ def read(path, settings, max_side):
     even = settings.get("EVEN_LIGHT", False)
     if os.path.isdir(path) or photos.without_data(path) is not None:
         import texture_diffusion as td
-        from texture_diffusion_tools import exemplars
+        from texture_diffusion_tools.reading import exemplars
 
         corners, found = exemplars.corners_in(path, corners)
         photo = td.load_photo(path, crop, max_side, even, corners)
@@ -219,7 +221,7 @@ def lit(path, output, folder):
 def exported(image, output, kind, folder):
     """Write a drawn texture or material as a file of EXPORTS into a folder; returns the path of what can be downloaded.
     image: what it was drawn from, output: its file, or the folder of its maps."""
-    from texture_diffusion_tools import exports, slots
+    from texture_diffusion_tools.writing import exports, slots
 
     wanted, target, name = kind.lower(), Path(folder) / kind.lower(), Path(image).stem
     ready = target / f"{name}.{wanted}" if wanted in ALONE else Path(folder) / f"{name}_{wanted}.zip"
@@ -246,7 +248,7 @@ def exported(image, output, kind, folder):
 
 def as_drawn(image, output):
     """What exports and slots ask of a Photo, for what was drawn of one; and the paths of its files."""
-    from texture_diffusion_tools import channels
+    from texture_diffusion_tools.reading import channels
 
     if os.path.isdir(image):
         import texture_diffusion as td

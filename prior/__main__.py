@@ -18,10 +18,12 @@ import torch
 from PIL import Image, ImageDraw
 
 import texture_diffusion as td
-from texture_diffusion_tools import checkpoints, constants, devices, exemplars, exit_codes, files, photo_facts
-from texture_diffusion_tools.drawings import digest_of_all
-from texture_diffusion_tools.errors import UserError
-from texture_diffusion_tools.signals import StopSignals
+from texture_diffusion_tools.learning import checkpoints, photo_facts
+from texture_diffusion_tools.reading import exemplars
+from texture_diffusion_tools.running import constants, devices, exit_codes, files
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.running.signals import StopSignals
+from texture_diffusion_tools.writing.drawings import digest_of_all
 
 from . import maps
 from .endless import SIDE, EndlessDataset, read_photos

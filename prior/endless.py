@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import exemplars, photo_facts, photos
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.learning import photo_facts
+from texture_diffusion_tools.reading import exemplars, photos
+from texture_diffusion_tools.running.errors import UserError
 
 from .kinds import KINDS
 from .photograph import draw

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from texture_diffusion_tools import constants, estimator, files, seeds
-from texture_diffusion_tools.errors import UserError
-from texture_diffusion_tools.muon import Muon
-from texture_diffusion_tools.signals import StopSignals
+from texture_diffusion_tools.learning.muon import Muon
+from texture_diffusion_tools.reading import estimator
+from texture_diffusion_tools.running import constants, files, seeds
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.running.signals import StopSignals
 
 from . import light, pool
 

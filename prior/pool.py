@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from texture_diffusion_tools import materials, surfaces
+from texture_diffusion_tools.reading import materials, surfaces
 
 from .fields import blur, noise
 from .kinds import KINDS

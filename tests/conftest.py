@@ -25,16 +25,10 @@ SCRIPT = ROOT / "texture_diffusion.py"
 sys.path.insert(0, str(ROOT))
 
 import texture_diffusion as td  # noqa: E402
-from texture_diffusion_tools import (  # noqa: E402
-    constants,
-    devices,
-    exemplars,
-    exit_codes,
-    files,
-    grids,
-    matching,
-    pictures,
-)
+from texture_diffusion_tools.laying import grids, matching  # noqa: E402
+from texture_diffusion_tools.reading import exemplars  # noqa: E402
+from texture_diffusion_tools.running import constants, devices, exit_codes, files  # noqa: E402
+from texture_diffusion_tools.writing import pictures  # noqa: E402
 
 TILE = 16
 WIDTHS = (8, 16)

@@ -11,8 +11,9 @@ from PIL import Image
 from test_materials import draw_maps, save_maps
 
 import texture_diffusion as td
-from texture_diffusion_tools import archives, devices
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import archives
+from texture_diffusion_tools.running import devices
+from texture_diffusion_tools.running.errors import UserError
 
 
 def zipped(folder, target, inside="", **options):

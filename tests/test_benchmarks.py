@@ -12,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 
 import texture_diffusion as td
 from benchmarks import commits, golden, gpu, minute, quality, scores, structure, wrap
-from texture_diffusion_tools import exemplars, grids
-from texture_diffusion_tools.errors import RunError, UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.reading import exemplars
+from texture_diffusion_tools.running.errors import RunError, UserError
 
 TILE = 32
 SIDE, CELLS = 160, 12  # of the photo in px, of the texture in tiles

@@ -10,8 +10,9 @@ from conftest import TILE, draw_photo, draw_pixels, pixels_in, random_net, slow_
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import blending, blends, grids, layouts
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.canvases import blending, blends
+from texture_diffusion_tools.laying import grids, layouts
+from texture_diffusion_tools.running.errors import UserError
 
 TEXTURES = tuple(draw_photo(64, 80, seed, name=name) for seed, name in enumerate(("moss", "rock", "sand")))
 

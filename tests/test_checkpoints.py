@@ -35,8 +35,10 @@ from conftest import (
 )
 
 import texture_diffusion as td
-from texture_diffusion_tools import __version__, checkpoints, devices
-from texture_diffusion_tools.errors import DiskError, RunError, UserError
+from texture_diffusion_tools import __version__
+from texture_diffusion_tools.learning import checkpoints
+from texture_diffusion_tools.running import devices
+from texture_diffusion_tools.running.errors import DiskError, RunError, UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 

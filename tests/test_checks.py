@@ -7,7 +7,7 @@ import pytest
 from conftest import draw_pixels, tiny
 from PIL import Image
 
-from texture_diffusion_tools import checks
+from texture_diffusion_tools.writing import checks
 
 
 def waves(side=128, seed=0):

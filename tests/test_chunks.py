@@ -9,8 +9,9 @@ from conftest import draw_pixels, profile
 from PIL import Image, PngImagePlugin
 from test_deep import COLOUR, read, same, write_png
 
-from texture_diffusion_tools import chunks, png
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import chunks
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import png
 
 PIXELS = draw_pixels(40, 50)
 LONG = "0," * 800_000

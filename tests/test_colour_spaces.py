@@ -10,7 +10,8 @@ from PIL import Image, ImageFilter, features
 from test_deep import COLOUR, read, write_png, write_tiff
 from test_profiles import PRIMARIES
 
-from texture_diffusion_tools import colour_spaces, materials, photos, png, profiles
+from texture_diffusion_tools.reading import colour_spaces, materials, photos, profiles
+from texture_diffusion_tools.writing import png
 
 PIXELS = draw_pixels(40, 50)  # from 60 to 219
 LIGHT = np.where(PIXELS / 255 <= 0.04045, PIXELS / 255 / 12.92, ((PIXELS / 255 + 0.055) / 1.055) ** 2.4)

@@ -18,7 +18,7 @@ from test_release import tomllib
 
 import texture_diffusion as td
 import texture_diffusion_tools
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running.errors import UserError
 
 HEIGHT, WIDTH = 54, 70
 SIZE = {"width": 96, "height": 64, "tileable": "xy", "seed": 1, "epochs": 1}

@@ -6,7 +6,8 @@ import torch
 from conftest import draw_photo, draw_pixels, sketches_of
 
 import texture_diffusion as td
-from texture_diffusion_tools import conspicuous, exemplars, grids
+from texture_diffusion_tools.laying import conspicuous, grids
+from texture_diffusion_tools.reading import exemplars
 
 MARK = (56, 40, 12)  # y, x, side of a mark, px
 

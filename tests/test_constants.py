@@ -5,8 +5,8 @@ import re
 import pytest
 from conftest import SCRIPT, assert_refused, constants_of, files_in, tiny
 
-from texture_diffusion_tools import constants
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import constants
+from texture_diffusion_tools.running.errors import UserError
 
 REQUIRED = {"TILE_SIZE": 128, "REDRAW": "seams", "PRIOR": "checkpoints/prior.pt", "BATCH_SIZE": 8, "SCALE": 3,
             "LAYOUT": "matched", "FRESH": False, "SAMPLES": 1, "CROP": None, "MAX_SIDE": 1024, "SEED": 0}

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from benchmarks import copies, scores, vgg
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running.errors import UserError
 
 SIDE = 112  # of a photo, px
 

@@ -9,8 +9,9 @@ from conftest import mutated
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import dds, devices, photos, several
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import dds, photos, several
+from texture_diffusion_tools.running import devices
+from texture_diffusion_tools.running.errors import UserError
 
 SIDE = 64
 COLOUR = np.kron(np.random.default_rng(0).integers(0, 256, (SIDE // 8, SIDE // 8, 3)),

@@ -12,8 +12,10 @@ import pytest
 from conftest import assert_refused, draw_pixels, mutated, profile, tiny
 from PIL import Image
 
-from texture_diffusion_tools import deep, devices, exr, photos, png, profiles
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import deep, exr, photos, profiles
+from texture_diffusion_tools.running import devices
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import png
 
 HEIGHT, WIDTH = 54, 70
 HIGH, LOW = draw_pixels(HEIGHT, WIDTH), np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3))

@@ -10,8 +10,8 @@ import torch
 from conftest import assert_refused, draw_photo, make_sampler, make_trainer, random_net, tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from texture_diffusion_tools import devices, processes, trials
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import devices, processes, trials
+from texture_diffusion_tools.running.errors import UserError
 
 PICK_DEVICE, EXPECTED = devices.pick_device, trials.expected
 ON_THE_CPU = {"_linalg_eigh", "normal_", "argmax", "flip", "gather", "std", "cumsum",

@@ -7,7 +7,7 @@ import torch
 from conftest import draw_photo, make_sampler, random_net
 
 import texture_diffusion as td
-from texture_diffusion_tools import photo_facts
+from texture_diffusion_tools.learning import photo_facts
 
 WIDE = (torch.tensor(-1e6), torch.tensor(1e6))
 

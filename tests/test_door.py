@@ -11,8 +11,8 @@ from conftest import draw_pixels, pixels_in, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import constants, signals
-from texture_diffusion_tools.errors import Cancelled, UserError
+from texture_diffusion_tools.running import constants, signals
+from texture_diffusion_tools.running.errors import Cancelled, UserError
 
 ROOT = Path(td.__file__).parent
 HEIGHT, WIDTH = 54, 70

@@ -7,7 +7,8 @@ import torch
 from conftest import assert_refused, draw_pixels, figures, slow_but, stop_after, tiny
 from PIL import Image
 
-from texture_diffusion_tools import drawings, photos, png
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.writing import drawings, png
 
 
 @pytest.mark.parametrize("changes", slow_but([{}, {"TILEABLE": "xy"}, {"REDRAW": "all", "TILEABLE": "x"},

@@ -10,8 +10,8 @@ from conftest import assert_refused, checkpoint_in, constants_of, draw_pixels, p
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import constants, each, events
-from texture_diffusion_tools.errors import RunError, Stopped, UserError
+from texture_diffusion_tools.running import constants, each, events
+from texture_diffusion_tools.running.errors import RunError, Stopped, UserError
 
 SMALL = {"EPOCHS": 1, "SCALE": 1, "EACH": True}
 

@@ -8,8 +8,11 @@ import torch
 from conftest import ROOT, STRIPE, TILE, assert_refused, figures, pixels_in, slow_but, stop_after, striped_photo, tiny
 
 import texture_diffusion as td
-from texture_diffusion_tools import drawings, endless, exemplars, files, grids, matching, seeds
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import endless, grids, matching
+from texture_diffusion_tools.reading import exemplars
+from texture_diffusion_tools.running import files, seeds
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import drawings
 
 PLACES = [(-37, -301), (10**9, -(10**9) - 5), (2**60 - 100, 3)]  # x, y
 

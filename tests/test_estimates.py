@@ -12,8 +12,8 @@ from test_surfaces import correlation
 
 import texture_diffusion as td
 from prior import light, maps, pool
-from texture_diffusion_tools import estimates, estimator, surfaces
-from texture_diffusion_tools.errors import RunError, UserError
+from texture_diffusion_tools.reading import estimates, estimator, surfaces
+from texture_diffusion_tools.running.errors import RunError, UserError
 
 WEIGHTS = ROOT / "checkpoints" / "maps.pt"
 ALL = estimates.ESTIMATED

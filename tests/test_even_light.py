@@ -6,7 +6,7 @@ from conftest import ROOT, draw_pixels
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import even_light, photos
+from texture_diffusion_tools.reading import even_light, photos
 
 STONES = np.asarray(Image.open(ROOT / "samples" / "stones.png"))
 HEIGHT, WIDTH = 240, 320

@@ -25,8 +25,8 @@ from conftest import ROOT, environment, randomise
 from PIL import Image, ImageGrab
 
 import texture_diffusion as td
-from texture_diffusion_tools import devices, exit_codes
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import devices, exit_codes
+from texture_diffusion_tools.running.errors import UserError
 
 sys.path.insert(0, str(ROOT / "examples"))
 

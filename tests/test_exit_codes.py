@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import texture_diffusion as td
-from texture_diffusion_tools import exit_codes
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import exit_codes
+from texture_diffusion_tools.running.errors import UserError
 
 
 def test_a_memory_that_is_full_is_one_sentence(trained, monkeypatch):

@@ -17,8 +17,10 @@ from conftest import ROOT, assert_refused, constants_of, draw_photo, draw_pixels
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import channels, constants, exports, files, materials, photos, png, slots
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import channels, materials, photos
+from texture_diffusion_tools.running import constants, files
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import exports, png, slots
 
 HEIGHT, WIDTH = 24, 32
 NEAR = 1.01 / 255  # numbers that are read are those that were drawn, but for a level

@@ -11,8 +11,8 @@ from conftest import ROOT
 from PIL import Image
 
 from benchmarks import commits, figures, pictures, quality
-from texture_diffusion_tools import exit_codes
-from texture_diffusion_tools.errors import RunError
+from texture_diffusion_tools.running import exit_codes
+from texture_diffusion_tools.running.errors import RunError
 
 FILES = {"one": "benchmarks/ONE.md", "two": "docs/two.jpg", "three": "docs/three.png"}  # stage: what it makes
 
@@ -46,8 +46,8 @@ def place(tmp_path, monkeypatch):
         return exit_codes.outcome(lambda: figures.main(list(words)))
 
     git(["git", "init"])
-    for path in ("texture_diffusion.py", "texture_diffusion_tools/png.py", "benchmarks/quality.py", "docs/MAP.md",
-                 ".gitignore"):
+    for path in ("texture_diffusion.py", "texture_diffusion_tools/writing/png.py", "benchmarks/quality.py",
+                 "docs/MAP.md", ".gitignore"):
         commit(path, "benchmarks/cache/" if path == ".gitignore" else "first")
     bench = quality.Bench(tmp_path / "benchmarks/cache", {}, False, tmp_path)
     stages = [figures.Stage(name, [path], [1], functools.partial(make, name)) for name, path in FILES.items()]
@@ -87,7 +87,7 @@ def test_a_stage_that_fails_says_so_and_the_same_command_goes_on_there(place):
 def test_figures_of_another_commit_are_refused_and_stay_until_they_are_made_anew(place):
     place.main()
     first, before = commits.commit(), (place.folder / FILES["one"]).read_bytes()
-    place.commit("texture_diffusion_tools/png.py", "second")
+    place.commit("texture_diffusion_tools/writing/png.py", "second")
     code, sentence = place.main()
     assert code == 2 and FILES["one"] in sentence and first in sentence and commits.commit() in sentence
     assert "--fresh" in sentence and not place.made and (place.folder / FILES["one"]).read_bytes() == before
@@ -119,7 +119,7 @@ def test_documents_and_tests_may_be_committed_meanwhile(place):
     assert place.main() == (0, "") and place.made == [] and commits.commit() == first
 
 
-@pytest.mark.parametrize("path", ["texture_diffusion_tools/png.py", "benchmarks/new.py"])
+@pytest.mark.parametrize("path", ["texture_diffusion_tools/writing/png.py", "benchmarks/new.py"])
 def test_what_is_not_committed_and_can_change_a_figure_is_refused(place, path):
     (place.folder / path).write_text("changed")
     code, sentence = place.main()

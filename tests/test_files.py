@@ -27,8 +27,9 @@ from conftest import (
 )
 from PIL import Image
 
-from texture_diffusion_tools import drawings, files
-from texture_diffusion_tools.errors import DiskError, RunError, UserError
+from texture_diffusion_tools.running import files
+from texture_diffusion_tools.running.errors import DiskError, RunError, UserError
+from texture_diffusion_tools.writing import drawings
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 

@@ -6,8 +6,8 @@ from PIL import Image
 from test_materials import draw_maps, save_maps
 
 import texture_diffusion as td
-from texture_diffusion_tools import folders
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import folders
+from texture_diffusion_tools.running.errors import UserError
 
 
 def names_in(folder):

@@ -7,8 +7,9 @@ from conftest import TILE, draw_pixels
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import exemplars, grids, guides
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import grids, guides
+from texture_diffusion_tools.reading import exemplars
+from texture_diffusion_tools.running.errors import UserError
 
 SIDE = 12 * TILE
 

@@ -6,8 +6,8 @@ from conftest import assert_refused, draw_pixels, tiny
 from test_deep import GREY, read, same, write_exr, write_tiff
 
 import texture_diffusion as td
-from texture_diffusion_tools import heights, photos
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import heights, photos
+from texture_diffusion_tools.running.errors import UserError
 
 HIGH = draw_pixels(60, 70, channels=1).astype(np.float64) * 3 + 400  # from 580 to 1057
 HOLE = np.zeros(HIGH.shape, bool)

@@ -9,7 +9,8 @@ import sys
 import pytest
 from conftest import ROOT, SCRIPT, environment, slow_but
 
-ROOMS = sorted((ROOT / "texture_diffusion_tools").glob("*.py"))
+HOUSE = ROOT / "texture_diffusion_tools"
+ROOMS = sorted(HOUSE.rglob("*.py"))
 PACKAGES = {"torch", "numpy", "PIL", "matplotlib", "tqdm"}
 OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"},  # imported where they are needed, and not missed elsewhere
             ("exr.py", "package"): {"OpenEXR"}, ("tiffs.py", "package"): {"tifffile"},
@@ -26,15 +27,16 @@ def imports(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, ["texture_diffusion_tools" if node.level else "", node.module]))
+            above = path.relative_to(ROOT).parts[:-node.level] if node.level else ()
+            base = ".".join(filter(None, [*above, node.module]))
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def rooms_of(path):
     """Names of the rooms that a file imports."""
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("texture_diffusion_tools.")}
-    return names & {room.stem for room in ROOMS}
+    rooms = {".".join(room.relative_to(ROOT).with_suffix("").parts): room.stem for room in ROOMS}
+    return {rooms[name] for name in imports(path) if name in rooms}
 
 
 def test_no_room_imports_the_script_or_anything_above_it():
@@ -72,7 +74,7 @@ def test_the_product_imports_nothing_but_the_five_packages(path):
 
 @pytest.mark.parametrize("room, function", OPTIONAL)
 def test_an_optional_package_is_imported_once_inside_the_function_that_can_do_without(room, function):
-    tree = ast.parse((ROOT / "texture_diffusion_tools" / room).read_text(encoding="utf-8"))
+    tree = ast.parse(next(HOUSE.rglob(room)).read_text(encoding="utf-8"))
     inside = next(node for node in tree.body if getattr(node, "name", "") == function)
     guarded = [node for node in ast.walk(inside) if isinstance(node, ast.Try)
                and any(getattr(handler.type, "id", "") == "ImportError" for handler in node.handlers)]
@@ -94,8 +96,8 @@ def test_no_module_changes_another(path):
                 assert target.value.id not in modules, f"{path.name}, line {node.lineno}"
 
 
-@pytest.mark.parametrize("take_away", slow_but(["texture_diffusion_tools", "texture_diffusion_tools/png.py"],
-                                               "texture_diffusion_tools/png.py"))
+@pytest.mark.parametrize("take_away", slow_but(["texture_diffusion_tools", "texture_diffusion_tools/writing/png.py"],
+                                               "texture_diffusion_tools/writing/png.py"))
 def test_the_script_without_its_rooms_says_so_in_one_sentence(tmp_path, take_away):
     shutil.copy(SCRIPT, tmp_path)
     shutil.copytree(ROOT / "texture_diffusion_tools", tmp_path / "texture_diffusion_tools")

@@ -8,8 +8,8 @@ import torch
 from conftest import TILE, draw_photo, drawn_cells, plan, plan_sized, slow_but
 
 import texture_diffusion as td
-from texture_diffusion_tools import grids
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.running.errors import UserError
 
 SIDES = [math.ceil(2.5 * TILE), 3 * TILE - 1, 4 * TILE - 3, 4 * TILE, 4 * TILE + 1, 5 * TILE + 5, 6 * TILE,
          7 * TILE + 1, 11 * TILE - 2]

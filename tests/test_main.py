@@ -34,7 +34,7 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import photo_facts
+from texture_diffusion_tools.learning import photo_facts
 
 # Whole runs
 

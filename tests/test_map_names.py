@@ -8,8 +8,8 @@ from conftest import assert_refused, draw_pixels, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import map_names, several
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import map_names, several
+from texture_diffusion_tools.running.errors import UserError
 
 
 def sort_out(names):

@@ -21,9 +21,10 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import grids, holes, masks, photos
-from texture_diffusion_tools.errors import UserError
-from texture_diffusion_tools.repair import HELD, Hole, Repair
+from texture_diffusion_tools.canvases.repair import HELD, Hole, Repair
+from texture_diffusion_tools.laying import grids, holes
+from texture_diffusion_tools.reading import masks, photos
+from texture_diffusion_tools.running.errors import UserError
 
 HEIGHT, WIDTH = 80, 96
 

@@ -6,7 +6,8 @@ import torch
 from conftest import STRIPE, TILE, draw_photo, draw_pixels, extend, plan, sketches_of, slow_but, striped_photo
 
 import texture_diffusion as td
-from texture_diffusion_tools import conspicuous, exemplars, grids, matching
+from texture_diffusion_tools.laying import conspicuous, grids, matching
+from texture_diffusion_tools.reading import exemplars
 
 
 def agreement(layout):

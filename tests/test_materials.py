@@ -9,8 +9,11 @@ from conftest import TILE, assert_refused, draw_pixels, make_trainer, profile, r
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import grids, map_names, photo_facts, png, shading
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.learning import photo_facts
+from texture_diffusion_tools.reading import map_names
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import png, shading
 
 SIDE = 54
 
@@ -517,7 +520,7 @@ def test_real_tiles_are_cut_from_the_same_place_in_every_map(drawn, rock):
 
 
 def test_a_tileable_material_and_a_large_one(drawn, monkeypatch):
-    from texture_diffusion_tools import drawings
+    from texture_diffusion_tools.writing import drawings
 
     result, folder = drawn("100x90", OUTPUT_SIZE="(100,90)")
     whole = saved(folder)

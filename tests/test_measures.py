@@ -6,7 +6,8 @@ from conftest import TILE, checkerboard, draw_photo, draw_pixels
 from skimage.color import rgb2lab
 
 import texture_diffusion as td
-from texture_diffusion_tools import exemplars, measures
+from texture_diffusion_tools.reading import exemplars
+from texture_diffusion_tools.writing import measures
 
 
 def noise(layout, low=80, high=160):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import make_trainer
 
-from texture_diffusion_tools import muon
+from texture_diffusion_tools.learning import muon
 
 
 @pytest.mark.parametrize("shape", [(16, 144), (24, 24), (48, 18)])

@@ -8,7 +8,7 @@ import torch
 from conftest import TILE, draw_photo, planned, random_net, slow_but
 
 import texture_diffusion as td
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running.errors import UserError
 
 HALO = td.HALO
 BEFORE, ALONG, AFTER = (-HALO, 0), (0, TILE), (TILE, TILE + HALO)  # first and last pixel, seen from the tile's corner

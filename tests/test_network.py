@@ -7,7 +7,7 @@ import torch
 from conftest import random_net
 
 import texture_diffusion as td
-from texture_diffusion_tools import photo_facts
+from texture_diffusion_tools.learning import photo_facts
 
 TILE, HALO = 32, td.HALO
 SIDE = TILE + 2 * HALO

@@ -20,7 +20,8 @@ from conftest import (
 )
 
 import texture_diffusion as td
-from texture_diffusion_tools import exemplars, matching
+from texture_diffusion_tools.laying import matching
+from texture_diffusion_tools.reading import exemplars
 
 SIZES = [(48, 64), (54, 70)]
 

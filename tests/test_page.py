@@ -39,8 +39,9 @@ pytest.importorskip("nicegui")
 
 import texture_diffusion as td
 from page import app, costs, guard, pool, projects, runs, shape, workers
-from texture_diffusion_tools import events, files, growing
-from texture_diffusion_tools.errors import DiskError, UserError
+from texture_diffusion_tools.running import events, files
+from texture_diffusion_tools.running.errors import DiskError, UserError
+from texture_diffusion_tools.writing import growing
 
 CONSTANTS = [word for word in tiny() if not word.startswith(("EPOCHS=", "PREVIEW_EVERY="))]
 SHOTS = os.environ.get("TEXTURE_PAGE_SHOTS")  # a folder for screenshots of a run with the default constants
@@ -499,7 +500,7 @@ def test_a_drawn_material_is_had_for_other_programs(tmp_path, drawn_rock, kind):
 
 
 def test_a_drawn_photo_with_16_bits_is_a_material_with_8_in_a_glb(tmp_path):
-    from texture_diffusion_tools import png
+    from texture_diffusion_tools.writing import png
     png.save_png(tmp_path / "out.png", np.full((20, 30, 3), 40 * 257, np.uint16))
     found = Path(workers.exported("p.png", str(tmp_path / "out.png"), "GLB", str(tmp_path / "export"))).read_bytes()
     file = found[found.index(b"\x89PNG"):]

@@ -12,8 +12,10 @@ import benchmarks
 import texture_diffusion as td
 from benchmarks import peers, speed
 from benchmarks.peers import lucidrains, posterior, quilting, stacked
-from texture_diffusion_tools import devices, exemplars, grids, matching
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.laying import grids, matching
+from texture_diffusion_tools.reading import exemplars
+from texture_diffusion_tools.running import devices
+from texture_diffusion_tools.running.errors import UserError
 
 TILE = 16
 ROWS, COLUMNS = 3, 4

@@ -9,8 +9,8 @@ from PIL import Image
 from test_straighten import HEIGHT, WIDTH, Camera
 
 import texture_diffusion as td
-from texture_diffusion_tools import exemplars, perspective, straighten
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import exemplars, perspective, straighten
+from texture_diffusion_tools.running.errors import UserError
 
 COLUMNS, ROWS = 10, 14  # of bricks and tiles in the unit square, which is a part of the plane
 

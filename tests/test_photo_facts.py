@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import draw_photo
 
-from texture_diffusion_tools import photo_facts
+from texture_diffusion_tools.learning import photo_facts
 
 
 @pytest.fixture

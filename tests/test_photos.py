@@ -17,8 +17,9 @@ from conftest import assert_refused, draw_pixels, files_in, mutated, profile, ru
 from PIL import Image, ImageCms, ImageFilter, features
 
 import texture_diffusion as td
-from texture_diffusion_tools import devices, files, photos
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import photos
+from texture_diffusion_tools.running import devices, files
+from texture_diffusion_tools.running.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 HEIGHT, WIDTH = 54, 70

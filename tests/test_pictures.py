@@ -9,7 +9,8 @@ import torch
 from conftest import TILE, TINY, checkerboard, pixels_in, tiny
 from PIL import Image
 
-from texture_diffusion_tools import __version__, pictures
+from texture_diffusion_tools import __version__
+from texture_diffusion_tools.writing import pictures
 
 PICTURES = ("train_predictions.png", "val_predictions.png", "diffusion_steps.png", "output_texture_3x3.png",
             "layout.png", "loss.png")

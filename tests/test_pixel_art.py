@@ -6,8 +6,8 @@ from conftest import assert_refused, constants_of, draw_pixels, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import pixel_art
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import pixel_art
+from texture_diffusion_tools.running.errors import UserError
 
 COLOURS = np.array([[40, 30, 20], [120, 90, 60], [200, 160, 110], [60, 120, 60], [230, 230, 200]], np.uint8)
 ART = COLOURS[np.random.default_rng(0).integers(0, 5, (14, 16))]

@@ -10,8 +10,9 @@ import pytest
 from conftest import draw_pixels
 from PIL import Image
 
-from texture_diffusion_tools import drawings, files, png
-from texture_diffusion_tools.errors import DiskError
+from texture_diffusion_tools.running import files
+from texture_diffusion_tools.running.errors import DiskError
+from texture_diffusion_tools.writing import drawings, png
 
 CHANNELS = {"grey": 1, "grey and alpha": 2, "RGB": 3, "RGBA": 4}
 DTYPES = {8: np.uint8, 16: np.uint16}

@@ -12,8 +12,9 @@ from prior.endless import OFTEN, SIDE, EndlessDataset, crop, material, read_phot
 from prior.fields import Cells, noise, stamp, warp
 from prior.kinds import KINDS
 from prior.photograph import draw
-from texture_diffusion_tools import checkpoints, devices, exit_codes, photo_facts
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.learning import checkpoints, photo_facts
+from texture_diffusion_tools.running import devices, exit_codes
+from texture_diffusion_tools.running.errors import UserError
 
 
 def rng(*seed):

@@ -12,8 +12,9 @@ import torch
 from conftest import ROOT, draw_pixels, environment, tiny
 from PIL import Image
 
-from texture_diffusion_tools import checkpoints, processes
-from texture_diffusion_tools.errors import RunError
+from texture_diffusion_tools.learning import checkpoints
+from texture_diffusion_tools.running import processes
+from texture_diffusion_tools.running.errors import RunError
 
 STEPS = 5
 RUN = f"""

@@ -7,7 +7,7 @@ import pytest
 from conftest import draw_pixels, fixed, profile
 from PIL import Image, ImageCms
 
-from texture_diffusion_tools import deep, profiles
+from texture_diffusion_tools.reading import deep, profiles
 
 PRIMARIES = {  # XYZ of red, green and blue as seen by D50
     "Adobe RGB": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),

@@ -6,7 +6,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from benchmarks import published, scores, vgg
-from texture_diffusion_tools import exit_codes
+from texture_diffusion_tools.running import exit_codes
 
 
 def texture(seed, side):

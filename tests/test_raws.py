@@ -9,8 +9,8 @@ import pytest
 from conftest import assert_refused, draw_pixels, mutated, tiny
 from test_deep import COLOUR, GREY, read, same, write_tiff
 
-from texture_diffusion_tools import raws
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import raws
+from texture_diffusion_tools.running.errors import UserError
 
 tifffile = pytest.importorskip("tifffile")
 PREVIEW, SENSOR = draw_pixels(40, 50), np.full((96, 128), 5000, np.uint16)

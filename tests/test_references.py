@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from conftest import draw_pixels, random_net
 
 import texture_diffusion as td
-from texture_diffusion_tools import exemplars, grids, photo_facts, references, weights
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.learning import photo_facts, references, weights
+from texture_diffusion_tools.reading import exemplars
 
 TILE, PERIOD = 32, 8
 ABAR = 0.3

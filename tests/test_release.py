@@ -15,7 +15,7 @@ from conftest import ROOT, SCRIPT, environment
 from test_docs import inline_metadata, requirements
 
 import texture_diffusion_tools
-from texture_diffusion_tools import constants, program
+from texture_diffusion_tools.running import constants, program
 
 try:
     import tomllib
@@ -138,8 +138,8 @@ def installed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_script_its_rooms_the_page_the_photo_and_the_prior_and_nothing_else(installed):
-    rooms = {f"texture_diffusion_tools/{path.name}" for path in (ROOT / "texture_diffusion_tools").glob("*.py*")
-             if path.is_file()}
+    rooms = {path.relative_to(ROOT).as_posix() for path in (ROOT / "texture_diffusion_tools").rglob("*.py*")
+             if path.is_file() and "__pycache__" not in path.parts}
     names = ("samples/stones.png", "checkpoints/prior.pt", "checkpoints/maps.pt")
     shipped = {f"texture_diffusion_tools/shipped/{path}" for path in names}
     page = {f"texture_diffusion_tools/page/{path.name}" for path in (ROOT / "page").iterdir() if path.is_file()}

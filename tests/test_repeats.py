@@ -11,8 +11,9 @@ import pytest
 from conftest import assert_refused, constants_of, draw_pixels, files_in, tiny
 from PIL import Image
 
-from texture_diffusion_tools import constants, files, presets, repeats, toml_files
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import constants, files, presets, toml_files
+from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.writing import repeats
 
 try:
     import tomllib

@@ -18,7 +18,7 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import grids, seams
+from texture_diffusion_tools.laying import grids, seams
 
 SIDE = 96
 T = 32  # a tile of what is drawn: around a joint there has to be something

@@ -4,7 +4,7 @@ from itertools import product
 
 import torch
 
-from texture_diffusion_tools import seeds
+from texture_diffusion_tools.running import seeds
 
 
 def test_random_numbers_are_keyed_by_purpose_and_place():

@@ -18,7 +18,7 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import several
+from texture_diffusion_tools.reading import several
 
 TEXTURES = tuple(draw_photo(64, 80, seed, name=name) for seed, name in enumerate(("moss", "rock", "sand")))
 LIST = "('moss.png','rock.png')"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from texture_diffusion_tools import even_light, shading
-from texture_diffusion_tools.shading import AMBIENT, LAMP, LIGHTS, MARGIN
+from texture_diffusion_tools.reading import even_light
+from texture_diffusion_tools.writing import shading
+from texture_diffusion_tools.writing.shading import AMBIENT, LAMP, LIGHTS, MARGIN
 
 SIDE = 48
 Y, X = np.meshgrid(*[(np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE * 2 - 1] * 2, indexing="ij")

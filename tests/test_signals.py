@@ -26,8 +26,10 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import checkpoints, exit_codes, measures, pictures, signals
-from texture_diffusion_tools.errors import Stopped
+from texture_diffusion_tools.learning import checkpoints
+from texture_diffusion_tools.running import exit_codes, signals
+from texture_diffusion_tools.running.errors import Stopped
+from texture_diffusion_tools.writing import measures, pictures
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 

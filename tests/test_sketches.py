@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from texture_diffusion_tools import sketches
+from texture_diffusion_tools.laying import sketches
 
 SIDE = 128
 

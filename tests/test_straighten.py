@@ -6,8 +6,8 @@ from conftest import assert_refused, constants_of, draw_pixels, files_in, slow_b
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import photos, straighten
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import photos, straighten
+from texture_diffusion_tools.running.errors import UserError
 
 WIDTH, HEIGHT = 640, 480  # of a photo, px
 

@@ -7,7 +7,7 @@ from PIL import Image
 from test_materials import SIDE, bumps, draw_maps, save_maps, saved
 
 import texture_diffusion as td
-from texture_diffusion_tools import map_names, surfaces
+from texture_diffusion_tools.reading import map_names, surfaces
 
 BOTH = (True, True)
 HEIGHT = 12 * bumps(96, 128)[0]

@@ -9,8 +9,9 @@ from conftest import draw_pixels, mutated, profile
 from PIL import Image
 from test_deep import COLOUR, GREY, HIGH, read, same, write_tiff
 
-from texture_diffusion_tools import devices, tiffs
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.reading import tiffs
+from texture_diffusion_tools.running import devices
+from texture_diffusion_tools.running.errors import UserError
 
 tifffile = pytest.importorskip("tifffile")
 SHARES = (COLOUR / 65535).astype(np.float64)

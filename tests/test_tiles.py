@@ -6,7 +6,7 @@ import torch
 from conftest import draw_photo
 
 import texture_diffusion as td
-from texture_diffusion_tools import exemplars
+from texture_diffusion_tools.reading import exemplars
 
 
 @pytest.mark.parametrize("height, width, tile", [(48, 64, 16), (50, 61, 16), (16, 17, 16), (33, 31, 8)])

@@ -8,8 +8,11 @@ import torch
 from conftest import MADE_OF, assert_same, draw_photo, make_trainer, random_net, slow_but
 
 import texture_diffusion as td
-from texture_diffusion_tools import checkpoints, exemplars, forecasts, photo_facts, pictures
-from texture_diffusion_tools.errors import RunError, Stopped
+from texture_diffusion_tools.learning import checkpoints, photo_facts
+from texture_diffusion_tools.reading import exemplars
+from texture_diffusion_tools.running import forecasts
+from texture_diffusion_tools.running.errors import RunError, Stopped
+from texture_diffusion_tools.writing import pictures
 
 EPOCH_STEPS = 3
 

@@ -6,7 +6,8 @@ from conftest import TILE, assert_refused, draw_pixels, tiny
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import grids, photos, transparency
+from texture_diffusion_tools.laying import grids
+from texture_diffusion_tools.reading import photos, transparency
 
 HEIGHT, WIDTH = 54, 70
 

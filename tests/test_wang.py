@@ -24,8 +24,10 @@ from conftest import (
 from PIL import Image
 
 import texture_diffusion as td
-from texture_diffusion_tools import layouts, matching, processes, wang
-from texture_diffusion_tools.errors import Stopped, UserError
+from texture_diffusion_tools.canvases import wang
+from texture_diffusion_tools.laying import layouts, matching
+from texture_diffusion_tools.running import processes
+from texture_diffusion_tools.running.errors import Stopped, UserError
 
 SIDE = 32  # of a tile of the grid: the least
 PLACES = list(np.ndindex(4, 4))

@@ -19,9 +19,9 @@ import torch
 import torch.nn as nn
 
 import texture_diffusion as td
-from texture_diffusion_tools import constants as settings
-from texture_diffusion_tools import devices, seeds
-from texture_diffusion_tools.errors import UserError
+from texture_diffusion_tools.running import constants as settings
+from texture_diffusion_tools.running import devices, seeds
+from texture_diffusion_tools.running.errors import UserError
 
 BATCH = 8  # tiles in one step of training or of drawing, as in the tool
 

@@ -10,7 +10,7 @@ import torch
 
 import texture_diffusion as td
 from benchmarks import peers
-from texture_diffusion_tools import devices, seeds
+from texture_diffusion_tools.running import devices, seeds
 
 PACKAGE = "denoising-diffusion-pytorch"
 DIM = 64  # the package's examples use this width

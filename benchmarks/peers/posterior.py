@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import texture_diffusion as td
-from texture_diffusion_tools import seeds
+from texture_diffusion_tools.running import seeds
 
 PATCH, EVERY = 12, 4  # side, and pixels between the patches of a picture
 COMPONENTS = 48

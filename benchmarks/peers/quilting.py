@@ -8,7 +8,7 @@ would be a plain copy of the photo; it is left out.
 import numpy as np
 import torch
 
-from texture_diffusion_tools import seeds
+from texture_diffusion_tools.running import seeds
 
 TOLERANCE = 0.1  # places whose error exceeds the smallest by no more than this share are equally good (the paper's)
 

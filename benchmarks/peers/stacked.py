@@ -21,7 +21,9 @@ import torch.nn.functional as F
 
 import texture_diffusion as td
 from benchmarks import peers
-from texture_diffusion_tools import constants, devices, layouts, png, seeds
+from texture_diffusion_tools.laying import layouts
+from texture_diffusion_tools.running import constants, devices, seeds
+from texture_diffusion_tools.writing import png
 
 BETAS = torch.linspace(1e-4, 0.02, 100)
 ALPHAS_CUMPROD = (1 - BETAS).cumprod(0)

@@ -1,0 +1,1 @@
+"""What is drawn on, and what becomes of it: textures, repaired photos, Wang tiles, blends."""

@@ -1,0 +1,1 @@
+"""What is read: any photo, mask or folder of maps becomes values of channels, an exemplar."""

@@ -1,0 +1,1 @@
+"""What is written: pictures and figures, a material for other programs, what repeats a run."""
