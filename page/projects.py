@@ -167,7 +167,7 @@ class Projects:
         """Wait a moment, so that who draws at once need not share the machine, and measure."""
         await asyncio.sleep(HESITATE)
         if not self.is_busy():
-            self.costs = await costs.measured(project.arguments())
+            self.costs = await costs.measured(project.arguments(WANG=None))
 
     def stop_measuring(self):
         """A run begins, which says itself what it will cost."""
@@ -181,12 +181,14 @@ class Projects:
 
     def learn_costs(self, project):
         """Take what training and drawing cost from what a run says, if that is not known."""
-        if self.costs is None:
+        if self.costs is None and "WANG" not in project.told.settings:  # more of those is drawn
             self.costs = costs.told(project.told.said, project.begun)
 
     def expect(self, epochs, size):
         """What training and drawing will cost, in words."""
-        if self.costs is None or size is None:
+        if self.costs is not None and size is None:
+            return "how long it takes is said when it begins"
+        if self.costs is None:
             measuring = self.measuring is not None and not self.measuring.done()
             return "how long it takes here is being measured" if measuring else "how long it takes is said soon"
         return self.costs.says(epochs, size)

@@ -22,7 +22,8 @@ THUMBNAIL = 360  # px
 LIT = 1024  # side of the part of a material that is lit, px
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}
 EXPORTS = ("GLB", "MTLX", "TRES", "USDA", "USDZ")  # files of EXPORT
-ALONE = ("glb", "usdz")  # of these, what holds its pictures; the others go into a ZIP with them
+PATTERN = "PAT"  # which EXPORT makes of what is seamless alone
+ALONE = ("glb", "usdz", "pat")  # what holds its pictures; the others go into a ZIP with them
 
 
 def look_at(path, target):
@@ -189,6 +190,15 @@ def zipped(folder, target, suffixes=(".png",)):
     return str(target)
 
 
+def zipped_tiles(paths: list[str], folder: str, target: str) -> str:
+    """Write those files that are there into a ZIP, under their paths in a folder, so that a tile
+    set finds its picture; returns its path."""
+    with zipfile.ZipFile(target, "w") as file:
+        for path in filter(Path.is_file, map(Path, paths)):
+            file.write(path, path.relative_to(folder))
+    return target
+
+
 def warm_up():
     """Import what the others need."""
     import pyvips  # noqa: F401
@@ -217,8 +227,8 @@ def lit(path, output, folder):
 
 
 def exported(image, output, kind, folder):
-    """Write a drawn texture or material as a file of EXPORTS into a folder; returns the path of what can be downloaded.
-    image: what it was drawn from, output: its file, or the folder of its maps."""
+    """Write a drawn texture or material as one of EXPORTS or PATTERN into a folder; returns the path of what can be
+    downloaded. image: what it was drawn from, output: its file, or the folder of its maps."""
     from texture_diffusion_tools import exports, slots
 
     wanted, target, name = kind.lower(), Path(folder) / kind.lower(), Path(image).stem

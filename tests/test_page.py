@@ -38,7 +38,7 @@ from PIL import Image
 pytest.importorskip("nicegui")
 
 import texture_diffusion as td
-from page import app, costs, guard, pool, projects, runs, shape, workers
+from page import app, costs, guard, offers, pool, projects, runs, shape, workers
 from texture_diffusion_tools import events, files, growing
 from texture_diffusion_tools.errors import DiskError, UserError
 
@@ -508,6 +508,41 @@ def test_a_drawn_photo_with_16_bits_is_a_material_with_8_in_a_glb(tmp_path):
     assert picture.size == (30, 20) and picture.getpixel((0, 0)) == (40, 40, 40)
 
 
+def test_a_drawn_material_is_had_as_a_pattern_of_its_colour(tmp_path, drawn_rock):
+    image, output = drawn_rock
+    found = Path(workers.exported(str(image), str(output), workers.PATTERN, str(tmp_path / "export")))
+    content, pixels = found.read_bytes(), pixels_in(output / "Rock_Color.png")
+    assert found.name == "rock.pat" and content[20:24] == b"GPAT" and content.endswith(pixels.tobytes())
+
+
+@pytest.mark.parametrize("name, more", [
+    ("3x3_tileable_xy", (workers.PATTERN,)), ("1024x1024_tileable_xy_seed2.2", (workers.PATTERN,)),
+    ("3x3_tileable_x", ()), ("3x3", ())])
+def test_a_pattern_is_offered_of_what_is_seamless_alone(name, more):
+    texture = SimpleNamespace(output=f"samples/a/output_texture_{name}.png", repaired=False)
+    assert offers.kinds_of(texture) == (tuple(workers.FORMATS), workers.EXPORTS + more)
+
+
+@pytest.mark.parametrize("material", [False, True], ids=["photo", "material"])
+def test_wang_tiles_are_taken_with_all_that_is_told_of_them(tmp_path, monkeypatch, material):
+    monkeypatch.chdir(tmp_path)
+    name, others = "output_texture_wang_seed1", (".json", ".tsx", ".glsl", ".gdshader", "_laid.png")
+    maps = [f"{name}/Color.png", f"{name}/Height.png"] if material else [f"{name}.png"]
+    wanted = {*maps, *(name + end for end in others)}
+    told = {}
+    for file in (*wanted, f"{name}.toml", "layout_wang_seed1.png", "output_texture_wang.png"):
+        told[file] = str(Path("samples") / file)
+        Path(told[file]).parent.mkdir(parents=True, exist_ok=True)
+        Path(told[file]).write_text(file)
+    output = f"samples/{name}" + ".png" * (not material)
+    texture = SimpleNamespace(output=output, repaired=False, files=told)
+
+    assert offers.kinds_of(texture)[1] == (offers.ALL_TILES,)
+    found = workers.zipped_tiles(offers.files_of(texture), "samples", "tiles.zip")
+    with zipfile.ZipFile(found) as file:
+        assert {path: file.read(path).decode() for path in file.namelist()} == {path: path for path in wanted}
+
+
 def test_a_mask_is_white_where_it_was_painted(tmp_path):
     workers.paint_mask((100, 80), 2.0, [[10, [[5, 5], [30, 5]]]], tmp_path / "mask.png")
     mask = np.asarray(Image.open(tmp_path / "mask.png"))
@@ -752,6 +787,10 @@ def test_four_clicks_from_a_photo_to_a_downloaded_seamless_texture_and_on(window
     taken = window.downloads / f"{stone.stem}_3x3_tileable_xy.glb"
     window.wait(lambda: taken.exists() and drawn.read_bytes() in taken.read_bytes())
 
+    window.press("button[aria-label='download 3x3_tileable_xy as PAT']")
+    taken = window.downloads / f"{stone.stem}_3x3_tileable_xy.pat"
+    window.wait(lambda: taken.exists() and taken.read_bytes().endswith(pixels_in(drawn).tobytes()))
+
     window.click("Look", ".q-tab")
     window.wait(lambda: len(window.all(".leaflet-tile-loaded")) >= 1)
     window.shot("look")
@@ -816,6 +855,32 @@ def test_four_clicks_from_a_photo_to_a_downloaded_seamless_texture_and_on(window
     window.wait(lambda: taken.exists() and Image.open(taken).size == Image.open(drawn).size)
     assert f"uploads/{stone.stem}/{stone.name}" in window.all(".command")[-1].text
     assert not window.errors()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("served", [[*tiny(TILE_SIZE=32)]], indirect=True)
+def test_a_photo_becomes_wang_tiles_in_a_zip(window, served, tmp_path):
+    Image.fromarray(draw_pixels(100, 110)).save(tmp_path / "stone.png")
+    window.upload(tmp_path / "stone.png")
+    window.shows("used:")
+    window.shows("Repeats without a seam")
+    window.click("Wang tiles", ".card")
+    window.wait(lambda: settings_of(served, "stone").get("WANG") == 2)
+    window.wait(lambda: "Repeats without a seam" not in window.driver.find_element("css selector", "body").text)
+    window.shot("wang")
+    window.click("Draw it")
+    window.shows("Done.")
+    window.shot("wang_done")
+    window.click("Take", ".q-tab")
+    window.shot("wang_take")
+    button = f"button[aria-label='download wang as {offers.ALL_TILES}']"
+    window.wait(lambda: [part for part in window.all(button) if part.is_displayed()])[0].click()
+    taken, stem = window.downloads / "stone_wang_tiles.zip", "output_texture_wang"
+    window.wait(taken.exists)
+    with zipfile.ZipFile(taken) as file:
+        assert set(file.namelist()) == {stem + end for end in offers.OF_TILES}
+        assert f'source="{stem}.png"' in file.read(f"{stem}.tsx").decode()
+    assert "WANG=2" in window.all(".command")[-1].text and not window.errors()
 
 
 def told_drawn(served, output):
