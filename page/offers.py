@@ -71,4 +71,4 @@ def files_of(texture: SimpleNamespace) -> list[str]:
 async def exported(project, texture, kind):
     """The file of a texture for other programs, and the sentence if it cannot be made."""
     folder = project.view(f"export_{key_of(picture_of(texture))}")
-    return await pool.call(workers.exported, str(project.image), texture.output, kind, str(folder))
+    return await pool.call(workers.exported, str(project.photo), texture.output, kind, str(folder))

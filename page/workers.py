@@ -33,6 +33,40 @@ def look_at(path, target):
     return (pixels.shape[1], pixels.shape[0]), notes
 
 
+def textures_in(path: str, target: str) -> list[tuple[str, int, int]]:
+    """Of a folder of several textures (path, width, height) of each, and write a small picture of
+    each, target with its number in place of {}; none if it is a photo or a material."""
+    from texture_diffusion_tools import folders, map_names
+
+    if not os.path.isdir(path):
+        return []
+    paths, _ = folders.look_into(path)
+    sorted_out = map_names.sort_out(paths)
+    if sorted_out.maps or sorted_out.materials or len(paths) < 2:
+        return []
+
+    sizes = [look_at(part, target.format(number))[0] for number, part in enumerate(paths)]
+    return [(Path(part).as_posix(), *size) for part, size in zip(paths, sizes)]
+
+
+def paint_map(size: tuple[int, int], count: int, strokes: list, target: str) -> None:
+    """Write a map of so many textures, of a size (width, height): black is the first, white the
+    last. strokes: [(width, [(x, y)], label)], shares of the map's width and of its sides."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("L", tuple(size))
+    draw = ImageDraw.Draw(picture)
+    for width, shares, label in strokes:
+        grey, radius = round(255 * label / (count - 1)), width * size[0] / 2
+        places = [(x * size[0], y * size[1]) for x, y in shares]
+        if len(places) > 1:
+            draw.line(places, fill=grey, width=max(1, round(2 * radius)), joint="curve")
+        for x, y in places:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=grey)
+    picture.save(f"{target}.tmp", "PNG")  # a run may be reading it
+    files.replace(f"{target}.tmp", Path(target))
+
+
 def prepare(path, settings, max_side, target):
     """Write what the script makes of a photo by CORNERS, CROP and EVEN_LIGHT; returns (its size (width, height), the
     corners, notes). max_side: as MAX_SIDE; corners: given, found, or None."""

@@ -38,8 +38,8 @@ from PIL import Image
 pytest.importorskip("nicegui")
 
 import texture_diffusion as td
-from page import app, costs, guard, offers, pool, projects, runs, shape, workers
-from texture_diffusion_tools import events, files, growing
+from page import app, costs, guard, offers, pool, projects, runs, several, shape, workers
+from texture_diffusion_tools import blending, events, files, growing
 from texture_diffusion_tools.errors import DiskError, UserError
 
 CONSTANTS = [word for word in tiny() if not word.startswith(("EPOCHS=", "PREVIEW_EVERY="))]
@@ -197,14 +197,14 @@ def test_a_texture_brings_back_the_settings_that_it_was_drawn_with(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     Image.fromarray(draw_pixels(54, 70)).save("sent.png")
     project = projects.Projects().add([("rock.png", Path("sent.png"))])
-    project.set(size=[70, 54], used=[70, 54], TILEABLE="x", CROP=[0, 0, 60, 50], strokes=[1])
+    project.set(size=[70, 54], used=[70, 54], TILEABLE="x", CROP=[0, 0, 60, 50], strokes=[1], painted=[2])
     told = told_of(project.folder, {"event": "started", "command": [], "settings": project.settings},
                    {"event": "figures", "output": "a.png", "seed": 0}, {"event": "figures", "repaired": "b.png"})
     assert [(texture.output, texture.repaired) for texture in told.textures] == [("b.png", True), ("a.png", False)]
-    project.set(used=[30, 20], TILEABLE=None, CROP=None, SCALE=2, strokes=None)
+    project.set(used=[30, 20], TILEABLE=None, CROP=None, SCALE=2, strokes=None, painted=[3])
     project.bring_back(told.textures[1].settings)
     assert project.settings == {"size": [70, 54], "used": [30, 20], "TILEABLE": "x", "CROP": [0, 0, 60, 50],
-                                "strokes": [1]}
+                                "strokes": [1], "painted": [2]}
 
 
 def told_of(tmp_path, *lines):
@@ -541,6 +541,30 @@ def test_wang_tiles_are_taken_with_all_that_is_told_of_them(tmp_path, monkeypatc
     found = workers.zipped_tiles(offers.files_of(texture), "samples", "tiles.zip")
     with zipfile.ZipFile(found) as file:
         assert {path: file.read(path).decode() for path in file.namelist()} == {path: path for path in wanted}
+
+
+def test_several_textures_are_painted_at_the_size_that_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        Image.fromarray(draw_pixels(54, 70, number)).save(f"{number}.png")
+    project = projects.Projects().add([(f"{name}.png", Path(f"{k}.png")) for k, name in enumerate(("a", "b", "c"))])
+    found = workers.textures_in(str(project.image), str(project.view("texture{}.png")))
+    assert [size for _, *size in found] == [[70, 54]] * 3 and project.view("texture2.png").exists()
+    project.set(textures=[path for path, *_ in found], used=[70, 54])
+    several.paint(project, [[0.1, [[0.5, 0.5], [0.9, 0.5]], 1], [0.1, [[0.1, 0.9]], 2]])
+    project.set(OUTPUT_SIZE=[100, 80])
+    several.fit(project)
+
+    shares, size = blending.read_map(project.settings["BLEND"], 3, None, 16)
+    assert size == (100, 80) and [shares[:, y, x].argmax() for y, x in ((10, 10), (40, 70), (72, 10))] == [0, 1, 2]
+    assert constants_of(*project.arguments()).IMAGE == tuple(project.textures)
+    assert project.model == Path("checkpoints/a+b+c.pt")
+    several.paint(project, [])
+    assert "BLEND" not in project.settings and "painted" not in project.settings
+
+
+def test_the_maps_of_a_material_are_not_several_textures(drawn_rock, tmp_path):
+    assert workers.textures_in(str(drawn_rock[0]), str(tmp_path / "{}.png")) == []
 
 
 def test_a_mask_is_white_where_it_was_painted(tmp_path):
@@ -881,6 +905,42 @@ def test_a_photo_becomes_wang_tiles_in_a_zip(window, served, tmp_path):
         assert set(file.namelist()) == {stem + end for end in offers.OF_TILES}
         assert f'source="{stem}.png"' in file.read(f"{stem}.tsx").decode()
     assert "WANG=2" in window.all(".command")[-1].text and not window.errors()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("served", [[*tiny(TILE_SIZE=16)]], indirect=True)
+def test_photos_are_drawn_each_and_in_one_picture_by_a_map_that_is_painted(window, served, tmp_path):
+    for seed, name in enumerate(("clay", "moss", "stone")):
+        Image.fromarray(draw_pixels(54, 70, seed)).save(tmp_path / f"{name}.png")
+    window.upload(*(tmp_path / f"{name}.png" for name in ("clay", "moss", "stone")))
+    window.shows("used:")
+    folder = next((served.folder / "uploads").iterdir())
+    assert [Path(path).stem for path in settings_of(served, folder.name)["textures"]] == ["clay", "moss", "stone"]
+    window.click("Draw it")
+    window.shows("Done.")
+    drawn = [path for path in served.folder.glob("samples/*/output_texture_*.png")]
+    assert {path.stem for path in drawn} == {f"output_texture_3x3_{name}" for name in ("clay", "moss", "stone")}
+    window.shot("several_done")
+
+    window.click("Photo", ".q-tab")
+    window.click("Paint a map")
+    window.press("button[aria-label='paint stone.png']")
+    window.wait(lambda: window.all("button[aria-label='paint stone.png'][aria-pressed=true]"))
+    photo = window.wait(lambda: window.all(".editor img"))[0]
+    window.drag(photo, (0.6, 0.5), (0.95, 0.5))
+    window.wait(lambda: settings_of(served, folder.name).get("BLEND"))
+    window.shot("several")
+    painted = np.asarray(Image.open(folder / "map.png"))
+    assert painted.shape == (162, 210) and set(np.unique(painted)) == {0, 255}
+    assert painted[81, 160] == 255 and not painted[81, :100].any() and not painted[:40].any()
+    window.click("Draw it")
+    window.wait(lambda: list(served.folder.glob("samples/*/output_texture_*blend_map.png")))
+    window.shows("Done.")
+    window.shot("several_blend")
+    window.click("Take", ".q-tab")
+    window.shows("BLEND=")
+    command = [part for part in window.all(".command") if part.is_displayed()][-1].text
+    assert f'\'IMAGE=("uploads/{folder.name}/{folder.name}/clay.png",' in command and not window.errors()
 
 
 def told_drawn(served, output):
