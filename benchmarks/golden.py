@@ -9,6 +9,7 @@ one. Prints what differs, and exits with 1 if anything does. Takes about six min
 """
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -45,7 +46,8 @@ COMMANDS = {  # name: the words of each run, one after another in the same folde
     "region": ["photo.png EVEN_LIGHT=True", "photo.png EVEN_LIGHT=True REGION=(30,20,100,70)"],
     "resumed": ["photo.png", "photo.png EPOCHS=3 SEED=0 SAMPLES=2"],
 }
-UNSTEADY = re.compile(r"seconds|per_second|memory|^expected|^output")  # lines of a run, entries of its lists
+# lines of a run, entries of its lists, paths and the command of what repeats it
+UNSTEADY = re.compile(r"seconds|per_second|memory|^expected|^output|^[A-Z_]+ = .*\"/|^# +python ")
 
 
 def blotches(height, width, channels, seed, bits=8):
@@ -85,12 +87,16 @@ def digest_of(value):
 
 
 def content_of(path):
-    """What has to stay of a file, as a digest: a PNG's pixels and texts, a checkpoint's values, else its lines."""
+    """What has to stay of a file, as a digest: a PNG's pixels and texts, a checkpoint's values, the list of results
+    without files that name their folder, else its lines."""
     if path.suffix == ".png":
         with Image.open(path) as image:
             return digest_of([image.mode, image.size, image.tobytes(), {**image.text}])
     if path.suffix == ".pt":
         return digest_of(torch.load(path, weights_only=True))
+    if path.name == ".made.json":
+        made = json.loads(path.read_text())
+        return digest_of({name: entry for name, entry in made.items() if not name.endswith(".toml")})
     return digest_of(steady(path.read_text()))
 
 

@@ -23,10 +23,9 @@ def picked(name: str, pictures: Tensor | None, count: int, index: int) -> Tensor
 
 
 def pixels_of(picture: Tensor) -> np.ndarray:
-    """A picture [H, W, C], 0 to 1, as uint8 [H, W, C], or [H, W] if it is grey."""
+    """A picture [H, W, C], 0 to 1, as uint8 [H, W, C], or [H, W] if it has one channel."""
     pixels = levels_of(picture, 255).astype(np.uint8)
-    grey = pixels.shape[2] < 3 or pixels.shape[2] == 3 and (pixels == pixels[..., :1]).all()
-    return pixels[..., 0] if grey else pixels
+    return pixels[..., 0] if pixels.shape[2] < 3 else pixels
 
 
 def map_of(picture: Tensor, colours: bool) -> np.ndarray:

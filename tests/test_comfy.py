@@ -209,7 +209,7 @@ def test_a_guide_is_cropped_in_the_middle(comfy):
     guide = torch.zeros(300, 400, 3)
     guide[:, 150:250] = 1
     cropped = comfy.pack.pictures.guide_of(guide, 100, 300)
-    assert cropped.shape == (300, 100) and (cropped == 255).all()
+    assert cropped.shape == (300, 100, 3) and (cropped == 255).all()
     assert comfy.pack.pictures.guide_of(guide[:3, :10], 500, 100).shape[1::-1] == (860, 172)
 
 
@@ -240,7 +240,7 @@ def test_a_material_of_one_map_comes_out_as_that(comfy):
 
 def test_the_progress_bar_never_goes_back_and_ends_full(comfy):
     comfy.run("Texture", image=batch(PHOTO), mask=masks(), **SIZE)
-    assert Bar.shown == sorted(Bar.shown) and Bar.shown[0] < 0.1 and Bar.shown[-1] == 1 and len(set(Bar.shown)) > 4
+    assert Bar.shown == sorted(Bar.shown) and Bar.shown[0] < 0.1 and Bar.shown[-1] == 1 and len(set(Bar.shown)) > 3
 
 
 def test_the_stop_button_raises_the_editor_s_own_exception_and_nothing_half_learned_is_kept(comfy, monkeypatch):

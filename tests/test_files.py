@@ -114,7 +114,7 @@ def test_a_texture_that_finds_no_room_fails_the_run_and_the_old_one_stays(traine
     assert f"{path.name} cannot be written: File too large" in result.err
     assert path.read_bytes() == before
     assert trained(EPOCHS=0).code == 0
-    assert len(list((tmp_path / "samples/photo").glob("output*"))) == 1
+    assert len(list((tmp_path / "samples/photo").glob("output*.png"))) == 1
 
 
 def test_what_a_killed_run_left_half_written_is_swept(trained, tmp_path):
@@ -322,7 +322,7 @@ def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):
 
 
 def outputs(tmp_path):
-    return sorted(path.name for path in (tmp_path / "samples/photo").glob("output*"))
+    return sorted(path.name for path in (tmp_path / "samples/photo").glob("output*.png"))
 
 
 def test_a_result_takes_the_place_of_the_same_result(trained, tmp_path):

@@ -29,7 +29,7 @@ it anew:
 
 
 def save(
-    results: files.Results, name: str, c: SimpleNamespace, step: int, home: str | Path
+    results: files.Results, name: str, c: SimpleNamespace, step: int, home: Path
 ) -> None:
     """Write the file beside a picture of a name, drawn by a run with constants c and a model of so
     many steps.
@@ -45,7 +45,7 @@ def save(
     files.write_atomically(results.path(f"{name}.toml"), lambda file: file.write(content))
 
 
-def document(name: str, c: SimpleNamespace, step: int, home: str | Path) -> str:
+def document(name: str, c: SimpleNamespace, step: int, home: Path) -> str:
     """The file's text: constants that are None are left out, and paths do not depend on where it
     is read."""
     values = {key: placed(key, value, home) for key, value in vars(c).items()
@@ -58,7 +58,7 @@ def document(name: str, c: SimpleNamespace, step: int, home: str | Path) -> str:
     return head + toml_files.written(kept)
 
 
-def placed(key: str, value: Any, home: str | Path) -> Any:
+def placed(key: str, value: Any, home: Path) -> Any:
     """A constant's value with the whole path where it is a folder, or a file that is there."""
     if key in FOLDERS:
         return os.path.abspath(value)
