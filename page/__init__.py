@@ -7,6 +7,7 @@
     look.py        3 Look     the texture at any size, its tiles, other seeds, the material under a light
     take.py        4 Take     downloads of all textures, their settings again, the command line
     shape.py       size, seamlessness and depth, as cards and one by one; guide.py: a picture to follow
+    several.py     several textures, and the map that says which lies where
     offers.py      what a texture can be downloaded as
 
     projects.py    what is on the disk: a photo, its settings, what its runs told

@@ -15,7 +15,7 @@ from nicegui import app, ui
 from texture_diffusion_tools.running.errors import UserError
 from texture_diffusion_tools.writing import growing
 
-from . import guard, pool, runs, workers
+from . import guard, pool, runs, several, workers
 from .draw import DrawStep
 from .look import LookStep
 from .photo import PhotoStep
@@ -90,6 +90,7 @@ class Desk:
         if self.project is None:
             return self.say("there is no photo yet: choose one first")
         self.projects.stop_measuring()
+        several.fit(self.project)
         try:
             self.project.start(**more)
         except UserError as error:
@@ -184,7 +185,7 @@ def serve(projects):
         project = project_of(name)
         if not re.fullmatch(r"[0-9a-f]{16}", key):
             raise HTTPException(404)
-        return file_at(project.folder / "view" / f"export_{key}" / "glb" / f"{project.image.stem}.glb")
+        return file_at(project.folder / "view" / f"export_{key}" / "glb" / f"{project.photo.stem}.glb")
 
     @app.get("/made/{name}/{file:path}")
     def made(name: str, file: str):

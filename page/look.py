@@ -78,7 +78,7 @@ class LookStep:
             self.viewer.show([])
             self.thumbs.clear()
             return
-        material = project.image.is_dir()
+        material = project.photo.is_dir()
         self.under_light.visible, self.overlaid.visible = material, texture.tiles is not None
         turned = self.in_space.value
         lighted = material and self.under_light.value and not turned
@@ -168,7 +168,8 @@ class LookStep:
                     f"type=button aria-pressed={'true' if texture.output == self.output else 'false'} "
                     f'aria-label="show {name}"').on("click", lambda output=texture.output: self.pick(output)):
                 ui.image(f"/view/{self.project.name}/{target.name}").props("no-spinner no-transition alt=''")
-                ui.label(f"seed {texture.seed}" if not texture.repaired else "repaired")
+                several = name if self.project.textures else f"seed {texture.seed}"
+                ui.label(several if not texture.repaired else "repaired")
 
     async def light(self, texture):
         """Show a material under the light."""

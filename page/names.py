@@ -1,6 +1,7 @@
 """What is known of a texture by its path: its picture, a name to show, a key for what is made of it."""
 
 import hashlib
+import re
 from pathlib import Path
 
 
@@ -17,6 +18,16 @@ def picture_of(texture):
 def name_of(output):
     """A short name of a texture."""
     return Path(output).stem.removeprefix("output_texture_")
+
+
+def is_seamless(output: str) -> bool:
+    """Whether a texture repeats itself both ways, as a pattern has to."""
+    return re.search(r"_tileable_xy([_.]|$)", name_of(output)) is not None
+
+
+def is_wang(output: str) -> bool:
+    """Whether Wang tiles were drawn in place of a texture."""
+    return re.match(r"wang([_.]|$)", name_of(output)) is not None
 
 
 def stamp_of(path):

@@ -10,7 +10,7 @@ from nicegui import background_tasks, ui
 from texture_diffusion_tools.running import files
 from texture_diffusion_tools.running.errors import UserError
 
-from . import pool, workers
+from . import pool, several, workers
 from .guide import Guide
 from .projects import EPOCHS
 from .shape import Shape, size_of
@@ -19,11 +19,13 @@ MOST_MEGABYTES = 500  # of one file
 NEAR = 0.06  # of the picture's width: so near a corner it is meant
 INSET = 0.12  # where the corners are at first, a share of the sides
 TOOLS = {"look": "Look", "corners": "Corners", "crop": "Crop", "mask": "Mask"}
+FOR_SEVERAL = {"look": "Look", "blend": "Paint a map"}  # the others are for one photo
 HINTS = {
     "look": "What the script makes of the photo is on the right. Choose a tool to change that.",
     "corners": "Drag the four corners onto something that is a rectangle in reality, such as a block of bricks.",
     "crop": "Drag a rectangle over the part to use.",
     "mask": "Paint over what does not belong there: it is drawn anew, and nothing is learned from it.",
+    "blend": "Paint where the others lie; what is not painted is of the first. Without a map each is drawn.",
 }
 ACCENT = "#ff5a1f"  # of lines over photos
 
@@ -39,7 +41,7 @@ class PhotoStep:
         self.notes, self.brush, self.prepared_as = [], 24, None
         with ui.element("div").classes("welcome") as self.start:
             ui.html("One photo of a material.<br>More of it.", sanitize=False, tag="h1")
-            self.uploader("Drop a photo, or all maps of a material")
+            self.uploader("Drop a photo, several, or all maps of a material")
             self.waiting = ui.label().classes("quiet").props("role=status")
             ui.label("Nothing leaves this machine.").classes("quiet")
         with ui.element("div").classes("room") as self.room:
@@ -80,6 +82,7 @@ class PhotoStep:
             ui.label("Brush").classes("quiet")
             brush = ui.slider(min=4, max=160, value=self.brush).bind_value(self, "brush")
             brush.props("aria-label='width of the brush'")
+            self.textures = several.Textures()
             ui.button("Undo", on_click=self.undo).props("flat no-caps dense")
         self.clear = ui.button("Take back", on_click=self.take_back).props("flat no-caps dense")
         self.even = ui.switch("Even light", on_change=self.light)
@@ -113,7 +116,13 @@ class PhotoStep:
 
     async def look_at(self, project):
         """Have the script read a photo; False, with its sentence, if it cannot."""
-        found, sentence = await pool.call(workers.look_at, str(project.image), str(project.view("original.png")))
+        textures, sentence = await pool.call(workers.textures_in, str(project.image),
+                                                 str(project.view("texture{}.png")))
+        if textures is None:
+            self.desk.say(sentence)
+            return False
+        project.set(textures=[path for path, *_ in textures] or None)
+        found, sentence = await pool.call(workers.look_at, str(project.photo), str(project.view("original.png")))
         if found is None:
             self.desk.say(sentence)
             return False
@@ -127,6 +136,8 @@ class PhotoStep:
                 return
             self.project, self.prepared_as = project, None
             self.start.visible, self.room.visible = False, True
+            self.tools.set_options(FOR_SEVERAL if project.textures else TOOLS, value="look")
+            self.textures.fill(project)
             self.tools.set_value("look")
             self.even.set_value(project.settings.get("EVEN_LIGHT", False))
             self.choose("look")
@@ -157,7 +168,7 @@ class PhotoStep:
         self.prepared_as = settings
         self.used.set_text("the script prepares it ...")
         target = project.view(f"prepared{time.time_ns()}.png")
-        found, sentence = await pool.call(workers.prepare, str(project.image), settings, project.max_side,
+        found, sentence = await pool.call(workers.prepare, str(project.photo), settings, project.max_side,
                                              str(target))
         if self.project is not project or self.prepared_as != settings:
             target.unlink(missing_ok=True)
@@ -192,7 +203,7 @@ class PhotoStep:
         self.tool = tool
         self.hint.set_text(HINTS[tool])
         for name, part in (("corners", self.of_corners), ("crop", self.of_crop), ("mask", self.of_mask)):
-            part.visible = tool == name
+            part.visible = tool == name or tool == "blend" and name == "mask"
         self.clear.visible = tool != "look"
         if tool == "crop" and "CORNERS" in self.project.settings:
             background_tasks.create(self.straightened())
@@ -212,7 +223,7 @@ class PhotoStep:
         """Show a picture of a photo of so many pixels."""
         self.size_here = size
         self.image.set_source(f"/view/{self.project.name}/{name}?{time.time_ns()}")
-        self.caption.set_text(f"{self.project.image.name}: {size[0]} x {size[1]} pixels")
+        self.caption.set_text(f"{self.project.photo.name}: {size[0]} x {size[1]} pixels")
         self.redraw()
 
     def loaded(self, width, height):
@@ -260,7 +271,24 @@ class PhotoStep:
                 points = " ".join(f"{x:.0f},{y:.0f}" for x, y in [*places, places[-1]])
                 parts.append(f'<polyline points="{points}" fill="none" stroke="{ACCENT}" stroke-opacity=".55" '
                              f'stroke-width="{thick}" stroke-linecap="round" stroke-linejoin="round"/>')
+        if self.project.textures:
+            parts += self.painted()
         self.image.set_content("".join(parts))
+
+    def painted(self):
+        """What is painted of the map, as parts of an SVG."""
+        under_way = [[self.brush / 400, self.shares(self.drawn), self.textures.label]] if self.drawn else []
+        parts, (width, height) = [], self.shown
+        for thick, places, label in [*self.project.settings.get("painted", []), *under_way]:
+            points = " ".join(f"{x * width:.0f},{y * height:.0f}" for x, y in [*places, places[-1]])
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{several.colour_of(label)}" '
+                         f'stroke-opacity=".6" stroke-width="{thick * width}" stroke-linecap="round" '
+                         'stroke-linejoin="round"/>')
+        return parts
+
+    def shares(self, places):
+        """Places of the picture as shares of its sides."""
+        return [[x / self.shown[0], y / self.shown[1]] for x, y in places]
 
     def strokes(self):
         """The mask's strokes, [(width, [(x, y)])] in pixels of the picture."""
@@ -294,7 +322,7 @@ class PhotoStep:
             self.grip = far.index(min(far)) if near else None
             if self.corners() is None:
                 self.project.set(CORNERS=self.in_photo(places))
-        elif self.tool == "mask":
+        elif self.tool in ("mask", "blend"):
             self.drawn = [place]
 
     def drag(self, place):
@@ -318,6 +346,9 @@ class PhotoStep:
             self.project.set(CROP=[x, y, min(w, self.size_here[0] - x), min(h, self.size_here[1] - y)])
         elif self.tool == "mask" and drawn:
             await self.paint([*self.strokes(), [self.brush * self.shown[0] / 400, drawn]])
+        elif self.tool == "blend" and drawn:
+            stroke = [self.brush / 400, self.shares(drawn), self.textures.label]
+            several.paint(self.project, [*self.project.settings.get("painted", []), stroke])
         await self.changed()
 
     def in_photo(self, places):
@@ -369,13 +400,18 @@ class PhotoStep:
 
     async def undo(self):
         """Take back the last stroke."""
-        await self.paint(self.strokes()[:-1])
+        if self.tool == "blend":
+            several.paint(self.project, self.project.settings.get("painted", [])[:-1])
+        else:
+            await self.paint(self.strokes()[:-1])
         await self.changed()
 
     async def take_back(self):
         """Take back all that the tool did."""
         if self.tool == "mask":
             await self.paint([])
+        elif self.tool == "blend":
+            several.paint(self.project, [])
         else:
             self.project.set(**{"CORNERS" if self.tool == "corners" else "CROP": None})
         await self.changed()

@@ -42,9 +42,20 @@ class Project:
                      if path.is_dir() or path.suffix.lower() in SUFFIXES), self.folder / self.name)
 
     @property
+    def textures(self) -> list[str]:
+        """The paths of several textures; none if it is one photo or a material."""
+        return self.settings.get("textures", [])
+
+    @property
+    def photo(self) -> Path:
+        """What is shown of it: the first of several textures, else the photo or the material."""
+        return Path(self.textures[0]) if self.textures else self.image
+
+    @property
     def model(self):
         """The path of the photo's model."""
-        return Path("checkpoints") / f"{files.name_of(self.image)}.pt"
+        name = "+".join(files.name_of(path) for path in self.textures) + ".png"
+        return Path("checkpoints") / f"{files.name_of(name if self.textures else self.image)}.pt"
 
     @property
     def max_side(self):
@@ -68,7 +79,8 @@ class Project:
 
     def bring_back(self, settings):
         """Take back the settings with which a texture was drawn; those that say what the photo is stay known."""
-        kept = {name: value for name, value in self.settings.items() if not name.isupper() and name != "strokes"}
+        kept = {name: value for name, value in self.settings.items() if not name.isupper()
+                and name not in ("strokes", "painted")}
         self.set(**{**dict.fromkeys(self.settings), **settings, **kept})
 
     def prepared_by(self):
@@ -80,7 +92,8 @@ class Project:
         values = {name: value for name, value in {**self.settings, **more}.items() if name.isupper()}
         own = [f"{name}={tupled(value)}".replace(" ", "") for name, value in values.items() if value is not None]
         named = {word.partition("=")[0] for word in own}
-        return [self.image.as_posix(), *(word for word in self.constants if word.partition("=")[0] not in named), *own]
+        image = f"IMAGE=({','.join(map(json.dumps, self.textures))})" if self.textures else self.image.as_posix()
+        return [image, *(word for word in self.constants if word.partition("=")[0] not in named), *own]
 
     def start(self, **more):
         """Start a run with the settings and more of them; UserError if one is at work."""
@@ -167,7 +180,7 @@ class Projects:
         """Wait a moment, so that who draws at once need not share the machine, and measure."""
         await asyncio.sleep(HESITATE)
         if not self.is_busy():
-            self.costs = await costs.measured(project.arguments())
+            self.costs = await costs.measured(project.arguments(WANG=None))
 
     def stop_measuring(self):
         """A run begins, which says itself what it will cost."""
@@ -181,12 +194,14 @@ class Projects:
 
     def learn_costs(self, project):
         """Take what training and drawing cost from what a run says, if that is not known."""
-        if self.costs is None:
+        if self.costs is None and "WANG" not in project.told.settings:  # more of those is drawn
             self.costs = costs.told(project.told.said, project.begun)
 
     def expect(self, epochs, size):
         """What training and drawing will cost, in words."""
-        if self.costs is None or size is None:
+        if self.costs is not None and size is None:
+            return "how long it takes is said when it begins"
+        if self.costs is None:
             measuring = self.measuring is not None and not self.measuring.done()
             return "how long it takes here is being measured" if measuring else "how long it takes is said soon"
         return self.costs.says(epochs, size)

@@ -29,7 +29,7 @@ class Told:
         self.command, self.said, self.files, self.tiles = [], [], {}, None
         self.progress, self.ended, self.began = None, None, 0.0
         self.settings = {}  # the photo's, with which the last run was started
-        self.textures = []  # of all runs, the newest first: SimpleNamespace(output, seed, tiles, settings, ...)
+        self.textures = []  # of all runs, the newest first: SimpleNamespace(output, seed, files, ...)
         self.version = 0  # moves on with each event
 
     def read(self):
@@ -70,7 +70,7 @@ class Told:
             repaired = hasattr(event, "repaired")
             texture = SimpleNamespace(output=output, seed=getattr(event, "seed", 0), repaired=repaired,
                                       tiles=None if repaired else self.tiles and vars(self.tiles), figures=vars(event),
-                                      settings=self.settings)
+                                      settings=self.settings, files=self.files)
             others = [other for other in self.textures if other.output != output]
             self.textures = [texture, *others][:MOST]
         elif event.event == "ended":

@@ -17,9 +17,10 @@ CARDS = {  # what a card sets; SHAPE lists all that it takes back
     "Seamless 1K": ("1024 x 1024, repeats", preset("seamless-1k")),
     "Seamless 2K": ("2048 x 2048, repeats", preset("seamless-2k")),
     "Pixel art": ("seamless, in its palette", preset("pixel")),
+    "Wang tiles": ("16 that fit, for engines", {"WANG": 2}),
     "Repair": ("what you mask, alone", {"SCALE": 1}),
 }
-SHAPE = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "DEPTH", "PIXELS")
+SHAPE = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "DEPTH", "PIXELS", "WANG")
 SCALES = {1: "as the photo", **{times: f"{times} times the photo" for times in (2, 3, 4, 6)}, 0: "in pixels"}
 SCALE = 3  # the script's default
 TILEABLE = {"none": "no", "x": "left to right", "y": "top to bottom", "xy": "both ways"}
@@ -62,6 +63,7 @@ class Shape:
         self.tileable.set_value(settings.get("TILEABLE", "none"))
         self.depth.set_value(settings.get("DEPTH", 0))
         self.pixels.visible = bool(size)
+        self.scale.visible = self.tileable.visible = "WANG" not in settings
         shape = {name: settings[name] for name in SHAPE if name in settings}
         for name, card in self.cards.items():
             card.props(f"aria-pressed={'true' if CARDS[name][1] == shape else 'false'}")
@@ -88,7 +90,10 @@ class Shape:
 
 
 def size_of(settings):
-    """(width, height) in which a texture is drawn by a photo's settings, once that was prepared, or None."""
+    """(width, height) in which a texture is drawn by a photo's settings, once that was prepared, or None; Wang tiles
+    are as large as the photo's repeats ask for, which is not known before."""
+    if "WANG" in settings:
+        return None
     used, times = settings.get("used"), settings.get("SCALE", SCALE)
     size = settings.get("OUTPUT_SIZE") or used and [side * times for side in used]
     return size and [side * settings.get("PIXELS", 1) for side in size]

@@ -20,7 +20,8 @@ class TakeStep:
             with ui.element("div").classes("side"):
                 self.busy = ui.label().classes("quiet").props("role=status")
                 ui.label("GLB and USDZ hold their pictures; MTLX, TRES and USDA come in a ZIP "
-                         "with them.").classes("quiet")
+                         "with them. PAT is a pattern for GIMP and Krita. A ZIP of Wang tiles holds a tile "
+                         "set for Tiled and shaders, too.").classes("quiet")
                 ui.label("The same on the command line").classes("quiet")
                 self.command = ui.label().classes("command")
                 ui.button("Copy", icon="content_copy", on_click=self.copy).props("flat dense no-caps")

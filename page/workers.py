@@ -24,7 +24,8 @@ THUMBNAIL = 360  # px
 LIT = 1024  # side of the part of a material that is lit, px
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif"}
 EXPORTS = ("GLB", "MTLX", "TRES", "USDA", "USDZ")  # files of EXPORT
-ALONE = ("glb", "usdz")  # of these, what holds its pictures; the others go into a ZIP with them
+PATTERN = "PAT"  # which EXPORT makes of what is seamless alone
+ALONE = ("glb", "usdz", "pat")  # what holds its pictures; the others go into a ZIP with them
 
 
 def look_at(path, target):
@@ -32,6 +33,40 @@ def look_at(path, target):
     pixels, _, notes = read(path, {}, math.inf)
     save_shown(pixels, target)
     return (pixels.shape[1], pixels.shape[0]), notes
+
+
+def textures_in(path: str, target: str) -> list[tuple[str, int, int]]:
+    """Of a folder of several textures (path, width, height) of each, and write a small picture of
+    each, target with its number in place of {}; none if it is a photo or a material."""
+    from texture_diffusion_tools.reading import folders, map_names
+
+    if not os.path.isdir(path):
+        return []
+    paths, _ = folders.look_into(path)
+    sorted_out = map_names.sort_out(paths)
+    if sorted_out.maps or sorted_out.materials or len(paths) < 2:
+        return []
+
+    sizes = [look_at(part, target.format(number))[0] for number, part in enumerate(paths)]
+    return [(Path(part).as_posix(), *size) for part, size in zip(paths, sizes)]
+
+
+def paint_map(size: tuple[int, int], count: int, strokes: list, target: str) -> None:
+    """Write a map of so many textures, of a size (width, height): black is the first, white the
+    last. strokes: [(width, [(x, y)], label)], shares of the map's width and of its sides."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("L", tuple(size))
+    draw = ImageDraw.Draw(picture)
+    for width, shares, label in strokes:
+        grey, radius = round(255 * label / (count - 1)), width * size[0] / 2
+        places = [(x * size[0], y * size[1]) for x, y in shares]
+        if len(places) > 1:
+            draw.line(places, fill=grey, width=max(1, round(2 * radius)), joint="curve")
+        for x, y in places:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=grey)
+    picture.save(f"{target}.tmp", "PNG")  # a run may be reading it
+    files.replace(f"{target}.tmp", Path(target))
 
 
 def prepare(path, settings, max_side, target):
@@ -191,6 +226,15 @@ def zipped(folder, target, suffixes=(".png",)):
     return str(target)
 
 
+def zipped_tiles(paths: list[str], folder: str, target: str) -> str:
+    """Write those files that are there into a ZIP, under their paths in a folder, so that a tile
+    set finds its picture; returns its path."""
+    with zipfile.ZipFile(target, "w") as file:
+        for path in filter(Path.is_file, map(Path, paths)):
+            file.write(path, path.relative_to(folder))
+    return target
+
+
 def warm_up():
     """Import what the others need."""
     import pyvips  # noqa: F401
@@ -219,8 +263,8 @@ def lit(path, output, folder):
 
 
 def exported(image, output, kind, folder):
-    """Write a drawn texture or material as a file of EXPORTS into a folder; returns the path of what can be downloaded.
-    image: what it was drawn from, output: its file, or the folder of its maps."""
+    """Write a drawn texture or material as one of EXPORTS or PATTERN into a folder; returns the path of what can be
+    downloaded. image: what it was drawn from, output: its file, or the folder of its maps."""
     from texture_diffusion_tools.writing import exports, slots
 
     wanted, target, name = kind.lower(), Path(folder) / kind.lower(), Path(image).stem

@@ -112,7 +112,8 @@ import os, random, signal, sys, time
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
 import torch
-from texture_diffusion_tools import checkpoints, files
+from texture_diffusion_tools.learning import checkpoints
+from texture_diffusion_tools.running import files
 from conftest import MADE_OF, draw_photo, make_trainer
 
 torch.set_num_threads(1)
@@ -159,7 +160,8 @@ import signal, sys
 sys.path.insert(0, {root!r})
 import torch
 import texture_diffusion as td
-from texture_diffusion_tools import devices, exit_codes, files, pictures
+from texture_diffusion_tools.running import devices, exit_codes, files
+from texture_diffusion_tools.writing import pictures
 
 torch.set_num_threads(1)
 devices.pick_device = lambda *args: torch.device("cpu")
@@ -253,8 +255,8 @@ sys.modules["triton"] = None  # importing these crashes beside libfiu, triton no
 import torch
 for name in ("matplotlib", "matplotlib.figure"):
     sys.modules[name] = types.SimpleNamespace(Figure=None)
-from texture_diffusion_tools import checkpoints
-from texture_diffusion_tools.errors import DiskError
+from texture_diffusion_tools.learning import checkpoints
+from texture_diffusion_tools.running.errors import DiskError
 from conftest import MADE_OF, draw_photo, make_trainer
 
 fiu = ctypes.CDLL("libfiu.so.0")
@@ -521,8 +523,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 import torch
-from texture_diffusion_tools import checkpoints
-from texture_diffusion_tools.errors import RunError, UserError
+from texture_diffusion_tools.learning import checkpoints
+from texture_diffusion_tools.running.errors import RunError, UserError
 checkpoints.load(Path(sys.argv[1]))  # the first load imports what it needs
 for path in map(Path, sys.argv[2:]):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew

@@ -312,7 +312,7 @@ def test_a_disk_that_never_knows_a_file_again_locks_all_the_same(tmp_path, monke
 
 def test_a_lock_ends_with_its_process_however_it_ends(tmp_path):
     code = (f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from pathlib import Path\nfrom texture_diffusion_tools import files\n"
+            "from pathlib import Path\nfrom texture_diffusion_tools.running import files\n"
             "lock = files.locked(Path('lock'), 'photo'); lock.__enter__()\nos.kill(os.getpid(), 9)")
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment()).returncode in (-9, 9)
     with files.locked(tmp_path / "lock", "photo"):

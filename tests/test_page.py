@@ -38,7 +38,8 @@ from PIL import Image
 pytest.importorskip("nicegui")
 
 import texture_diffusion as td
-from page import app, costs, guard, pool, projects, runs, shape, workers
+from page import app, costs, guard, offers, pool, projects, runs, several, shape, workers
+from texture_diffusion_tools.canvases import blending
 from texture_diffusion_tools.running import events, files
 from texture_diffusion_tools.running.errors import DiskError, UserError
 from texture_diffusion_tools.writing import growing
@@ -198,14 +199,14 @@ def test_a_texture_brings_back_the_settings_that_it_was_drawn_with(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     Image.fromarray(draw_pixels(54, 70)).save("sent.png")
     project = projects.Projects().add([("rock.png", Path("sent.png"))])
-    project.set(size=[70, 54], used=[70, 54], TILEABLE="x", CROP=[0, 0, 60, 50], strokes=[1])
+    project.set(size=[70, 54], used=[70, 54], TILEABLE="x", CROP=[0, 0, 60, 50], strokes=[1], painted=[2])
     told = told_of(project.folder, {"event": "started", "command": [], "settings": project.settings},
                    {"event": "figures", "output": "a.png", "seed": 0}, {"event": "figures", "repaired": "b.png"})
     assert [(texture.output, texture.repaired) for texture in told.textures] == [("b.png", True), ("a.png", False)]
-    project.set(used=[30, 20], TILEABLE=None, CROP=None, SCALE=2, strokes=None)
+    project.set(used=[30, 20], TILEABLE=None, CROP=None, SCALE=2, strokes=None, painted=[3])
     project.bring_back(told.textures[1].settings)
     assert project.settings == {"size": [70, 54], "used": [30, 20], "TILEABLE": "x", "CROP": [0, 0, 60, 50],
-                                "strokes": [1]}
+                                "strokes": [1], "painted": [2]}
 
 
 def told_of(tmp_path, *lines):
@@ -233,7 +234,7 @@ def test_another_process_with_the_number_of_a_run_is_not_taken_for_it(tmp_path):
 RUN = f"""
 import sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from texture_diffusion_tools import events, exit_codes
+from texture_diffusion_tools.running import events, exit_codes
 def main():
     print('石.png', flush=True)
     events.tell("said", text="here")
@@ -509,6 +510,65 @@ def test_a_drawn_photo_with_16_bits_is_a_material_with_8_in_a_glb(tmp_path):
     assert picture.size == (30, 20) and picture.getpixel((0, 0)) == (40, 40, 40)
 
 
+def test_a_drawn_material_is_had_as_a_pattern_of_its_colour(tmp_path, drawn_rock):
+    image, output = drawn_rock
+    found = Path(workers.exported(str(image), str(output), workers.PATTERN, str(tmp_path / "export")))
+    content, pixels = found.read_bytes(), pixels_in(output / "Rock_Color.png")
+    assert found.name == "rock.pat" and content[20:24] == b"GPAT" and content.endswith(pixels.tobytes())
+
+
+@pytest.mark.parametrize("name, more", [
+    ("3x3_tileable_xy", (workers.PATTERN,)), ("1024x1024_tileable_xy_seed2.2", (workers.PATTERN,)),
+    ("3x3_tileable_x", ()), ("3x3", ())])
+def test_a_pattern_is_offered_of_what_is_seamless_alone(name, more):
+    texture = SimpleNamespace(output=f"samples/a/output_texture_{name}.png", repaired=False)
+    assert offers.kinds_of(texture) == (tuple(workers.FORMATS), workers.EXPORTS + more)
+
+
+@pytest.mark.parametrize("material", [False, True], ids=["photo", "material"])
+def test_wang_tiles_are_taken_with_all_that_is_told_of_them(tmp_path, monkeypatch, material):
+    monkeypatch.chdir(tmp_path)
+    name, others = "output_texture_wang_seed1", (".json", ".tsx", ".glsl", ".gdshader", "_laid.png")
+    maps = [f"{name}/Color.png", f"{name}/Height.png"] if material else [f"{name}.png"]
+    wanted = {*maps, *(name + end for end in others)}
+    told = {}
+    for file in (*wanted, f"{name}.toml", "layout_wang_seed1.png", "output_texture_wang.png"):
+        told[file] = str(Path("samples") / file)
+        Path(told[file]).parent.mkdir(parents=True, exist_ok=True)
+        Path(told[file]).write_text(file)
+    output = f"samples/{name}" + ".png" * (not material)
+    texture = SimpleNamespace(output=output, repaired=False, files=told)
+
+    assert offers.kinds_of(texture)[1] == (offers.ALL_TILES,)
+    found = workers.zipped_tiles(offers.files_of(texture), "samples", "tiles.zip")
+    with zipfile.ZipFile(found) as file:
+        assert {path: file.read(path).decode() for path in file.namelist()} == {path: path for path in wanted}
+
+
+def test_several_textures_are_painted_at_the_size_that_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        Image.fromarray(draw_pixels(54, 70, number)).save(f"{number}.png")
+    project = projects.Projects().add([(f"{name}.png", Path(f"{k}.png")) for k, name in enumerate(("a", "b", "c"))])
+    found = workers.textures_in(str(project.image), str(project.view("texture{}.png")))
+    assert [size for _, *size in found] == [[70, 54]] * 3 and project.view("texture2.png").exists()
+    project.set(textures=[path for path, *_ in found], used=[70, 54])
+    several.paint(project, [[0.1, [[0.5, 0.5], [0.9, 0.5]], 1], [0.1, [[0.1, 0.9]], 2]])
+    project.set(OUTPUT_SIZE=[100, 80])
+    several.fit(project)
+
+    shares, size = blending.read_map(project.settings["BLEND"], 3, None, 16)
+    assert size == (100, 80) and [shares[:, y, x].argmax() for y, x in ((10, 10), (40, 70), (72, 10))] == [0, 1, 2]
+    assert constants_of(*project.arguments()).IMAGE == tuple(project.textures)
+    assert project.model == Path("checkpoints/a+b+c.pt")
+    several.paint(project, [])
+    assert "BLEND" not in project.settings and "painted" not in project.settings
+
+
+def test_the_maps_of_a_material_are_not_several_textures(drawn_rock, tmp_path):
+    assert workers.textures_in(str(drawn_rock[0]), str(tmp_path / "{}.png")) == []
+
+
 def test_a_mask_is_white_where_it_was_painted(tmp_path):
     workers.paint_mask((100, 80), 2.0, [[10, [[5, 5], [30, 5]]]], tmp_path / "mask.png")
     mask = np.asarray(Image.open(tmp_path / "mask.png"))
@@ -753,6 +813,10 @@ def test_four_clicks_from_a_photo_to_a_downloaded_seamless_texture_and_on(window
     taken = window.downloads / f"{stone.stem}_3x3_tileable_xy.glb"
     window.wait(lambda: taken.exists() and drawn.read_bytes() in taken.read_bytes())
 
+    window.press("button[aria-label='download 3x3_tileable_xy as PAT']")
+    taken = window.downloads / f"{stone.stem}_3x3_tileable_xy.pat"
+    window.wait(lambda: taken.exists() and taken.read_bytes().endswith(pixels_in(drawn).tobytes()))
+
     window.click("Look", ".q-tab")
     window.wait(lambda: len(window.all(".leaflet-tile-loaded")) >= 1)
     window.shot("look")
@@ -817,6 +881,68 @@ def test_four_clicks_from_a_photo_to_a_downloaded_seamless_texture_and_on(window
     window.wait(lambda: taken.exists() and Image.open(taken).size == Image.open(drawn).size)
     assert f"uploads/{stone.stem}/{stone.name}" in window.all(".command")[-1].text
     assert not window.errors()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("served", [[*tiny(TILE_SIZE=32)]], indirect=True)
+def test_a_photo_becomes_wang_tiles_in_a_zip(window, served, tmp_path):
+    Image.fromarray(draw_pixels(100, 110)).save(tmp_path / "stone.png")
+    window.upload(tmp_path / "stone.png")
+    window.shows("used:")
+    window.shows("Repeats without a seam")
+    window.click("Wang tiles", ".card")
+    window.wait(lambda: settings_of(served, "stone").get("WANG") == 2)
+    window.wait(lambda: "Repeats without a seam" not in window.driver.find_element("css selector", "body").text)
+    window.shot("wang")
+    window.click("Draw it")
+    window.shows("Done.")
+    window.shot("wang_done")
+    window.click("Take", ".q-tab")
+    window.shot("wang_take")
+    button = f"button[aria-label='download wang as {offers.ALL_TILES}']"
+    window.wait(lambda: [part for part in window.all(button) if part.is_displayed()])[0].click()
+    taken, stem = window.downloads / "stone_wang_tiles.zip", "output_texture_wang"
+    window.wait(taken.exists)
+    with zipfile.ZipFile(taken) as file:
+        assert set(file.namelist()) == {stem + end for end in offers.OF_TILES}
+        assert f'source="{stem}.png"' in file.read(f"{stem}.tsx").decode()
+    assert "WANG=2" in window.all(".command")[-1].text and not window.errors()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("served", [[*tiny(TILE_SIZE=16)]], indirect=True)
+def test_photos_are_drawn_each_and_in_one_picture_by_a_map_that_is_painted(window, served, tmp_path):
+    for seed, name in enumerate(("clay", "moss", "stone")):
+        Image.fromarray(draw_pixels(54, 70, seed)).save(tmp_path / f"{name}.png")
+    window.upload(*(tmp_path / f"{name}.png" for name in ("clay", "moss", "stone")))
+    window.shows("used:")
+    folder = next((served.folder / "uploads").iterdir())
+    assert [Path(path).stem for path in settings_of(served, folder.name)["textures"]] == ["clay", "moss", "stone"]
+    window.click("Draw it")
+    window.shows("Done.")
+    drawn = [path for path in served.folder.glob("samples/*/output_texture_*.png")]
+    assert {path.stem for path in drawn} == {f"output_texture_3x3_{name}" for name in ("clay", "moss", "stone")}
+    window.shot("several_done")
+
+    window.click("Photo", ".q-tab")
+    window.click("Paint a map")
+    window.press("button[aria-label='paint stone.png']")
+    window.wait(lambda: window.all("button[aria-label='paint stone.png'][aria-pressed=true]"))
+    photo = window.wait(lambda: window.all(".editor img"))[0]
+    window.drag(photo, (0.6, 0.5), (0.95, 0.5))
+    window.wait(lambda: settings_of(served, folder.name).get("BLEND"))
+    window.shot("several")
+    painted = np.asarray(Image.open(folder / "map.png"))
+    assert painted.shape == (162, 210) and set(np.unique(painted)) == {0, 255}
+    assert painted[81, 160] == 255 and not painted[81, :100].any() and not painted[:40].any()
+    window.click("Draw it")
+    window.wait(lambda: list(served.folder.glob("samples/*/output_texture_*blend_map.png")))
+    window.shows("Done.")
+    window.shot("several_blend")
+    window.click("Take", ".q-tab")
+    window.shows("BLEND=")
+    command = [part for part in window.all(".command") if part.is_displayed()][-1].text
+    assert f'\'IMAGE=("uploads/{folder.name}/{folder.name}/clay.png",' in command and not window.errors()
 
 
 def told_drawn(served, output):

@@ -22,7 +22,9 @@ import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 import torch
 import texture_diffusion as td
-from texture_diffusion_tools import devices, exit_codes, files, matching, pictures
+from texture_diffusion_tools.laying import matching
+from texture_diffusion_tools.running import devices, exit_codes, files
+from texture_diffusion_tools.writing import pictures
 devices.pick_precision, matching.ATTEMPTS = lambda *args: torch.float32, 1  # as the fixture tool has it
 pictures.save_figure = lambda path, figure: files.write_atomically(path, lambda file: file.write(b"-"))
 torch.set_num_threads(1)
