@@ -16,9 +16,9 @@ OPTIONAL = {("photos.py", "formats_of"): {"pillow_heif"},  # imported where they
             ("exr.py", "package"): {"OpenEXR"}, ("tiffs.py", "package"): {"tifffile"},
             ("raws.py", "package"): {"rawpy"}, ("toml_files.py", "reader"): {"tomllib", "tomli"}}
 PRODUCT = [SCRIPT, *ROOMS]
-WIDE = ("batches blending blends channels constants door drawings each exemplars exports files "
-        "forecasts holes layouts masks materials measures perspective photos pictures pixel_art "
-        "real_tiles repair reports several surfaces textures wang works").split()  # yet to be rewritten
+WIDE = ("batches blending blends channels door drawings each exemplars exports files "
+        "forecasts holes layouts masks measures perspective photos pictures pixel_art "
+        "real_tiles repair reports several textures wang works").split()  # yet to be rewritten
 
 
 def imports(path):
