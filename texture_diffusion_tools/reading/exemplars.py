@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -285,7 +286,7 @@ def name_of(exemplars: tuple[Exemplar, ...], image: str | tuple) -> str:
     return several.name_of(image, [one.name for one in exemplars])
 
 
-def digest_of(exemplars: tuple[Exemplar, ...]) -> str:
+def digest_of(exemplars: Sequence[Exemplar]) -> str:
     """SHA-256 of all that a model is learned from, hexadecimal."""
     if len(exemplars) == 1:
         return exemplars[0].digest
