@@ -107,7 +107,7 @@ def read_map(
                         f"OUTPUT_SIZE=({width},{fits}) has its own")
 
     if image.width > width:
-        image = image.resize((width, height), Image.BOX)
+        image = image.resize((width, height), Image.Resampling.BOX)
     shares, said = shares_of(np.atleast_3d(np.asarray(image)).astype(np.float32), count, path)
     if said and notes is not None:
         notes.append(f"BLEND: {printable(path)} {said}")

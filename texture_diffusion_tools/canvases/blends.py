@@ -142,7 +142,7 @@ class BlendLayout(Layout):
         """How many channels its tiles have, the shares among them."""
         return len(self.blend.photos[0].x) + len(self.blend.photos)
 
-    def cut(self, cell: Pair, by: Pair = (0, 0)) -> Tensor:
+    def cut(self, cell: Pair, by: Sequence[int] = (0, 0)) -> Tensor:
         """A real tile; nothing lies beside it."""
         return self.sketch(cell)
 
@@ -177,7 +177,8 @@ class BlendLayout(Layout):
             reliefs[label] = blending.relief(sketch, self.scales[label])
         shares = blending.bordered(shares, reliefs)
 
-        mixed = sum(shares[label] * sketch for label, sketch in sketches.items())
+        mixed: Tensor = sum(  # pyright: ignore[reportAssignmentType]: there are several
+            shares[label] * sketch for label, sketch in sketches.items())
         return crop_middle(torch.cat([mixed, shares]), self.grid.tile)
 
     def begin(self, redraw: str, cell: Pair) -> tuple[Tensor, Tensor]:
@@ -188,7 +189,10 @@ class BlendLayout(Layout):
         label = self.seen[cell].index(True)
         return sketch, self.canvases[label].layout.seamed(self.judge_of(label), cell)[1]
 
-    def areas(self, cell: Pair) -> dict[int, list]:
+    # not as a Layout's: a BlendDenoiser hands each texture its own
+    def areas(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, cell: Pair
+    ) -> dict[int, list]:
         """Of each texture that is seen in a cell, where its references are not taken from, {label:
         [(y, x, side)]}."""
         return {label: self.canvases[label].layout.areas(cell)
@@ -200,7 +204,7 @@ class BlendLayout(Layout):
         """
         (corner, side), canvas = window_around(self.grid, cell), self.canvases[label]
         canvas.drawn = {there: self.sketch_of(label, there)
-                        for there, _ in self.grid.touching(corner, [side] * 2)
+                        for there, _ in self.grid.touching(corner, (side, side))
                         if self.seen[there][label] and not canvas.real[there]}
 
         x = canvas.cut(corner, [side] * 2)
@@ -273,7 +277,9 @@ class BlendDenoiser:
             found[label] = self.denoisers[label].among(rings, present, there)
 
         def mixed(values: Callable[[int], Tensor]) -> Tensor:
-            return sum(shares[:, label, None] * values(label) for label in seen)
+            total: Tensor = sum(  # pyright: ignore[reportAssignmentType]: there is one at least
+                shares[:, label, None] * values(label) for label in seen)
+            return total
 
         def estimate(x_t: Tensor, t: Tensor) -> Tensor:
             return mixed(lambda label: found[label][0](x_t, t))

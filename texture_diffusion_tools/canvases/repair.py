@@ -72,8 +72,8 @@ class Hole:
     def neighbours(self, cells: list[Pair]) -> tuple[Tensor, Tensor]:
         """Canvases [B, C, S, S] around cells, and which neighbours are known as far as they are
         seen, bool [B, 8]."""
-        corners = torch.tensor(cells).T
-        rings, known = (cut_windows(F.pad(x, [HALO] * 4), *corners, self.tile + 2 * HALO)
+        ys, xs = torch.tensor(cells).T
+        rings, known = (cut_windows(F.pad(x, [HALO] * 4), ys, xs, self.tile + 2 * HALO)
                         for x in (self.x, self.known))
 
         present = (known | ~self.regions).flatten(2).all(2)

@@ -65,7 +65,9 @@ LARGEST = 2048  # px a side of that picture
 Table = dict[str, Any]  # see table_of()
 
 
-def grid_of(x: Tensor, tile: int, halo: int) -> tuple[Pair, tuple[tuple[int, ...], ...]]:
+def grid_of(
+    x: Tensor, tile: int, halo: int
+) -> tuple[Pair, tuple[tuple[int, ...], tuple[int, ...]]]:
     """The size (height, width) of the picture of all Wang tiles of a photo x [C, H, W], and where
     the rows and the columns of its grid begin, pixels.
 
@@ -83,7 +85,7 @@ def grid_of(x: Tensor, tile: int, halo: int) -> tuple[Pair, tuple[tuple[int, ...
         within = -(tile // 2), *(border + k * tile for k in range(CELLS - 1))
         lines.append(tuple(k * side + at for k in range(len(COLOURS)) for at in within))
     height, width = (len(COLOURS) * side for side in sides)
-    return (height, width), tuple(lines)
+    return (height, width), (lines[0], lines[1])
 
 
 def apart(x: Tensor, axis: int) -> Tensor:

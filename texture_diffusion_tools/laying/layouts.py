@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -81,7 +81,11 @@ class Layout(NamedTuple):
     def part_of(self, pictures: Sequence[Tensor], cell: Pair, by: Sequence[int] = (0, 0)) -> Tensor:
         """What lies so of pictures that lie where those of the extended photo do, see cut()."""
         (y, x), tile = self.source[cell] + self.grid.tile + by, self.grid.tile
-        return pictures[self.orientation[cell]][:, y:y + tile, x:x + tile]
+        return pictures[self.way(cell)][:, y:y + tile, x:x + tile]
+
+    def way(self, cell: Pair) -> int:
+        """The number of the orientation of a real tile."""
+        return cast(np.ndarray, self.orientation)[cell]
 
     def claim(self, cell: Pair, by: Sequence[int]) -> tuple[Tensor, Tensor]:
         """What a real tile claims of what lies `by` pixels from it, [C, T, T], and where that comes
@@ -91,7 +95,7 @@ class Layout(NamedTuple):
         tile or right beside it.
         """
         x, origins = self.cut(cell, by).clone(), self.part_of(self.origins, cell, by).clone()
-        number, side = self.orientation[cell], self.grid.tile
+        number, side = self.way(cell), self.grid.tile
         (top, left), beside = self.source[cell], math.ceil(conspicuous.BESIDE * side)
         tile = conspicuous.Spot(top - beside, left - beside, side + 2 * beside)
 
@@ -139,7 +143,7 @@ class Layout(NamedTuple):
         real = self.real()[cell]
         claimants = [(cell, (0, 0))] if real else self.claimants(cell).values()
         return [(*(self.source[there] + by).tolist(), self.grid.tile) for there, by in claimants
-                if self.orientation[there] == 0]
+                if self.way(there) == 0]
 
     def join_claims(self, cell: Pair) -> tuple[Tensor, Tensor]:
         """What the real tiles around a gap claim of it, joined, [C, T, T], and where it comes from,
@@ -219,8 +223,8 @@ def grid_of(photo: Any, c: SimpleNamespace) -> Grid:
     if c.WANG:
         return Grid(c.TILE_SIZE, *wang.grid_of(photo.x, c.TILE_SIZE, HALO), (True, True))
     if c.OUTPUT_SIZE == constants.ENDLESS:
-        x, y, *size = c.REGION
-        return endless_grid((y, x), size[::-1], c.TILE_SIZE, 2 if c.REDRAW == "all" else 1)
+        x, y, width, height = c.REGION
+        return endless_grid((y, x), (height, width), c.TILE_SIZE, 2 if c.REDRAW == "all" else 1)
 
     if c.OUTPUT_SIZE is None:
         width, height = (side * c.SCALE for side in photo.x.shape[:0:-1])
@@ -236,7 +240,7 @@ def window_of(grid: Grid, region: Sequence[int] | None) -> tuple[Pair, Pair]:
     height, width = grid.size
     x, y, w, h = region or (0, 0, width, height)
     if grid.first is None and (min(x, y) < 0 or min(w, h) < 1 or x + w > width or y + h > height):
-        raise UserError(f"REGION = {tuple(region)} does not lie inside the texture of {width} x "
+        raise UserError(f"REGION = {(x, y, w, h)} does not lie inside the texture of {width} x "
                         f"{height} pixels")
     return (y, x), (h, w)
 

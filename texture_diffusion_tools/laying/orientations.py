@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # Textures without a direction are learned turned and mirrored, too: (quarter turns, mirrored).
-AUGMENTS = {
+AUGMENTS: dict[str, tuple[tuple[int, bool], ...]] = {
     "none": ((0, False),),
     "flip_x": ((0, False), (0, True)),
     "flips": ((0, False), (0, True), (2, False), (2, True)),

@@ -54,7 +54,7 @@ def turned(photo: Any, tile: int, augment: str) -> Turned:
     calm = tuple(oriented(filled, *way, vector) for way in ways)
     calm_origins = tuple(seams.turned_origins(place, size, k, *way) for k, way in enumerate(ways))
 
-    spots = [[spot.turned(*size, *way) for spot in spots] for way in ways]
+    spots = [[spot.turned(size[0], size[1], *way) for spot in spots] for way in ways]
     hidden = None if photo.usable.all() else [oriented(~photo.usable, *way) for way in ways]
     return Turned(extended, origins, spots, calm, calm_origins, weights, hidden)
 
@@ -87,9 +87,8 @@ def choose_places(
     rng = np.random.default_rng(seeds.seed_sequence(seed, seeds.LAYOUT_CHOICE))
     if kind == "ordered":
         sizes = (side - 2 * grid.tile for side in photo.extended[0].shape[1:])
-        lines = [grid_offsets(size, grid.tile) for size in sizes]
-        places = [(0, *(line[k % len(line)] for line, k in zip(lines, grid.numbers(cell))))
-                  for cell in cells]
+        ys, xs = (grid_offsets(size, grid.tile) for size in sizes)
+        places = [(0, ys[i % len(ys)], xs[j % len(xs)]) for i, j in map(grid.numbers, cells)]
     elif grid.first is not None:
         places = endless.LAYOUTS[kind](photo.extended, grid, cells, seed, photo.weights,
                                        photo.spots, photo.hidden)
@@ -101,7 +100,8 @@ def choose_places(
         places = random_places(photo.extended, grid.tile, len(cells), rng)
 
     if photo.hidden and kind in ("ordered", "random"):
-        places = [(k, *masks.nearest_free(photo.hidden[k], grid.tile, y, x)) for k, y, x in places]
+        free = [masks.nearest_free(photo.hidden[k], grid.tile, y, x) for k, y, x in places]
+        places = [(k, y, x) for (k, *_), (y, x) in zip(places, free)]
     return places
 
 

@@ -8,7 +8,7 @@ the right and down the picture; the third follows, since normals have length 1.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -87,7 +87,8 @@ class Channels(NamedTuple):
         return max(self.slices[kind].stop if kind in self.slices else 0
                    for kind in ("colour", "grey"))
 
-    def count(self) -> int:
+    # not a tuple's own, which nobody asks of it
+    def count(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The number of channels."""
         return max(part.stop for part in self.slices.values())
 
@@ -152,7 +153,7 @@ class Channels(NamedTuple):
     def rendered(self, values: np.ndarray) -> list[np.ndarray]:
         """The pixels of each file, uint8 or uint16 [h, w] or [h, w, channels], from values [C, h,
         w]; pixel art reduced."""
-        found = [file.encode([self.planes(values, kind) for kind in file.holds])
+        found = [file.encode([cast(np.ndarray, self.planes(values, kind)) for kind in file.holds])
                  for file in self.files]
         return found if self.art is None else [self.art.reduced(pixels) for pixels in found]
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -93,15 +94,17 @@ def read_exemplar(path: str, how: Reading) -> Exemplar:
     hidden = None if how.mask is None else masks.read_mask(how.mask, path, notes)
     read_it = read_maps if os.path.isdir(path) else read_picture
     found = read_it(path, how._replace(corners=corners), hidden, notes)
-    return found._replace(prepared=Prepared(before, corners) if corners or how.even else None)
+    if not corners and not how.even:
+        return found
+    return found._replace(prepared=Prepared(cast(np.ndarray, before), corners))
 
 
 def read_maps(path: str, how: Reading, hidden: np.ndarray | None, notes: list[str]) -> Exemplar:
     """The Exemplar of a material's maps; hidden: what a mask hides, uint8 [H, W] of the whole
     picture, or None."""
     values, maps, said = materials.read_material(
-        path, how.crop, how.max_side, how.even, how.corners, how.aspect, how.depth, hidden,
-        how.least, how.complete)
+        path, how.crop, how.max_side, how.even, cast(tuple | None, how.corners), how.aspect,
+        how.depth, hidden, how.least, how.complete)
     name, notes = files.name_of(path), notes + said
     values, maps, doubt = estimates.add_maps(values, maps, notes, how.maps, name)
     if hidden is None:
@@ -125,23 +128,25 @@ def read_picture(path: str, how: Reading, hidden: np.ndarray | None, notes: list
     depth = None if how.depth == 16 else how.depth  # a file of 8 bits is the same photo for all
     largest = math.inf if how.art else how.max_side
     pixels, said = photos.read_photo(
-        path, how.crop, largest, how.even, how.corners, how.aspect, depth,
+        path, how.crop, largest, how.even, cast(tuple | None, how.corners), how.aspect, depth,
         how.alpha == "draw" or how.mask == "alpha", hidden, how.least)
     notes = notes + said
     if how.complete:
         notes.append("COMPLETE is for a folder of maps, and did nothing")
 
     # what is hidden is filled
+    before = share = None
     if hidden is not None:
         pixels, share = masks.taken_off(pixels, opaque=how.mask == "alpha")
-    if not marked and blank is not None and not share.any():  # what is left of the photo has data
-        hidden = None
-    if hidden is not None:
+        if not marked and not share.any():  # what is left of the photo has data
+            hidden = None
+    if hidden is not None and share is not None:
         before, what = channels.as_values(pixels), "MASK" if marked else "What holds no data"
         wrong = masks.checked(share, path, how.tile, what)
         y, x = holes.sources_of(before, wrong, how.tile // 2)
         pixels = pixels[y, x]
-    if marked and max(how.crop[2:] if how.crop else hidden.shape) > how.max_side:
+    if (marked and hidden is not None
+            and max(how.crop[2:] if how.crop else hidden.shape) > how.max_side):
         notes.append(f"repaired.png has that size, too; MAX_SIDE = {max(hidden.shape)} keeps the "
                      "photo's own")
 
@@ -159,12 +164,14 @@ def read_picture(path: str, how: Reading, hidden: np.ndarray | None, notes: list
         values, maps = estimates.photo_as_maps(pixels, name)
         values, maps, doubt = estimates.add_maps(values, maps, notes, how.maps, name)
         found = of_values(values, maps, name, notes)._replace(doubt=doubt)
-        before = None if hidden is None else estimates.put_under(before, values)
+        before = None if before is None else estimates.put_under(before, values)
     what = found.channels
     if how.depth is not None:
         what = what.written_with(how.depth)
     found = found._replace(channels=what._replace(art=art))
-    return found if hidden is None else with_mask(found, before, share, marked)
+    if before is None or share is None:
+        return found
+    return with_mask(found, before, share, marked)
 
 
 def of_pixels(
@@ -205,7 +212,7 @@ def with_mask(
 
 def masked(
     exemplar: Exemplar, share: torch.Tensor, tile: int
-) -> tuple[Exemplar, tuple[np.ndarray, np.ndarray]]:
+) -> tuple[Exemplar, tuple[torch.Tensor, torch.Tensor]]:
     """An Exemplar of which share [H, W], 0 to 1, is to be repaired, filled there in squares of half
     a tile's side; and the rows and columns [H, W] that each pixel is filled from. UserError if that
     leaves too little."""
@@ -285,7 +292,7 @@ def name_of(exemplars: tuple[Exemplar, ...], image: str | tuple) -> str:
     return several.name_of(image, [one.name for one in exemplars])
 
 
-def digest_of(exemplars: tuple[Exemplar, ...]) -> str:
+def digest_of(exemplars: Sequence[Exemplar]) -> str:
     """SHA-256 of all that a model is learned from, hexadecimal."""
     if len(exemplars) == 1:
         return exemplars[0].digest
@@ -306,7 +313,8 @@ def settled(c: SimpleNamespace, photos: tuple, multiple: int) -> SimpleNamespace
         tile = pixel_art.tile_of(c.TILE_SIZE, photos[0].x.shape[1:], multiple)
         c = constants.replaced(c, TILE_SIZE=tile)
     for photo in photos:
-        constants.check_sizes(*photo.x.shape[1:], c.TILE_SIZE, multiple)
+        _, height, width = photo.x.shape
+        constants.check_sizes(height, width, c.TILE_SIZE, multiple)
 
     if c.VALIDATION is None:
         free = photos[0].usable[-c.TILE_SIZE:, -c.TILE_SIZE:].all()

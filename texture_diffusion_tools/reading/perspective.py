@@ -77,7 +77,8 @@ def blurred(values: np.ndarray, deviation: float) -> np.ndarray:
 
     for _ in range(2):
         rows = np.pad(values.T, ((reach, reach), (0, 0)), mode="edge")
-        values = sum(weight * rows[k:k + values.shape[1]] for k, weight in enumerate(kernel))
+        values = sum(  # pyright: ignore[reportAssignmentType]: there are several
+            weight * rows[k:k + values.shape[1]] for k, weight in enumerate(kernel))
     return values
 
 
@@ -233,14 +234,14 @@ def moved(edges: Edges, pencil: Pencil) -> tuple[Pencil, Gathering | None]:
     have."""
     gathering = None
     for width in WIDTHS:
-        gathering = Gathering(edges, pencil, NEAR, SOME if width > LINE else MORE)
+        judge = gathering = Gathering(edges, pencil, NEAR, SOME if width > LINE else MORE)
         steps = np.arange(-2, 3) * width / edges.half
         near = [(pencil[0] + a, pencil[1] + b) for a in steps for b in steps]
         near = [other for other in near if steepness(other, edges) < STEEPEST]
         if len(gathering) < FEWEST or not near:
             return pencil, None
 
-        pencil = max(near, key=lambda other: gathering(other, width))
+        pencil = max(near, key=lambda other: judge(other, width))
     return pencil, gathering
 
 
@@ -254,7 +255,7 @@ def times_turned(gathering: Gathering, pencil: Pencil) -> tuple[float, float]:
 
 def gathered(edges: Edges, middle: float) -> tuple[Pencil, float]:
     """The pencil near an angle that gathers best, and how sure it is, from 0 to 1."""
-    found = [((middle, 0), 0, 0)]
+    found: list[tuple[Pencil, float, float]] = [((middle, 0), 0, 0)]
     for pencil in candidates(edges, middle):
         pencil, gathering = moved(edges, pencil)
         if gathering is None or abs(pencil[0] - middle) >= TURNED:
@@ -330,8 +331,7 @@ def corners_in(
     """
     if corners == "auto":
         return find_corners(read())
-    by = 1 if corners is None else photos.reduction(path)
-    if by == 1:
+    if corners is None or (by := photos.reduction(path)) == 1:
         return corners, []
     return tuple((x / by, y / by) for x, y in corners), []
 
@@ -428,6 +428,7 @@ def largest_rectangle(outline: np.ndarray) -> tuple[float, float, float, float]:
 
     Many pairs of left and right ends are tried, then closer ones around the best.
     """
+    largest = 0.0, 0.0, 0.0, 0.0
     ends = [(outline[:, 0].min(), outline[:, 0].max())] * 2
     for _ in range(ROUNDS):
         lefts, rights = (np.linspace(*pair, ENDS) for pair in ends)
@@ -437,8 +438,9 @@ def largest_rectangle(outline: np.ndarray) -> tuple[float, float, float, float]:
 
         areas = (rights - lefts[:, None]).clip(0) * (lower - upper).clip(0)
         i, j = np.unravel_index(areas.argmax(), areas.shape)
+        largest = float(lefts[i]), float(upper[i, j]), float(rights[j]), float(lower[i, j])
         ends = [(x[max(0, k - 2)], x[min(ENDS - 1, k + 2)]) for x, k in ((lefts, i), (rights, j))]
-    return lefts[i], upper[i, j], rights[j], lower[i, j]
+    return largest
 
 
 def chords(outline: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

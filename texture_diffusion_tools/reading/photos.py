@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, features
@@ -84,11 +84,12 @@ def read_photo(
     with a sentence for the person.
     """
     # a part of a large file is read at its full size, all of it at a smaller one
-    part, by = None, 1 if crop is None else reduction(path)
-    if by > 1 and corners is None and mask is None and crop[2] * crop[3] <= MAX_MEGAPIXELS * 1e6:
-        part, crop = crop, None
-    elif by > 1:
-        crop = [round(value / by) for value in crop]
+    part = None
+    if crop is not None and (by := reduction(path)) > 1:
+        if corners is None and mask is None and crop[2] * crop[3] <= MAX_MEGAPIXELS * 1e6:
+            part, crop = crop, None
+        else:
+            crop = cast(Crop, tuple(round(value / by) for value in crop))
 
     # a picture for what is transparent, and one for the mask
     image, notes = open_image(path, depth, alpha, part=part)
@@ -107,7 +108,7 @@ def read_photo(
     else:
         said = lighting_note(pixels)
     if others:
-        pixels = np.dstack([pixels, *(other for other, _ in others)])
+        pixels = np.dstack([pixels, *(np.asarray(other) for other, _ in others)])
     return np.asarray(pixels), notes + said
 
 
@@ -130,13 +131,13 @@ def bend(
     if small != image.size:
         notes.append(f"the photo was shrunk from {image.width} x {image.height} to "
                      f"{shrunk_to(small, max_side)}")
-        image = image.resize(small, Image.LANCZOS)
+        image = image.resize(small, Image.Resampling.LANCZOS)
     return image, notes
 
 
 def shrink(image: Picture, max_side: float) -> Picture:
     """An image with its longer side made max_side pixels."""
-    return image.resize(shrunk_size(image.size, max_side), Image.LANCZOS)
+    return image.resize(shrunk_size(image.size, max_side), Image.Resampling.LANCZOS)
 
 
 def shrunk_size(size: Sequence[int], max_side: float, least: float = 0) -> tuple[int, int]:
@@ -248,15 +249,16 @@ def found_in(
     """What decode finds in an image that Pillow opened as one of some formats."""
     notes, by = [], reduction_of(image)
     if by > 1 and part is None:
-        image.draft(None, [side // by for side in image.size])
+        image.draft(None, (image.width // by, image.height // by))
         notes.append(f"the photo was read at 1/{by} of its size, {image.width} x {image.height} "
                      f"pixels, since it has more than {MAX_MEGAPIXELS} megapixels; a CROP is read "
                      "at its full size")
 
     deep.check_planes(image, path)
     space = space_of(image, path, colours, notes)
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"{printable(path)} holds {image.n_frames} pictures; the first is used")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"{printable(path)} holds {frames} pictures; the first is used")
 
     if depth != 8 or space is not None or deep.needs_all_bits(image):
         try:
@@ -415,7 +417,7 @@ def hidden_in(path: str | Path) -> np.ndarray:
         return heights.without_data(values, tag)
 
 
-def opened(file: BinaryIO, formats: Sequence[str]) -> Image.Image:
+def opened(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
     """An open file as an image, a JPEG file of any size."""
     try:
         return Image.open(file, formats=formats)
@@ -546,10 +548,12 @@ def to_8_bit(
         image = Image.fromarray(space.to_srgb(np.asarray(image)))
         notes.append(space.said())
 
-    if keep and alpha is not None and alpha.getextrema()[0] < alpha.getextrema()[1]:
-        image = image.convert("RGB")
-        image.putalpha(alpha)
-        return image
+    if keep and alpha is not None:
+        least, most = cast(tuple[int, int], alpha.getextrema())
+        if least < most:
+            image = image.convert("RGB")
+            image.putalpha(alpha)
+            return image
     return image if alpha is None else flatten_alpha(image, alpha, notes)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -52,10 +52,11 @@ def is_srgb(source: ImageCms.ImageCmsProfile, profile: bytes, mode: str) -> bool
     return bool(off.max() <= LEVELS)
 
 
-def as_srgb(image: Image.Image, source: Any) -> Image.Image | None:
+def as_srgb(image: Image.Image, source: Any) -> Image.Image:
     """An image of a profile as RGB of sRGB."""
-    return ImageCms.profileToProfile(
+    found = ImageCms.profileToProfile(
         image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    return cast(Image.Image, found)  # None is for what is converted in place
 
 
 def left_out(error: BaseException) -> str:
@@ -66,7 +67,7 @@ def converted(name: str) -> str:
     return f"its colours were converted from {name} to sRGB"
 
 
-def to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image | None:
+def to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
     """An opaque image as L or RGB, its colours converted from an ICC profile (bytes or None) to
     sRGB."""
     plain = {"1": "L", "L": "L", "LAB": "LAB"}.get(image.mode, "RGB")

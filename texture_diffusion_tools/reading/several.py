@@ -42,11 +42,11 @@ def paths_of(c: SimpleNamespace, home: Path, stack: ExitStack) -> list[str | Pat
     """The paths of the photos that IMAGE names: one, a photo's or a material's, or several
     textures'; a relative one is also looked for in the folder home. A ZIP is unpacked until the
     ExitStack is left. UserError where the constants do not go together with that."""
-    paths = [files.find_file(path, home) for path in listed(c.IMAGE)]
+    paths: list[str | Path] = [files.find_file(path, home) for path in listed(c.IMAGE)]
     if len(paths) == 1 and archives.is_archive(paths[0]):
         paths = [stack.enter_context(archives.unpacked(paths[0]))]
     if len(paths) == 1 and os.path.isdir(paths[0]) and len(photos_in(paths[0])) > 1:
-        paths = photos_in(paths[0])
+        paths = [*photos_in(paths[0])]
 
     # what does not go together with that
     if len(paths) > 1:

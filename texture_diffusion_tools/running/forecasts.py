@@ -26,7 +26,7 @@ DRAWN, JUDGED = 0.85, 1.5
 def check(photos: tuple, c: SimpleNamespace, home: Path) -> list[str]:
     """UserError if what the constants say cannot be drawn of the Photos; else notes. home: see
     files.find_file."""
-    notes = []
+    notes, guide = [], None
     for photo in photos:
         layouts.window_of(layouts.grid_of(photo, c), c.REGION)
         guide = layouts.load_guide(photo, c, home)
@@ -59,8 +59,8 @@ def announce(model: Any, said: Sequence[str], home: Path) -> None:
         say(line)
 
     steps = max(0, c.EPOCHS * c.EPOCH_TILES // c.BATCH_SIZE - trainer.step)
-    seconds = measure_speed(trainer, steps > 0)
-    say(expected(photos, c, steps, *seconds, trainer.alphas_cumprod.device))
+    training, drawing = measure_speed(trainer, steps > 0)
+    say(expected(photos, c, steps, training, drawing, trainer.alphas_cumprod.device))
 
 
 def described(photos: tuple, name: str, net: Any, begun: bool, c: SimpleNamespace) -> list[str]:

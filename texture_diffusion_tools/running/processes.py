@@ -66,13 +66,13 @@ class ProcessGroup:
         """Print a warning above the progress bar."""
         tqdm.write(f"warning: {text}", file=sys.stderr)
 
-    def bar(self, **options: Any) -> Bar:
+    def bar(self, **options: Any) -> contextlib.AbstractContextManager[Any]:
         """A progress bar (tqdm), one for all processes; in a log file it moves on every 20
         seconds."""
         often = 0.5 if sys.stderr.isatty() else 20
         return Bar(mininterval=often, disable=self.rank > 0, **options)
 
-    def stop_signals(self) -> StopSignals:
+    def stop_signals(self) -> contextlib.AbstractContextManager[Any]:
         """signals.StopSignals, to be entered."""
         return StopSignals()
 

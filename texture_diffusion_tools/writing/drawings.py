@@ -86,11 +86,11 @@ class Drawing:
         group: ProcessGroup = ALONE,
     ) -> None:
         self.writers: list[WholePng | PngBands] = []
-        for path, (*kind, srgb) in zip(paths, formats, strict=True):
+        for path, (count, depth, srgb) in zip(paths, formats, strict=True):
             if len(bands) == 1:
                 self.writers.append(WholePng(path, text, srgb))
             else:
-                self.writers.append(PngBands(path, size, text, *kind, srgb))
+                self.writers.append(PngBands(path, size, text, count, depth, srgb))
 
         self.count, self.key, self.group = len(bands), digest_of_all([*made_of, formats]), group
         self.path = paths[0].with_name(f".{paths[0].stem}.unfinished.pt")

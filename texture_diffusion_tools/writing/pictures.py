@@ -90,7 +90,7 @@ def lowest_validation(curve: Curve) -> int | None:
     if not losses or list(losses.values())[-1] <= (1 + RISEN) * min(losses.values()):
 
         return None
-    return min(losses, key=losses.get)
+    return min(losses, key=lambda step: losses[step])
 
 
 def shown(trainer: Any, count: int) -> list[torch.Generator]:
