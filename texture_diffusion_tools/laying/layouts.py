@@ -40,7 +40,7 @@ class Layout(NamedTuple):
     spots: Sequence[Sequence[Spot]] = ()  # what is conspicuous in each orientation
     # the photo with all that filled from elsewhere, [C, H, W] in each orientation
     calm: tuple[Tensor, ...] = ()
-    # of each pixel of extended, int32 [3, H + 2T, W + 2T]; see texture_diffusion_tools/laying/seams.py
+    # of each pixel of extended, int32 [3, H + 2T, W + 2T]; see laying/seams.py
     origins: tuple[Tensor, ...] = ()
     calm_origins: tuple[Tensor, ...] = ()  # and of calm
     weights: Tensor | None = None  # how much each channel counts, [C]; None: all alike

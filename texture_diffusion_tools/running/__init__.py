@@ -1,1 +1,1 @@
-"""How it runs: constants, processes, devices, files, signals, errors, what other programs are told."""
+"""How it runs: constants, processes, devices, files, signals, errors, what others are told."""
