@@ -144,8 +144,8 @@ class Bench:
         photo, trainer = context["photo"], context["trainer"]
         windows, present, where = trainer.dataset.examples(self.c.BATCH_SIZE, held_out=False)
         generators = [seeds.torch_generator(0, seeds.DRAWING, k) for k in range(len(windows))]
-        *_, (_, tiles, _) = context["draw"](trainer.ema, windows, present, generators,
-                                              areas=[areas for _, areas in where])
+        hints = [areas for _, areas in where]
+        *_, (_, tiles, _) = context["draw"](windows, present, generators, hints=hints)
 
         x0, steps = trainer.dataset.tiles_of(windows), len(trainer.alphas_cumprod)
         eps = torch.randn(x0.shape, generator=seeds.torch_generator(0, seeds.VALIDATING)).to(x0.device)

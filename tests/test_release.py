@@ -138,7 +138,7 @@ def installed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_script_its_rooms_the_page_the_photo_and_the_prior_and_nothing_else(installed):
-    rooms = {path.relative_to(ROOT).as_posix() for path in (ROOT / "texture_diffusion_tools").rglob("*.py*")
+    rooms = {path.relative_to(ROOT).as_posix() for path in (ROOT / "texture_diffusion_tools").rglob("*")
              if path.is_file() and "__pycache__" not in path.parts}
     names = ("samples/stones.png", "checkpoints/prior.pt", "checkpoints/maps.pt")
     shipped = {f"texture_diffusion_tools/shipped/{path}" for path in names}
