@@ -1492,7 +1492,7 @@ def outpaint(canvas: Any, passes: Iterable[Sequence[Pair]], draw: Callable[..., 
                 yield sum(map(len, together))
 
             for batch, drawn in zip(together, group.all_gather(tiles)):
-                canvas.place(batch, drawn, stacked(found, batch)[1])
+                canvas.place(batch, drawn[:len(batch)], stacked(found, batch)[1])
 
 
 def stacked(found: Mapping[Pair, tuple], cells: Sequence[Pair],
@@ -1878,10 +1878,11 @@ def canvases(model: Model) -> Iterator[Task]:
 
     # a blend of all textures
     if model.blend is not None:
+        each_one = [denoiser_of(photo, model.trainer.of(label), c)
+                    for label, photo in enumerate(model.photos)]
+        mixed = blends.BlendDenoiser(each_one)
         for seed in range(c.SEED, c.SEED + c.SAMPLES):
             canvas = blend_canvas(model.blend, c, seed, device)
-            mixed = blends.BlendDenoiser([denoiser_of(photo, model.trainer.of(label), c)
-                                          for label, photo in enumerate(model.photos)])
             yield Task("texture", model.blend, canvas, mixed, model.trainer.ema, c, seed,
                        model.trainer.step, HERE)
         return

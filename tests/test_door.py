@@ -11,6 +11,7 @@ from conftest import draw_pixels, pixels_in, tiny
 from PIL import Image
 
 import texture_diffusion as td
+from texture_diffusion_tools.reading import exemplars
 from texture_diffusion_tools.running import constants, signals
 from texture_diffusion_tools.running.errors import Cancelled, UserError
 
@@ -89,6 +90,13 @@ def test_a_mask_repairs_and_leaves_the_rest_to_the_last_bit(model, photo):
     repaired = model.draw(MASK=HOLE)
     assert np.array_equal(repaired[~HOLE], photo[~HOLE]) and (repaired[HOLE] != photo[HOLE]).mean() > 0.5
     assert np.array_equal(model.draw(SCALE=1), model.draw(SCALE=1))  # and the model is as it was
+
+
+def test_what_held_no_data_is_repaired_with_what_a_mask_hides(photo):
+    empty = np.roll(HOLE, 20, 1)
+    exemplar = exemplars.of_pixels(photo, "photo")._replace(usable=~torch.from_numpy(empty))
+    found, (y, x) = exemplars.masked(exemplar, torch.from_numpy(HOLE).float(), 16)
+    assert np.array_equal(~found.usable, HOLE | empty) and not (HOLE | empty)[y, x].any()
 
 
 def test_a_model_that_was_learned_beside_a_mask_draws_a_texture_or_the_repaired_photo(photo):

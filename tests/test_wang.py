@@ -329,6 +329,6 @@ def test_a_stop_while_tiles_are_drawn_is_one_sentence():
     group = processes.ProcessGroup()
     group.any = lambda value: True
     sheet = SimpleNamespace(passes=[[(0, 1)]], sketch=lambda cell: (None, None))
-    task = SimpleNamespace(canvas=sheet)
+    task = SimpleNamespace(canvas=sheet, photo=None)
     with pytest.raises(Stopped, match="stopped while drawing tiles; the same command"):
         td.draw(wang.Wang(task), SimpleNamespace(sampling=td.Sampling(steps=1)), 1, 0, group)

@@ -6,6 +6,8 @@ RePaint, arXiv 2201.09865, without its resampling). The schedule, the objective 
 package's defaults; the rate is higher than its 1e-4, because a few minutes are a short training.
 """
 
+import dataclasses
+
 import torch
 
 import texture_diffusion as td
@@ -61,7 +63,8 @@ def draw(diffusion, rings, known, generators, precision):
 
 def make(photo, layout, tile, seconds, seed, steps=None):
     """The texture, uint8 [H, W, 3]; see benchmarks/peers/__init__.py."""
-    layout = layout._replace(extended=tuple(x * photo.std + photo.mean for x in layout.extended))  # as peers.plain
+    extended = tuple(x * photo.std + photo.mean for x in layout.extended)  # as peers.plain
+    layout = dataclasses.replace(layout, extended=extended)
     photo, device = peers.plain(photo), devices.pick_device()
     precision = devices.pick_precision(device)
     diffusion = fit(photo, tile + 2 * td.HALO, seconds, seed, steps, device, precision)

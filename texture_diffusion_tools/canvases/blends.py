@@ -101,26 +101,6 @@ class BlendLayout(Layout):
     the end.
     """
 
-    def __new__(
-        cls,
-        blend: Blend,
-        grid: Grid,
-        seen: Seen,
-        canvases: Mapping[int, Any],
-        augment: str,
-        redraw: bool = False,
-    ) -> BlendLayout:
-        # batches are of the same textures
-
-        cells = sorted(grid.cells(), key=lambda cell: (seen[cell], cell))
-        black, white = ([cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1))
-        source = np.full((*grid.shape(), 2), -1)
-        source[tuple(np.transpose(black))] = 0
-
-        colours = [white, black] if redraw else [white]
-        passes = [part for colour in colours for part in grid.passes(colour)]
-        return super().__new__(cls, grid, source, passes)
-
     def __init__(
         self,
         blend: Blend,
@@ -130,6 +110,16 @@ class BlendLayout(Layout):
         augment: str,
         redraw: bool = False,
     ) -> None:
+        # batches are of the same textures
+        cells = sorted(grid.cells(), key=lambda cell: (seen[cell], cell))
+        black, white = ([cell for cell in cells if sum(cell) % 2 == colour] for colour in (0, 1))
+        source = np.full((*grid.shape(), 2), -1)
+        source[tuple(np.transpose(black))] = 0
+
+        colours = [white, black] if redraw else [white]
+        passes = [part for colour in colours for part in grid.passes(colour)]
+        super().__init__(grid, source, passes)
+
         self.blend, self.seen, self.canvases = blend, seen, canvases
         self.scales = [blending.scales_of(texture.x.cpu()) for texture in blend.photos]
 
@@ -189,10 +179,7 @@ class BlendLayout(Layout):
         label = self.seen[cell].index(True)
         return sketch, self.canvases[label].layout.seamed(self.judge_of(label), cell)[1]
 
-    # not as a Layout's: a BlendDenoiser hands each texture its own
-    def areas(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, cell: Pair
-    ) -> dict[int, list]:
+    def areas_of_each(self, cell: Pair) -> dict[int, list]:
         """Of each texture that is seen in a cell, where its references are not taken from, {label:
         [(y, x, side)]}."""
         return {label: self.canvases[label].layout.areas(cell)
@@ -237,7 +224,7 @@ class BlendCanvas:
 
     def hint(self, cell: Pair) -> tuple[dict[int, list], Tensor]:
         """The areas of the layout, and the shares."""
-        return self.layout.areas(cell), self.layout.shares(cell)
+        return self.layout.areas_of_each(cell), self.layout.shares(cell)
 
     def neighbours(self, cells: list[Pair]) -> tuple[Tensor, Tensor]:
         """Rings [B, C, S, S] around cells and which neighbours exist, bool [B, 8]."""
@@ -247,8 +234,7 @@ class BlendCanvas:
     def place(self, cells: list[Pair], tiles: Tensor, parts: Any = None) -> None:
         """Put drawn tiles [B, C, T, T] at cells, with their shares."""
         shares = torch.stack([self.layout.shares(cell) for cell in cells])
-        tiles = tiles[:len(cells)].cpu()  # without copies that fill up a batch
-        self.under.place(cells, torch.cat([tiles, shares], 1), parts)
+        self.under.place(cells, torch.cat([tiles.cpu(), shares], 1), parts)
 
 
 class BlendDenoiser:

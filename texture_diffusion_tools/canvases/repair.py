@@ -21,7 +21,7 @@ from ..laying.grids import Pair
 from ..laying.rings import HALO, cut_windows, region_map, without_tile
 from ..running.files import Results
 from ..running.processes import ALONE, ProcessGroup
-from ..writing import exports, png, repeats
+from ..writing import exports
 from .works import AtOnce, Task
 
 # STRENGTH at least: what a hole is filled with fits less well than the sketch of a gap.
@@ -95,7 +95,7 @@ class Repair(AtOnce):
     def pixels(self) -> list[np.ndarray]:
         """The pixels of each file of the photo with what was drawn where its mask is white; a grey
         one stays grey."""
-        photo = self.task.photo
+        photo = self.photo
         values = photo.mask.blended(photo.values(self.canvas.x)).numpy()
         return photo.channels.as_read().rendered(values)
 
@@ -110,19 +110,15 @@ class RepairFiles(Repair):
     def finish(self, seconds: float, trained: tuple[float, int]) -> dict[str, Any]:
         """Write the repaired photo, and return the run's figures: how visible the mask's edge is.
         """
-        photo, seed = self.task.photo, self.task.seed
-        name, repaired = "repaired" + f"_seed{seed}" * (seed > 0), self.pixels()
-        paths = [self.results.path(path) for path in photo.channels.paths(name)]
-        for path, pixels, (*_, srgb) in zip(paths, repaired, photo.channels.formats()):
-            png.save_png(path, pixels, self.task.text(), srgb)
-        repeats.save(self.results, name, self.task.c, self.task.step, self.task.home)
-
+        photo, seed, repaired = self.photo, self.task.seed, self.pixels()
+        name = "repaired" + f"_seed{seed}" * (seed > 0)
+        paths = self.save(self.results, name, repaired)
         names = exports.of_a_repair(self.task.c.EXPORT)
         exported = exports.save(names, photo, paths, repaired[0].shape[:2], self.results, name)
 
         first, second = holes.edge_ratios(repaired[0], (~photo.usable).numpy())
         return {
-            "repaired": paths[0].parent if photo.channels.folder else paths[0],
+            "repaired": self.output(paths),
             "repair_seed": seed,
             "repair_seconds": f"{seconds:.1f}",
             "repair_edge_ratio_1st": f"{first:.3f}",

@@ -13,24 +13,22 @@ from ..running import constants, events
 from ..running.files import Results
 from ..running.processes import ALONE, ProcessGroup
 from ..writing import drawings, exports, growing, measures, pictures, repeats, shading
-from .works import Task
+from .works import Task, Work
 
 
-class Texture:
-    """A work (see draw() in the script): a texture on a canvas with a layout, drawn in bands, of
+class Texture(Work):
+    """The work of a texture on a canvas with a layout, drawn in bands, of
     which no more is kept than later ones need. It goes on where it was stopped.
 
     drawing: a drawings.Drawing of the bands, windows (corner (y, x), size (h, w)), or what is like
     it.
     """
 
-    doing = "drawing"
-
     def __init__(
         self, task: Task, bands: list[tuple[Pair, Pair]], drawing: Any, group: ProcessGroup = ALONE
     ) -> None:
-        self.task, self.photo, self.bands = task, task.photo, bands
-        self.canvas, self.under = task.canvas, task.canvas.under
+        super().__init__(task)
+        self.bands, self.under = bands, task.canvas.under
         self.drawing, self.group, self.count = drawing, group, 0
         self.x: Tensor | None = None  # of the last band, normalised [C, h, w]
 
@@ -59,10 +57,6 @@ class Texture:
         """How many tiles are drawn in one step: always as many, so that a tile does not depend on
         it."""
         return most
-
-    def shown(self) -> contextlib.AbstractContextManager:
-        """Nothing is seen before the end."""
-        return contextlib.nullcontext()
 
     def write(self, number: int) -> None:
         """Write a band, and forget what no later one needs."""
@@ -124,16 +118,14 @@ class TextureFiles(Texture):
 
         figures = measures.run_figures(pixels, layout, photo, corner, (seconds, self.count),
                                        trained, made, canvas.device)
-        output = self.paths[0]
         if photo.channels.folder:
-            output = output.parent
             figures.update(self.finish_maps(corner))
 
         repeats.save(self.results, self.name, c, self.task.step, self.task.home)
         figures.update(exports.save(c.EXPORT, photo, self.paths, self.written, self.results,
                                     self.name))
         size = f"{self.written[1]} x {self.written[0]}"
-        return {"output": output, "size": size, "seed": self.task.seed, **figures}
+        return {"output": self.output(self.paths), "size": size, "seed": self.task.seed, **figures}
 
     def finish_maps(self, corner: Pair) -> dict[str, str]:
         """Draw a material in light, and return the figures of its maps."""

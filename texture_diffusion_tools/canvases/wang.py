@@ -41,7 +41,7 @@ from ..running.constants import names_of
 from ..running.errors import UserError
 from ..running.files import Results
 from ..running.processes import ALONE, ProcessGroup
-from ..writing import measures, pictures, png, repeats
+from ..writing import measures, pictures, png
 from . import tiled, wang_shaders
 from .works import AtOnce, Task
 
@@ -266,7 +266,7 @@ class Wang(AtOnce):
 
     def pixels(self) -> list[np.ndarray]:
         """The pixels of each file."""
-        return self.task.photo.rendered(self.drawn())
+        return self.photo.rendered(self.drawn())
 
 
 class WangFiles(Wang):
@@ -279,27 +279,23 @@ class WangFiles(Wang):
     def finish(self, seconds: float, trained: tuple[float, int]) -> dict[str, Any]:
         """Write the picture of all tiles, their table and a picture laid of them, and return the
         run's figures."""
-        photo, canvas, layout = self.task.photo, self.canvas.under, self.canvas.under.layout
-        name = f"output_texture_{names_of(self.task.c, self.task.seed)[0]}"
-        paths = [self.results.path(path) for path in photo.channels.paths(name)]
-        for path, pixels, (*_, srgb) in zip(paths, self.pixels(), photo.channels.formats()):
-            png.save_png(path, pixels, self.task.text(), srgb)
-        repeats.save(self.results, name, self.task.c, self.task.step, self.task.home)
+        photo, canvas, layout = self.photo, self.canvas.under, self.canvas.under.layout
+        name, x = f"output_texture_{names_of(self.task.c, self.task.seed)[0]}", self.drawn()
+        paths = self.save(self.results, name, photo.rendered(x))
 
-        shown, made = photo.pixels(self.drawn()), canvas.made((0, 0), layout.grid.size)
+        shown, made = photo.pixels(x), canvas.made((0, 0), layout.grid.size)
         path = self.results.path(name.replace("output_texture", "layout") + ".png")
         pictures.draw_layout(path, shown, made)
 
         timed = seconds, drawn(layout.grid)
         figures = measures.run_figures(shown, layout, photo, (0, 0), timed, trained, made,
                                        canvas.device)
-        output = paths[0].parent if photo.channels.folder else paths[0]
         size = "{1} x {0}".format(*layout.grid.size)
-        return {"output": output, "size": size, "seed": self.task.seed, **figures,
-                **save(self.results, name, paths[0], layout.grid, shown, self.task.seed)}
+        return {"output": self.output(paths), "size": size, "seed": self.task.seed, **figures,
+                **save_beside(self.results, name, paths[0], layout.grid, shown, self.task.seed)}
 
 
-def save(
+def save_beside(
     results: Results, name: str, path: Path, grid: Grid, pixels: np.ndarray, seed: int
 ) -> dict[str, str]:
     """Write what goes with the picture of all tiles, uint8 [H, W, channels], at a path: files

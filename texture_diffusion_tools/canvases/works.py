@@ -5,14 +5,17 @@ of a work that is drawn in one go.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from ..running import program
-from ..writing import repeats
+from ..running.files import Results
+from ..writing import png, repeats
 
 
 class Task(NamedTuple):
@@ -37,16 +40,28 @@ class Task(NamedTuple):
         }
 
 
-class AtOnce:
-    """A work that is drawn in one go, a band for each pass; what is stopped is not kept.
-
-    Batches are no larger than a pass: few tiles need not be filled up with copies.
-    """
+class Work:
+    """What becomes of a Task, see draw() in the script."""
 
     doing = "drawing"
 
     def __init__(self, task: Task) -> None:
-        self.task, self.canvas = task, task.canvas
+        self.task, self.photo, self.canvas = task, task.photo, task.canvas
+
+    def shown(self) -> contextlib.AbstractContextManager:
+        """Is entered while it is drawn: nothing is seen before the end."""
+        return contextlib.nullcontext()
+
+    def output(self, paths: list[Path]) -> Path:
+        """The path that a run tells of: a file's, or of a material its folder's."""
+        return paths[0].parent if self.photo.channels.folder else paths[0]
+
+
+class AtOnce(Work):
+    """A work that is drawn in one go, a band for each pass; what is stopped is not kept.
+
+    Batches are no larger than a pass: few tiles need not be filled up with copies.
+    """
 
     def begin(self) -> tuple[int, range]:
         """How many tiles there are to draw, and the numbers of the bands."""
@@ -60,13 +75,18 @@ class AtOnce:
         """How many tiles are drawn in one step."""
         return min(most, max(map(len, passes)))
 
-    def shown(self) -> contextlib.AbstractContextManager:
-        """Nothing is seen before the end."""
-        return contextlib.nullcontext()
-
     def write(self, number: int) -> None:
         """Nothing is written before the end."""
 
     def stop(self, number: int) -> str:
         """What a person is told who stops it."""
         return f"stopped while {self.doing}; the same command does it from its start"
+
+    def save(self, results: Results, name: str, pictures: Sequence[np.ndarray]) -> list[Path]:
+        """Write the pixels of each file under a name, and what repeats the run; returns their
+        paths."""
+        task, channels = self.task, self.photo.channels
+        paths = [results.path(path) for path in channels.paths(name)]
+        png.save_files(paths, pictures, channels.formats(), task.text())
+        repeats.save(results, name, task.c, task.step, task.home)
+        return paths

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ from .rings import HALO, crop_middle
 from .seams import Judge
 
 
-class Layout(NamedTuple):
+@dataclass(eq=False)
+class Layout:
     """Where the real tiles of the output come from, and in which order the others are drawn."""
 
     grid: Grid

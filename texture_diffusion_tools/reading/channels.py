@@ -8,6 +8,7 @@ the right and down the picture; the third follows, since normals have length 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -181,6 +182,12 @@ class Channels(NamedTuple):
         if self.folder:
             return [f"{name}/{file.name}.png" for file in self.files]
         return [f"{name}.png"]
+
+
+def slices_of(planes: Mapping[str, np.ndarray]) -> dict[str, slice]:
+    """Where each kind lies when its planes [channels, H, W] are put one behind the other."""
+    ends = np.cumsum([len(x) for x in planes.values()]).tolist()
+    return {kind: slice(end - len(x), end) for (kind, x), end in zip(planes.items(), ends)}
 
 
 def of_photo(name: str, pixels: np.ndarray) -> Channels:

@@ -280,10 +280,9 @@ def joined(values: np.ndarray, maps: Channels, planes: dict[str, np.ndarray],
             its[kind] = planes[kind]
     order = sorted(its, key=lambda kind: (kind != "colour", kind != "height"))
     its = {kind: its[kind] for kind in order}
-    ends = np.cumsum([len(x) for x in its.values()]).tolist()
-    slices = {kind: slice(end - len(x), end) for (kind, x), end in zip(its.items(), ends)}
-    return np.concatenate([*its.values(), rest]), maps._replace(slices=slices, constants=constants,
-                                                                 files=(*maps.files, *files_))
+    what = maps._replace(slices=channels.slices_of(its), constants=constants,
+                         files=(*maps.files, *files_))
+    return np.concatenate([*its.values(), rest]), what
 
 
 def write(exemplar: Any, c: SimpleNamespace, group: Any, said: list[str]) -> list[Path]:
@@ -307,8 +306,7 @@ def save(exemplar: Any, results: Any, c: SimpleNamespace) -> None:
     paths = [results.path(f"maps/{file.name}.png") for file in exemplar.channels.files]
     values = exemplar.values.numpy()
     rendered = exemplar.channels.rendered(values)
-    for path, pixels, (*_, srgb) in zip(paths, rendered, exemplar.channels.formats()):
-        png.save_png(path, pixels, srgb=srgb)
+    png.save_files(paths, rendered, exemplar.channels.formats())
     shading.draw_material(results.path("maps_lit.png"), exemplar.channels, values)
     figures = {"maps": paths[0].parent}
     if exemplar.doubt is not None:

@@ -124,7 +124,6 @@ def read_picture(path: str, how: Reading, hidden: np.ndarray | None, notes: list
     if blank is not None:
         hidden = blank if hidden is None else np.maximum(hidden, blank)
 
-
     depth = None if how.depth == 16 else how.depth  # a file of 8 bits is the same photo for all
     largest = math.inf if how.art else how.max_side
     pixels, said = photos.read_photo(
@@ -217,9 +216,9 @@ def masked(
     a tile's side; and the rows and columns [H, W] that each pixel is filled from. UserError if that
     leaves too little."""
     before = exemplar.values.numpy()
+    share = torch.maximum(share, (~exemplar.usable).float())  # it was filled there, too
     hidden = masks.checked(share, exemplar.name, tile)
-    y, x = holes.sources_of(before, hidden | ~exemplar.usable, tile // 2,
-                            exemplar.channels.weights())
+    y, x = holes.sources_of(before, hidden, tile // 2, exemplar.channels.weights())
 
     filled = exemplar._replace(values=exemplar.values[:, y, x])
     return with_mask(filled, before, share, wanted=True), (y, x)

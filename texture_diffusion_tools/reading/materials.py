@@ -25,6 +25,7 @@ from .channels import (
     Channels,
     MapFile,
     as_values,
+    slices_of,
     slopes_of,
     to_pixels,
 )
@@ -149,10 +150,9 @@ def read_material(
         notes.insert(0, "there is no colour to learn: previews are grey, and places are matched by "
                         f"{by}")
 
-    ends = np.cumsum([len(planes[kind]) for kind in learned]).tolist()
-    slices = {kind: slice(end - len(planes[kind]), end) for kind, end in zip(learned, ends)}
-    values = np.concatenate([planes[kind] for kind in learned] + covered)
-    return values, Channels(slices, constants, files, folder=True), notes
+    its = {kind: planes[kind] for kind in learned}
+    values = np.concatenate([*its.values(), *covered])
+    return values, Channels(slices_of(its), constants, files, folder=True), notes
 
 
 def is_same(planes: np.ndarray, level: float) -> bool:

@@ -23,10 +23,10 @@ from ..writing import png
 from .errors import Cancelled, UserError
 from .processes import ProcessGroup
 
-ARRAYS = ("MASK", "GUIDE", "BLEND")  # constants whose file may be given as an array
+# what draw() may be told
 DRAWING = ("SCALE", "OUTPUT_SIZE", "TILEABLE", "REGION", "WANG", "MASK", "GUIDE", "GUIDE_STRENGTH",
-           "TEXTURE", "BLEND", # what draw() may be told
-           "SEED", "LAYOUT", "REDRAW", "BATCH_SIZE", "SAMPLER", "SAMPLE_STEPS", "STRENGTH")
+           "TEXTURE", "BLEND", "SEED", "LAYOUT", "REDRAW", "BATCH_SIZE", "SAMPLER", "SAMPLE_STEPS",
+           "STRENGTH")
 
 OnProgress = Callable[[float, str], Any]
 

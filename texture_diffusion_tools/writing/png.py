@@ -51,6 +51,15 @@ def save_png(
     files.write_atomically(path, lambda file: image.save(file, format="PNG", pnginfo=info))
 
 
+def save_files(
+    paths: Sequence[Path], pictures: Sequence[np.ndarray],
+    formats: Sequence[tuple[int, int, bool]], text: Mapping[str, str] | None = None
+) -> None:
+    """save_png() of each file of a picture; formats: as channels.Channels has them."""
+    for path, pixels, (_, _, srgb) in zip(paths, pictures, formats, strict=True):
+        save_png(path, pixels, text, srgb)
+
+
 class WholePng:
     """A texture that is written in one piece, as save_png does it."""
 
