@@ -134,7 +134,7 @@ except (ImportError, OSError) as problem:  # OSError: a library of torch's
     print(f"texture_diffusion: {advice}", file=sys.stderr)
     sys.exit(2)
 
-HERE = program.home_of(__file__)
+HERE = program.home()
 
 
 # =============================================================================================

@@ -202,7 +202,7 @@ def add_maps(values: np.ndarray, maps: Channels, notes: list[str], wish: Wish | 
         return values, maps, None
 
     colour = values[maps.slices["colour"]]
-    weights = files.find_file(WEIGHTS, program.home_of(Path(__file__).parent))
+    weights = files.find_file(WEIGHTS, program.home())
     surface = estimated(load_net(weights), colour, wish.light)
     planes, said = {}, None
     if there & {"height", "normal"}:

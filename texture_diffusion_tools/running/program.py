@@ -21,7 +21,8 @@ from .errors import printable
 WINDOWS = os.name == "nt"
 SCRIPT = "texture_diffusion.py"
 COMMAND = "texture-diffusion"  # pip install makes it of the script
-SHIPPED = Path(__file__).resolve().parents[1] / "shipped"  # a wheel's default photo and prior
+PACKAGE = Path(__file__).resolve().parents[1]
+SHIPPED = PACKAGE / "shipped"  # a wheel's default photo and weights
 
 
 def versions(torch: str | None = None) -> str:
@@ -74,10 +75,10 @@ def is_installed() -> bool:
     return SHIPPED.is_dir()
 
 
-def home_of(script: str | Path) -> Path:
-    """The folder with the photo and the prior of the defaults. It is the script's own; installed,
-    it is one in this package that holds nothing but the two."""
-    return SHIPPED if is_installed() else Path(script).resolve().parent
+def home() -> Path:
+    """The folder with the photo and the weights of the defaults. It is the script's own, in which
+    this package lies; installed, it is one in this package that holds nothing else."""
+    return SHIPPED if is_installed() else PACKAGE.parent
 
 
 def run_script() -> None:
