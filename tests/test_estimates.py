@@ -16,7 +16,6 @@ from texture_diffusion_tools.reading import estimates, estimator, surfaces
 from texture_diffusion_tools.running.errors import RunError, UserError
 
 WEIGHTS = ROOT / "checkpoints" / "maps.pt"
-LOAD_NET = estimates.load_net
 ALL = estimates.ESTIMATED
 
 
@@ -229,8 +228,7 @@ def test_weights_that_are_missing_or_damaged_are_one_sentence(tmp_path):
 # What was learned
 
 
-def test_the_shipped_weights_are_found_from_any_folder(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimates, "load_net", LOAD_NET)
+def test_the_shipped_weights_are_found_from_any_folder(tool, tmp_path):
     result = tool("photo.png", *tiny(SCALE=1, MAPS=True))
     assert result.code == 0, result.err
     assert (tmp_path / "samples" / "photo" / "maps" / "photo_NormalGL.png").exists()

@@ -241,7 +241,9 @@ def said_of(surface: Estimate, wish: Wish, kinds: Iterable[str], said: str | Non
         side = (f"from {degrees_of(surface.light)} degrees, as it seems (0 is the right, 90 above; "
                 "LIGHT overrules it)")
     high = said or f"{np.ptp(surface.height):.3g} pixels between the height's black and white"
-    return (f"MAPS estimated {' and '.join(kinds) or 'nothing'}, which is no measurement: {high}, "
+    *first, last = [*kinds] or ["nothing"]
+    names = f"{', '.join(first)} and {last}" if first else last
+    return (f"MAPS estimated {names}, which is no measurement: {high}, "
             f"light {side}, and copies of the photo {surface.doubt.mean():.1f} degrees apart")
 
 

@@ -157,13 +157,14 @@ def draw_predictions(
 
     # one step, and all of them
     x_t, estimate = trainer.noised(x0, t, eps, windows, present, where)
-    *_, (_, tiles, _) = draw(windows, present, generators, hints=areas_of(where))
+    trail = list(draw(windows, present, generators, hints=areas_of(where)))
+    _, tiles, _ = trail[-1]
 
     columns = {
         "neighbours": trainer.ema.canvas(torch.zeros_like(x0), windows, present),
         "noisy tile x_t": x_t,
         "estimate of x0": estimate,
-        "full sample from noise": tiles,
+        f"from noise, {len(trail)} steps": tiles,
         "truth x0": x0,
         "error of the estimate": estimate - x0,
     }
