@@ -146,7 +146,18 @@ def judge(case, net):
     figures["doubt"] = float(np.corrcoef(found.doubt.ravel(), apart.ravel())[0, 1])
     lit = case.light is not None and np.linalg.norm(case.light) > 0
     figures["light"] = off(found.light, case.light) if lit else np.nan
+    figures["delit"] = shading_left(case, found) if case.albedo is not None else np.nan
     return figures, found
+
+
+def shading_left(case, found):
+    """How much light and shade is left in the colours of a Case by DELIGHT = 1, of 1: the deviation of the logarithm
+    of their brightness over that of the true ones."""
+    explained = estimates.shading_of(case.colour, found)
+    taken = estimates.without_shading(case.colour, explained, estimates.MOST)
+    before, after = (np.log(estimates.light_of(x).mean(0) + 1e-2) for x in (case.colour, taken))
+    true = np.log(estimates.light_of(case.albedo).mean(0) + 1e-2)
+    return float((after - true).std() / max((before - true).std(), 1e-6))
 
 
 def off(direction, true):
@@ -165,7 +176,7 @@ def print_table(rows, cases):
     """Print the figures of Cases, and their means."""
     singles = single_constant(cases)
     heads = ("", "flat", "brightness", "ours", "ours / flat", "ours / brightness", "height", "light", "rough",
-             "best constant of each", "of all", "doubt")
+             "best constant of each", "of all", "doubt", "shading left")
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     groups = {case.name: [k for k, other in enumerate(cases) if other.name == case.name] for case in cases}
     groups["mean"] = [k for k, case in enumerate(cases) if case.name != WALL]
@@ -175,7 +186,7 @@ def print_table(rows, cases):
         ratios = mean["ours"] / max(mean["flat"], 1e-6), mean["ours"] / max(mean["brightness"], 1e-6)
         print(f"| {name} | {mean['flat']:.1f} | {mean['brightness']:.1f} | {mean['ours']:.1f} | {ratios[0]:.2f} | "
               f"{ratios[1]:.2f} | {mean['height']:.2f} | {mean['light']:.0f} | {mean['rough']:.3f} | "
-              f"{mean['constant']:.3f} | {np.mean([singles[k] for k in numbers]):.3f} | {mean['doubt']:.2f} |")
+              f"{mean['constant']:.3f} | {np.mean([singles[k] for k in numbers]):.3f} | {mean['doubt']:.2f} | {mean['delit']:.2f} |")
 
 
 def as_picture(planes):
