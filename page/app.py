@@ -99,7 +99,7 @@ class Desk:
     def draw(self):
         """Train and draw with the settings of the photo on the desk, and show that; a run at work is shown."""
         settings = self.project.settings if self.project else {}
-        if settings.get("SCALE") == 1 and "MASK" not in settings:
+        if settings.get("SCALE") == 1 and "MASK" not in settings and not self.project.is_maps_alone():
             return self.say("there is nothing to repair yet: choose Mask and paint over it, or another size")
         if self.project is not None and not self.project.told.is_running():
             self.start(EPOCHS=self.project.settings.get("EPOCHS", EPOCHS), PREVIEW_EVERY=1)

@@ -51,6 +51,9 @@ class DrawStep:
                         self.picture_says = ui.label().classes("quiet")
                         self.offers = ui.element("div").classes("made")
                     with ui.element("div").classes("picture") as self.beside:
+                        with ui.element("div").classes("in_light") as self.in_light:
+                            self.lit = ui.image().props("no-spinner no-transition alt='the material in light'")
+                            self.lit_says = ui.label().classes("quiet")
                         self.chart = ui.echart(CHART).style("height: 15rem")
             with ui.element("div").classes("side"):
                 self.shape = Shape(self.price)
@@ -77,7 +80,9 @@ class DrawStep:
             return
         epochs, size = self.epochs(), size_of(self.project.settings)
         trained = f"{epochs} epoch{'s' * (epochs > 1)}" if epochs else "none: with the model or the prior alone"
-        self.costs.set_text(f"{trained}; {self.desk.projects.expect(epochs, size)}")
+        cost, alone = self.desk.projects.expect(self.project, epochs, size), self.project.is_maps_alone()
+        self.costs.set_text(cost if alone else f"{trained}; {cost}")
+        self.length.set_enabled(not alone)
         self.project.set(EPOCHS=epochs if epochs != EPOCHS else None)
         self.command.set_text(line_of(self.project))
 
@@ -98,6 +103,8 @@ class DrawStep:
         self.progress(told, running)
         self.tell(told.said)
         self.curve(table(told.files.get("loss.csv")))
+        self.show_lit(told)
+        self.beside.visible = self.chart.visible or self.in_light.visible
         self.show_picture(told, running)
 
     def progress(self, told, running):
@@ -111,7 +118,8 @@ class DrawStep:
             self.doing.set_text(f"{step.what}: {step.done} of {step.total}{runs.time_left(step)}")
         elif running:
             self.bar.set_value(1 if step else 0)
-            self.doing.set_text(costs.expected(told.said) or "getting ready ..." if step is None
+            first = "estimating its maps ..." if self.project.has_maps() else "getting ready ..."
+            self.doing.set_text(costs.expected(told.said) or first if step is None
                                 else "writing the pictures ..." if step.what == "drawing" else "laying it out ...")
         elif outcome is None:
             self.doing.set_text("Nothing was drawn of this photo yet.")
@@ -136,7 +144,7 @@ class DrawStep:
         self.rows = rows
         for series, name in zip(self.chart.options["series"], ("training_loss", "validation_loss")):
             series["data"] = [[int(row["tiles"]), float(row[name])] for row in rows if row[name]]
-        self.beside.visible = len(rows) > 1
+        self.chart.visible = len(rows) > 1
         self.chart.update()
 
     def show_picture(self, told, running):
@@ -150,6 +158,16 @@ class DrawStep:
             if name in told.files and Path(told.files[name]).is_file():
                 return self.put(Path(told.files[name]), f"/made/{self.project.name}/{name}", SAYS[name])
         self.put(self.project.view("prepared.png"), f"/view/{self.project.name}/prepared.png", SAYS["prepared.png"])
+
+    def show_lit(self, told):
+        """The material that was drawn in light, before that the photo's own maps; nothing without maps."""
+        drawn = [name for name in told.files if name.startswith("material") and name.endswith(".png")]
+        name = next((name for name in [*drawn, "maps_lit.png"] if Path(told.files.get(name, "none")).is_file()), None)
+        self.in_light.visible = name is not None
+        if name is not None:
+            self.lit.set_source(f"/made/{self.project.name}/{name}?{Path(told.files[name]).stat().st_mtime_ns}")
+            self.lit_says.set_text(f"{'the texture' if name in drawn else 'the photo'}, lit from four sides and on a "
+                                   "sphere")
 
     def made(self, path):
         """The name by which the last run told of a file, or None."""

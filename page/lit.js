@@ -71,6 +71,7 @@ export default {
         });
         body.material.normalScale.set(1, this.down ? -1 : 1);
         body.material.needsUpdate = true;
+        body.visible = Boolean(this.maps.colour || normal || height);
       }
       this.draw();
     },

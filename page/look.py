@@ -7,7 +7,7 @@ from nicegui import ui
 
 from . import offers, pool, runs, workers
 from .elements import Lit, Turned, Viewer
-from .names import key_of, name_of, picture_of, stamp_of
+from .names import is_material, key_of, name_of, picture_of, stamp_of
 
 KEPT = 8  # pyramids that are kept of a photo
 
@@ -45,11 +45,13 @@ class LookStep:
             self.project, self.output, self.other = project, None, None
         told, running = project.told, project.told.is_running()
         self.busy.set_text(runs.describe(told))
-        self.again.set_enabled(not running)
+        self.again.set_enabled(not running and not project.is_maps_alone())
         outputs = [texture.output for texture in told.textures]
         newest = (told.began, outputs[:1])
         if self.output not in outputs or newest != getattr(self, "newest", None):
             self.output = outputs[0] if outputs else None
+            if self.output and is_material(self.output) and not project.photo.is_dir():  # maps that were asked for
+                self.under_light.set_value(True)
         self.newest = newest
         self.beside.set_options({output: name_of(output) for output in outputs if output != self.output},
                                 value=self.other if self.other in outputs and self.other != self.output else None)
@@ -78,7 +80,7 @@ class LookStep:
             self.viewer.show([])
             self.thumbs.clear()
             return
-        material = project.photo.is_dir()
+        material = is_material(texture.output)
         self.under_light.visible, self.overlaid.visible = material, texture.tiles is not None
         turned = self.in_space.value
         lighted = material and self.under_light.value and not turned
@@ -168,13 +170,15 @@ class LookStep:
                     f"type=button aria-pressed={'true' if texture.output == self.output else 'false'} "
                     f'aria-label="show {name}"').on("click", lambda output=texture.output: self.pick(output)):
                 ui.image(f"/view/{self.project.name}/{target.name}").props("no-spinner no-transition alt=''")
-                several = name if self.project.textures else f"seed {texture.seed}"
-                ui.label(several if not texture.repaired else "repaired")
+                drawn = name if self.project.textures else f"seed {texture.seed}"
+                ui.label("repaired" if texture.repaired else "the photo" if texture.estimated else drawn)
 
     async def light(self, texture):
         """Show a material under the light."""
         folder = self.project.view(f"lit_{key_of(picture_of(texture))}")
+        self.busy.set_text("putting its maps under a light ...")
         found, sentence = await pool.call(workers.lit, str(self.project.image), texture.output, str(folder))
+        self.busy.set_text(runs.describe(self.project.told))
         if found is None:
             return self.desk.say(sentence)
         at = f"/view/{self.project.name}/{folder.name}"

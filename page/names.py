@@ -1,6 +1,7 @@
 """What is known of a texture by its path: its picture, a name to show, a key for what is made of it."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -11,13 +12,19 @@ def picture_of(texture):
     if not path.is_dir():
         return path
     maps = sorted(path.glob("*.png"))
-    coloured = [file for file in maps if any(word in file.stem.lower() for word in ("col", "diff", "albedo"))]
+    same = len(os.path.commonprefix([file.stem for file in maps])) if len(maps) > 1 else 0  # the texture's name
+    coloured = [file for file in maps if any(word in file.stem[same:].lower() for word in ("col", "diff", "albedo"))]
     return next(iter(coloured or maps), path / "none.png")
 
 
 def name_of(output):
     """A short name of a texture."""
     return Path(output).stem.removeprefix("output_texture_")
+
+
+def is_material(output: str) -> bool:
+    """Whether a texture has maps."""
+    return Path(output).is_dir()
 
 
 def is_seamless(output: str) -> bool:

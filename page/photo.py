@@ -12,6 +12,7 @@ from texture_diffusion_tools.running.errors import UserError
 
 from . import pool, several, workers
 from .guide import Guide
+from .maps import Maps
 from .projects import EPOCHS
 from .shape import Shape, size_of
 
@@ -86,7 +87,8 @@ class PhotoStep:
             ui.button("Undo", on_click=self.undo).props("flat no-caps dense")
         self.clear = ui.button("Take back", on_click=self.take_back).props("flat no-caps dense")
         self.even = ui.switch("Even light", on_change=self.light)
-        self.shape, self.guide = Shape(self.price), Guide(self.desk, self.price)
+        self.maps = Maps(self.price, self.preview)
+        self.shape, self.guide = Shape(self.reshaped), Guide(self.desk, self.price)
         ui.button("Draw it", on_click=self.desk.draw).props("unelevated no-caps").classes("w-full go")
         self.costs = ui.label().classes("quiet")
         self.said = ui.column().classes("gap-2")
@@ -143,14 +145,20 @@ class PhotoStep:
             self.choose("look")
         self.shape.fill(project)
         self.guide.fill(project)
+        self.maps.fill(project)
         await self.prepare()
         self.price()
         self.desk.projects.measure(project)
 
+    def reshaped(self):
+        """What is to be drawn was changed."""
+        self.maps.fill(self.project)
+        self.price()
+
     def price(self):
         """Say what drawing costs."""
         settings = self.project.settings
-        self.costs.set_text(self.desk.projects.expect(settings.get("EPOCHS", EPOCHS), size_of(settings)))
+        self.costs.set_text(self.desk.projects.expect(self.project, settings.get("EPOCHS", EPOCHS), size_of(settings)))
 
     async def brought_back(self):
         """The settings are those of a texture that was drawn before: mask, corners and crop are shown as they were."""

@@ -20,6 +20,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", 
             ".heic", ".heif", ".exr"}
 LONGEST_NAME = 60  # characters
 PREPARED_BY = ("CORNERS", "CROP", "EVEN_LIGHT", "MASK")  # what the photo is that a model learns
+ESTIMATED_BY = ("MAPS", "LIGHT", "DELIGHT")  # and which maps it has
+LARGER = ("OUTPUT_SIZE", "TILEABLE", "WANG", "MASK")  # with one of these more than a photo's maps is made
 EPOCHS, MAX_SIDE = SEAMS["EPOCHS"], 1024  # the script's defaults
 HESITATE = 1.5  # seconds
 
@@ -87,9 +89,29 @@ class Project:
         """Those settings that change what the photo is."""
         return {name: self.settings[name] for name in PREPARED_BY if name in self.settings}
 
+    def learned_by(self):
+        """Those settings that change what a model learns."""
+        return {**self.prepared_by(), **{name: self.settings[name] for name in ESTIMATED_BY
+                                         if name in self.settings and self.has_maps()}}
+
+    def takes_maps(self):
+        """Whether maps can be estimated: of one photo that is no pixel art."""
+        pixels = "PIXELS" in self.settings or any(word.startswith("PIXELS=") for word in self.constants)
+        return not (pixels or self.textures or self.image.is_dir())
+
+    def has_maps(self):
+        """Whether maps are estimated."""
+        return "MAPS" in self.settings and self.takes_maps()
+
+    def is_maps_alone(self):
+        """Whether the photo's maps are all that is made, without a model; as the script's estimates.alone()."""
+        larger = any(name in self.settings for name in LARGER)
+        return self.has_maps() and self.settings.get("SCALE") == 1 and not larger
+
     def arguments(self, **more):
-        """The script's arguments for the settings and more of them: the photo, and NAME=value of each."""
-        values = {name: value for name, value in {**self.settings, **more}.items() if name.isupper()}
+        """The script's arguments for the settings and more of them: the photo, and NAME=value of each that counts."""
+        values = {name: value for name, value in {**self.settings, **more}.items()
+                  if name.isupper() and (name not in ESTIMATED_BY or self.has_maps())}
         own = [f"{name}={tupled(value)}".replace(" ", "") for name, value in values.items() if value is not None]
         named = {word.partition("=")[0] for word in own}
         image = f"IMAGE=({','.join(map(json.dumps, self.textures))})" if self.textures else self.image.as_posix()
@@ -100,19 +122,25 @@ class Project:
         self.told.read()
         if self.told.is_running():
             raise UserError(f"another run works on {self.name}; wait until it ends, or stop it")
-        before, now = self.settings.get("trained"), self.prepared_by()
-        if before is not None and before != now and self.model.exists():
-            if not more.get("EPOCHS", EPOCHS):
-                raise UserError("the model learned from the photo as it was before you changed it; give it some "
-                                "seconds of training, and it starts anew")
-            more["FRESH"] = True
-        if more.get("EPOCHS", EPOCHS):
-            self.set(trained=now)
+        if not self.is_maps_alone():
+            more.update(self.trained_anew(more.get("EPOCHS", EPOCHS)))
         fresh = not self.model.exists() or more.get("FRESH", False)
         self.begun = more.get("EPOCHS", EPOCHS) if fresh else 0
         self.process = runs.start(self.arguments(**more), self.told.path, self.folder / "log.txt",
                                   self.settings)
         self.told.read()
+
+    def trained_anew(self, epochs):
+        """FRESH=True if the model learned from the photo as it was before it was changed, UserError if it is to be
+        drawn so; remember of which photo it learns now."""
+        before, now = self.settings.get("trained"), self.learned_by()
+        changed = before is not None and before != now and self.model.exists()
+        if changed and not epochs:
+            raise UserError("the model learned from the photo as it was before you changed it; give it some "
+                            "seconds of training, and it starts anew")
+        if epochs:
+            self.set(trained=now)
+        return {"FRESH": True} if changed else {}
 
     def stop(self):
         """Ask the run that is at work to save and end."""
@@ -180,7 +208,7 @@ class Projects:
         """Wait a moment, so that who draws at once need not share the machine, and measure."""
         await asyncio.sleep(HESITATE)
         if not self.is_busy():
-            self.costs = await costs.measured(project.arguments(WANG=None))
+            self.costs = await costs.measured(project.arguments(WANG=None, MAPS=None, LIGHT=None, DELIGHT=None))
 
     def stop_measuring(self):
         """A run begins, which says itself what it will cost."""
@@ -197,8 +225,10 @@ class Projects:
         if self.costs is None and "WANG" not in project.told.settings:  # more of those is drawn
             self.costs = costs.told(project.told.said, project.begun)
 
-    def expect(self, epochs, size):
-        """What training and drawing will cost, in words."""
+    def expect(self, project, epochs, size):
+        """What training a photo for so many epochs and drawing it in a size will cost, in words."""
+        if project.is_maps_alone():
+            return "the photo's own maps: nothing is trained or drawn"
         if self.costs is not None and size is None:
             return "how long it takes is said when it begins"
         if self.costs is None:

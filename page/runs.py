@@ -45,7 +45,7 @@ class Told:
             try:
                 event = json.loads(line)
                 self.take(SimpleNamespace(**event))
-            except (ValueError, TypeError, AttributeError):
+            except (ValueError, TypeError, AttributeError, StopIteration):
                 continue  # a line cut off by a full disk or a kill
 
     def take(self, event):
@@ -66,10 +66,10 @@ class Told:
         elif event.event == "tiles":
             self.tiles = event
         elif event.event == "figures":
-            output = getattr(event, "output", None) or event.repaired
-            repaired = hasattr(event, "repaired")
-            texture = SimpleNamespace(output=output, seed=getattr(event, "seed", 0), repaired=repaired,
-                                      tiles=None if repaired else self.tiles and vars(self.tiles), figures=vars(event),
+            kind = next(name for name in ("output", "repaired", "maps") if hasattr(event, name))
+            output, tiles = getattr(event, kind), self.tiles if kind == "output" else None
+            texture = SimpleNamespace(output=output, seed=getattr(event, "seed", 0), repaired=kind == "repaired",
+                                      estimated=kind == "maps", tiles=tiles and vars(tiles), figures=vars(event),
                                       settings=self.settings, files=self.files)
             others = [other for other in self.textures if other.output != output]
             self.textures = [texture, *others][:MOST]

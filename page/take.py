@@ -61,8 +61,8 @@ class TakeStep:
                 ui.image(f"/view/{self.project.name}/{thumb.name}").props("no-spinner alt=''")
             with ui.column().classes("gap-1"):
                 ui.label(name_of(texture.output))
-                size = texture.figures.get("size", "the size of the photo")
-                ui.label(f"{size} pixels").classes("quiet")
+                size = texture.figures.get("size")
+                ui.label(f"{size} pixels" if size else "as large as the photo").classes("quiet")
                 offers.buttons(self.desk, self.project, texture)
                 if texture.settings:
                     ui.button("Its settings again", icon="history",

@@ -35,7 +35,7 @@ export default {
   methods: {
     build() {
       const elements = [...this.$el.querySelectorAll(".map")];
-      const views = [...this.maps.values()].filter((map) => map.pane_shown.tiles);
+      const views = [...this.maps.values()].filter((map) => map.was_fitted && map.pane_shown.tiles);
       const before = views.length && { center: views[0].getCenter(), zoom: views[0].getZoom(), size: views[0].pane_shown };
       this.maps.forEach((map, element) => {
         if (elements.includes(element)) return;
@@ -86,10 +86,11 @@ export default {
       this.following = true;
       const maps = [...this.maps.values()];
       for (const map of maps) {
+        if (!map.getContainer().clientWidth) continue; // hidden; Leaflet would keep the size that it has now
         map.invalidateSize({ pan: false });
         map.setMinZoom(map.getBoundsZoom(map.bounds_shown) - (map.pane_shown.tiles ? 0.5 : 3));
         map.setMaxBounds(map.bounds_shown.pad(0.3));
-        if (map.was_moved || !map.getSize().x) continue;
+        if (map.was_moved) continue;
         map.fitBounds(map.bounds_shown, { animate: false });
         map.was_fitted = true;
       }

@@ -1,6 +1,8 @@
 """What takes longer than a page may wait, done in other processes: each function gets and returns plain values. The
 script with all its packages (torch: half a gigabyte) is imported for a material's maps alone, never for a photo."""
 
+from __future__ import annotations
+
 import math
 import os
 import shutil
@@ -8,6 +10,7 @@ import struct
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +19,9 @@ from texture_diffusion_tools.running import files
 from texture_diffusion_tools.running.errors import DiskError, UserError
 from texture_diffusion_tools.running.events import SHRINK
 from texture_diffusion_tools.writing import png
+
+if TYPE_CHECKING:
+    from texture_diffusion_tools.reading.channels import Channels
 
 SHOWN = 1600  # longer side of photos as they are shown, px
 TILE = 256  # of a pyramid, px
@@ -241,17 +247,15 @@ def warm_up():
 
 
 def lit(path, output, folder):
-    """Write the maps of a drawn material as the lit view needs them, folder/<kind>.png of 8 bits; path: the material it
-    was drawn from, output: the folder of its files. Returns {"kinds": which there are, "down": whether green points
-    down in its normals}."""
+    """Write the maps of a drawn material as the lit view needs them, folder/<kind>.png of 8 bits; path: the material,
+    or the photo, it was drawn from, output: the folder of its files. Returns {"kinds": which there are, "down": whether
+    green points down in its normals}."""
     import pyvips
     from PIL import Image
 
-    import texture_diffusion as td
-
-    maps, found = td.load_photo(path).channels, {"kinds": [], "down": False}
+    found = {"kinds": [], "down": False}
     Path(folder).mkdir(parents=True, exist_ok=True)
-    for file in maps.files:
+    for file in channels_of(path, output).files:
         image = pyvips.Image.new_from_file(f"{output}/{file.name}.png", access="sequential")
         pixels = image.crop(0, 0, min(LIT, image.width), min(LIT, image.height)).numpy()
         for kind, x in file.split(pixels).items():
@@ -290,14 +294,29 @@ def exported(image, output, kind, folder):
     return str(ready) if wanted in ALONE else zipped(target, ready, (".png", f".{wanted}"))
 
 
+def channels_of(image: str, output: str) -> Channels:
+    """The Channels of what was drawn to a folder: a material's own, or those that were estimated of a photo."""
+    if os.path.isdir(image):
+        import texture_diffusion as td
+
+        return td.load_photo(image).channels
+    from texture_diffusion_tools.reading import channels, estimates
+
+    stem, maps = files.name_of(image), []
+    for kind, word in estimates.NAMES.items():
+        path = Path(output) / f"{stem}_{word}.png"
+        if path.is_file():
+            opaque = kind != "colour" or head_of(path)[1] == 3
+            maps.append(channels.MapFile(path.stem, (kind,) if opaque else (kind, "opacity")))
+    return channels.Channels({}, {}, tuple(maps), folder=True)
+
+
 def as_drawn(image, output):
     """What exports and slots ask of a Photo, for what was drawn of one; and the paths of its files."""
     from texture_diffusion_tools.reading import channels
 
-    if os.path.isdir(image):
-        import texture_diffusion as td
-
-        what = td.load_photo(image).channels
+    if os.path.isdir(output):
+        what = channels_of(image, output)
         paths = [Path(output) / f"{file.name}.png" for file in what.files]
     else:
         paths = [Path(output)]

@@ -38,7 +38,7 @@ from PIL import Image
 pytest.importorskip("nicegui")
 
 import texture_diffusion as td
-from page import app, costs, guard, offers, pool, projects, runs, several, shape, workers
+from page import app, costs, guard, names, offers, pool, projects, runs, several, shape, workers
 from texture_diffusion_tools.canvases import blending
 from texture_diffusion_tools.running import events, files
 from texture_diffusion_tools.running.errors import DiskError, UserError
@@ -207,6 +207,72 @@ def test_a_texture_brings_back_the_settings_that_it_was_drawn_with(tmp_path, mon
     project.bring_back(told.textures[1].settings)
     assert project.settings == {"size": [70, 54], "used": [30, 20], "TILEABLE": "x", "CROP": [0, 0, 60, 50],
                                 "strokes": [1], "painted": [2]}
+
+
+@pytest.fixture
+def rock(tmp_path, monkeypatch):
+    """The Project of a photo, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(draw_pixels(54, 70)).save("sent.png")
+    return projects.Projects().add([("rock.png", Path("sent.png"))])
+
+
+@pytest.mark.parametrize("light", [None, "even", 0, 135])
+def test_what_is_said_of_a_photo_s_maps_is_what_the_script_takes(rock, light):
+    rock.set(MAPS=True, LIGHT=light, DELIGHT=0.25)
+    found = constants_of(*rock.arguments())
+    assert (found.MAPS, found.LIGHT, found.DELIGHT) == (True, light, 0.25) and rock.has_maps()
+    assert projects.Projects().all["rock"].settings == rock.settings
+
+
+def excluded(project, why):
+    """A Project made to be something of which no maps are estimated; returns it."""
+    if why == "pixel art":
+        project.set(**shape.CARDS["Pixel art"][1])
+    elif why == "pixel art in every run":
+        project.constants = ["PIXELS=4"]
+    elif why == "several textures":
+        project.set(textures=["a.png", "b.png"])
+    elif why == "a material":
+        project.image.unlink()
+        (project.folder / project.name).mkdir()
+    else:
+        project.set(MAPS=None)
+    return project
+
+
+@pytest.mark.parametrize("why", ["pixel art", "pixel art in every run", "several textures", "a material", "off"])
+def test_where_no_maps_are_estimated_the_script_is_told_nothing_of_them(rock, why):
+    rock.set(MAPS=True, LIGHT=90, DELIGHT=0.5, SCALE=1)
+    kept = excluded(rock, why)
+    assert not any(word.startswith(projects.ESTIMATED_BY) for word in kept.arguments())
+    assert not kept.has_maps() and not kept.is_maps_alone() and kept.takes_maps() == (why == "off")
+    constants_of(*kept.arguments())
+    assert kept.settings["LIGHT"] == 90  # for when they are again
+
+
+@pytest.mark.parametrize("more", [{}, {"TILEABLE": "xy"}, {"OUTPUT_SIZE": [90, 90]}, {"WANG": 2}, {"MASK": "mask.png"},
+                                  {"SCALE": 2}])
+def test_the_page_knows_as_the_script_does_when_maps_are_all(rock, more):
+    from texture_diffusion_tools.reading import estimates
+    rock.set(**{"MAPS": True, "SCALE": 1, **more})
+    assert rock.is_maps_alone() == estimates.alone(constants_of(*rock.arguments())) == (not more)
+
+
+def test_a_model_that_learned_a_photo_without_maps_starts_anew_for_them(rock, monkeypatch):
+    monkeypatch.setattr(runs, "start", lambda arguments, *rest: started.append(arguments))
+    started = []
+    rock.start(EPOCHS=1)
+    rock.model.parent.mkdir()
+    rock.model.touch()
+    rock.set(MAPS=True, SCALE=1)
+    rock.start(EPOCHS=1)  # the photo's maps alone, without the model
+    rock.set(SCALE=None)
+    with pytest.raises(UserError, match="starts anew"):
+        rock.start(EPOCHS=0)
+    rock.start(EPOCHS=1)
+    rock.start(EPOCHS=0)
+    assert ["FRESH=True" in arguments for arguments in started] == [False, False, True, False]
 
 
 def told_of(tmp_path, *lines):
@@ -498,6 +564,31 @@ def test_a_drawn_material_is_had_for_other_programs(tmp_path, drawn_rock, kind):
         assert all(name in text for name in ("Rock_Color.png", "Rock_NormalGL.png", "Rock_Roughness.png"))
     else:
         assert found.name == f"rock.{kind.lower()}" and colour in found.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["GLB", "MTLX"])
+def test_maps_that_were_estimated_are_had_for_other_programs_and_lit(tmp_path, tool, kind):
+    """By the network that comes with the tool."""
+    result = tool("photo.png", *tiny(SCALE=1, MAPS=True, EPOCHS=0))
+    output = tmp_path / "samples/photo/maps"
+    assert result.code == 0, result.err
+    found = Path(workers.exported("photo.png", str(output), kind, str(tmp_path / "export")))
+    if kind == "GLB":
+        assert (output / "photo_Color.png").read_bytes() in found.read_bytes()
+    else:
+        with zipfile.ZipFile(found) as file:
+            assert set(file.namelist()) > {path.name for path in output.iterdir()}
+    lit = workers.lit("photo.png", str(output), str(tmp_path / "lit"))
+    assert lit["kinds"][:5] == ["colour", "height", "normal", "roughness", "occlusion"] and not lit["down"]
+    shown = pixels_in(tmp_path / "lit" / "normal.png")
+    assert (shown == pixels_in(output / "photo_NormalGL.png")).all()
+
+
+@pytest.mark.parametrize("name", ["rock", "colosseum", "diffuse_color"])
+def test_what_is_seen_of_a_material_is_its_colour_whatever_the_photo_is_called(tmp_path, name):
+    for kind in ("AmbientOcclusion", "Color", "Displacement", "NormalGL", "Roughness"):
+        (tmp_path / f"{name}_{kind}.png").touch()
+    assert names.picture_of(SimpleNamespace(output=str(tmp_path))).name == f"{name}_Color.png"
 
 
 def test_a_drawn_photo_with_16_bits_is_a_material_with_8_in_a_glb(tmp_path):
@@ -996,6 +1087,67 @@ def test_a_material_is_lit_and_masked_and_follows_a_guide(window, served, drawn_
     window.shot("material")
     window.click("Without it")
     window.wait(lambda: "GUIDE" not in settings_of(served, "rock"))
+    assert not window.errors()
+
+
+@pytest.mark.slow
+def test_a_photo_s_maps_are_estimated_drawn_and_seen_in_light(window, served, stone):
+    window.upload(stone)
+    window.shows("used:")
+    window.click("Estimate its maps", ".q-toggle")
+    window.wait(lambda: settings_of(served, stone.stem).get("MAPS"))
+    window.shows("not a measurement")
+    window.click("The photo's light comes", ".q-select")
+    window.click("from one side", ".q-item")
+    window.wait(lambda: settings_of(served, stone.stem).get("LIGHT") == 90)
+    window.shows("From above, 90 degrees")
+    window.wait(lambda: window.all(".sun")[0].is_displayed())
+    window.shot("maps")
+    window.click("Pixel art", ".card")  # which has none
+    window.wait(lambda: "PIXELS" in settings_of(served, stone.stem))
+    window.wait(lambda: not any(part.is_displayed() for part in window.all(".q-toggle", "Estimate its maps")))
+    window.click("Seamless", ".card")
+    window.shows("From above, 90 degrees")
+    window.click("Draw it")
+    window.shows("Done.")
+    window.shows("lit from four sides")
+    window.shot("maps_done")
+    maps = served.folder / "samples" / stone.stem / "output_texture_3x3_tileable_xy"
+    window.press("button[aria-label='download 3x3_tileable_xy as GLB']")
+    taken = window.downloads / f"{stone.stem}_3x3_tileable_xy.glb"
+    window.wait(lambda: taken.exists() and (maps / f"{stone.stem}_NormalGL.png").read_bytes() in taken.read_bytes())
+
+    window.click("Look", ".q-tab")  # it is seen in light at once
+    lit = ".lit:not(.turned)"
+    window.wait(lambda: window.all(lit)[0].is_displayed())
+    window.wait(lambda: np.ptp(window.picture_of(f"{lit} canvas"), 2).max() > 50, 2 * SLOW)
+    window.wait(lambda: [part.text for part in window.all(".thumb")] == ["seed 0", "the photo"])
+    window.shot("maps_look")
+    window.press("button[aria-label='show maps']")
+    window.wait(lambda: window.all(".thumb[aria-pressed=true]")[0].text == "the photo")
+    window.wait(lambda: len(list(served.folder.glob("uploads/*/view/lit_*/normal.png"))) == 2)
+    window.shot("maps_of_photo")
+    window.click("Under a light", ".q-toggle")
+    window.wait(lambda: window.all(".leaflet-tile-loaded"))
+
+    window.click("Photo", ".q-tab")
+    window.click("Estimate its maps", ".q-toggle")
+    window.wait(lambda: "MAPS" not in settings_of(served, stone.stem))
+    window.click("Take", ".q-tab")
+    window.press("button[aria-label='settings of 3x3_tileable_xy again']")
+    window.wait(lambda: settings_of(served, stone.stem).get("MAPS") and settings_of(served, stone.stem)["LIGHT"] == 90)
+    window.shows("From above, 90 degrees")
+
+    window.click("Draw", ".q-tab")
+    window.click("Repair", ".card")  # with nothing to repair it is the maps alone
+    window.shows("the photo's own maps")
+    before = (maps.parent / "maps_doubt.png").stat().st_mtime_ns
+    window.click("Draw", "button")
+    window.wait(lambda: (maps.parent / "maps_doubt.png").stat().st_mtime_ns > before)
+    window.shows("Done.")
+    glb = "button[aria-label='download maps as GLB']"
+    window.wait(lambda: [part for part in window.all(glb) if part.is_displayed()])
+    window.shot("maps_alone")
     assert not window.errors()
 
 
