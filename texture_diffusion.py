@@ -87,16 +87,11 @@ try:
         with_tile,
         without_tile,
     )
-    from texture_diffusion_tools.learning import checkpoints, photo_facts, references, reports
+    from texture_diffusion_tools.learning import checkpoints, photo_facts, reports
     from texture_diffusion_tools.learning.batches import Batch, SeveralDatasets
     from texture_diffusion_tools.learning.muon import Muon
     from texture_diffusion_tools.learning.photo_facts import rotated, split_bands
-    from texture_diffusion_tools.learning.weights import (
-        as_beginning,
-        channels_seen,
-        refers,
-        with_facts,
-    )
+    from texture_diffusion_tools.learning.weights import as_beginning, channels_seen, with_facts
     from texture_diffusion_tools.reading import estimates, exemplars, masks, several
     from texture_diffusion_tools.running import (
         constants,
@@ -336,10 +331,6 @@ class NeighbourDataset:
                             "masked; VALIDATION=0 holds none out")
         self.table = self.offset_table(device)
 
-        shown = photo.usable.clone()  # as references
-        shown[self.held_y:, self.held_x:] = False
-        self.patches = references.Patches(photo.x.to(device), shown.to(device))
-
     def offset_table(self, device: torch.device | str) -> Tensor:
         """Offsets (y, x) of all training tiles, [N, 2] int64."""
         y = torch.arange(self.height - self.tile + 1, device=device)
@@ -380,16 +371,9 @@ class NeighbourDataset:
         """The tiles [B, C, T, T] in the middle of the canvases [B, C, S, S]."""
         return windows[:, :, self.halo:-self.halo, self.halo:-self.halo]
 
-    def where(self, offsets: Tensor) -> list:
-        """What references.found() needs for the tiles at offsets [B, 2]: of each all of the photo
-        but the tile itself.
-        """
-        # as tensors: a GPU need not be waited for
-        return [(self.patches, [(y, x, self.tile)]) for y, x in offsets]
-
-    def examples(self, count: int, held_out: bool) -> tuple[Tensor, Tensor, list]:
-        """Canvases [B, C, S, S], the checkerboard's neighbours, bool [B, 8], and where references
-        come from, to be shown: of held-out tiles, or of training tiles spread evenly."""
+    def examples(self, count: int, held_out: bool) -> tuple[Tensor, Tensor]:
+        """Canvases [B, C, S, S] and the checkerboard's neighbours, bool [B, 8], to be shown: of
+        held-out tiles, or of training tiles spread evenly."""
         offsets = self.validation_offsets()
         if not (held_out and len(offsets)):
             whole = self.table[self.available(self.table).all(1)]  # those with all 8 neighbours
@@ -397,7 +381,7 @@ class NeighbourDataset:
             spread = torch.linspace(0, len(whole) - 1, count + 2, device=whole.device)
             offsets = whole[spread.long()[1:-1]]
         offsets = offsets[torch.arange(count, device=offsets.device) % len(offsets)]
-        return self.windows(offsets), self.checkerboard(offsets), self.where(offsets)
+        return self.windows(offsets), self.checkerboard(offsets)
 
     def checkerboard(self, offsets: Tensor) -> Tensor:
         """Those neighbours of the checkerboard's pattern that exist, bool [B, 8]."""
@@ -412,7 +396,7 @@ class NeighbourDataset:
         windows, exists = self.windows(offsets), self.available(offsets)
         if len(self.orientations) > 1:
             windows, exists = self.augment(windows, exists, generator)
-        return Batch(windows, exists & dropout_masks(count, share, generator), self.where(offsets))
+        return Batch(windows, exists & dropout_masks(count, share, generator))
 
     def augment(self, windows: Tensor, exists: Tensor,
                 generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -440,10 +424,6 @@ class NeighbourDataset:
 #        |                                          block --------> block                       |
 #        |                                             block - block                            |
 #        +--------------------------------> unshuffle 2 ----------------------------------------+
-#
-# Stem and head see two more pictures of the canvas' size, its references: patches of the photo,
-# laid where they fit (see texture_diffusion_tools/learning/references.py). What it is to draw need not be
-# learned by heart.
 
 COLOURS = 3  # channels of a prior's network, which sees a grey photo as the first of them
 UNSHUFFLE = 4  # space-to-depth factor of the stem
@@ -486,11 +466,11 @@ class UNet(nn.Module):
     channels: C of the photo; tile: T, a multiple of tile_multiple(widths, unshuffle); widths:
     channels at 1 / unshuffle of the resolution, at half of that, ..., one to four multiples of 8.
     Input and output are in normalised units. halo 0: pictures without neighbours; context: length
-    of the vector that pictures are conditioned on, 0 for none; refers: whether it sees references.
+    of the vector that pictures are conditioned on, 0 for none.
     """
 
     def __init__(self, channels: int, tile: int, widths: Sequence[int], halo: int = HALO,
-                 unshuffle: int = UNSHUFFLE, context: int = 0, refers: bool = False) -> None:
+                 unshuffle: int = UNSHUFFLE, context: int = 0) -> None:
         super().__init__()
         self.tile, self.halo, self.unshuffle = tile, halo, unshuffle
         self.head_unshuffle = min(unshuffle, HEAD_UNSHUFFLE)
@@ -523,9 +503,6 @@ class UNet(nn.Module):
         self.choice = nn.Conv2d(HEAD_WIDTH, HEAD_WIDTH, 1)
         self.head_block = Block(HEAD_WIDTH, HEAD_WIDTH, c_time)
         self.head_out = nn.Conv2d(HEAD_WIDTH, out, 3, padding=1)
-        self.references = None
-        if refers:
-            self.references = self.reference_layers(references.channels_of(channels), widths[0])
 
         self.precision = torch.float32  # of the convolutions; see pick_precision
         self.register_buffer("region", region_map(tile, self.halo), persistent=False)
@@ -558,14 +535,6 @@ class UNet(nn.Module):
         net.label = F.one_hot(torch.tensor(label, device=self.axes.device), len(self.axes)).float()
         return net
 
-    def reference_layers(self, channels: int, width: int) -> nn.ModuleDict:
-        """What sees references of so many channels, and draws the gates of both pictures; they
-        begin with zeros."""
-        fine, coarse = channels * self.head_unshuffle**2, channels * self.unshuffle**2
-        sizes = {"stem": (coarse, width), "head": (fine, HEAD_WIDTH), "filters": (fine, HEAD_WIDTH),
-                 "gates": (HEAD_WIDTH, references.PICTURES * self.head_unshuffle**2)}
-        return nn.ModuleDict({name: nn.Conv2d(*size, 3, padding=1) for name, size in sizes.items()})
-
     def initialise(self) -> None:
         """All rules of initialisation, in one place; torch's defaults where nothing is said."""
         # different from the start, small beside the stem's output
@@ -578,9 +547,8 @@ class UNet(nn.Module):
                     nn.init.zeros_(layer.bias)
 
         # the first prediction is the texture's mean
-        for layer in (self.head_out, *(self.references or {}).values()):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.head_out.weight)
+        nn.init.zeros_(self.head_out.bias)
 
     def canvas(self, x_t: Tensor, ring: Tensor, present: Tensor) -> Tensor:
         """The tile x_t [B, C, T, T] among those neighbours of ring [B, C, S, S] that are present,
@@ -589,45 +557,23 @@ class UNet(nn.Module):
         crop_middle(canvas, self.tile)[:] = x_t
         return canvas.contiguous(memory_format=devices.layout_on(canvas.device))
 
-    def see(self, found: references.Found, ring: Tensor,
-            present: Tensor) -> references.Seen:
-        """The references.Seen of references.Found among the neighbours. All steps of drawing that
-        have these share it.
-
-        Their pictures become canvases, and with the maps, zero around the tile, they go through the
-        layers that they enter by.
-        """
-        pictures = [self.canvas(picture, ring, present) for picture in found.pictures.unbind(1)]
-        canvas = torch.cat([*pictures, F.pad(found.maps, [self.halo] * 4)], 1)
-        near = crop_middle(canvas, self.tile + 2 * min(CROP_MARGIN, self.halo))
-
-        coarse = F.pixel_unshuffle(canvas, self.unshuffle)
-        fine = F.pixel_unshuffle(near, self.head_unshuffle)
-        coarse, fine = (x.contiguous(memory_format=devices.layout_on(x.device))
-                        for x in (coarse, fine))
-        with devices.autocast(canvas.device, self.precision):
-            return references.Seen(found.pictures, self.references["stem"](coarse),
-                                   self.references["head"](fine), self.references["filters"](fine))
-
     def forward(self, x_t: Tensor, ring: Tensor, present: Tensor,
-                time: Tensor, context: Tensor | None = None,
-                seen: references.Seen | None = None) -> tuple[Tensor, ...]:
-        """The parts of predict_x0: what is added to the filtered x_t, [B, C, T, T], the gates of
-        its bands, [B, bands, T, T], and those of the references, [B, 2 or 0, T, T].
+                time: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The parts of predict_x0: what is added to the filtered x_t, [B, C, T, T], and the gates
+        of its bands, [B, bands, T, T].
 
         x_t: noisy tile [B, C, T, T]; ring: [B, C, S, S], whose middle is ignored; present: bool
-        [B, 8]; time: [B] in (0, 1]; context: [B, length], or None for zeros; seen: what see() made
-        of references, or None.
+        [B, 8]; time: [B] in (0, 1]; context: [B, length], or None for zeros.
         """
         canvas = self.canvas(x_t, ring, present)
         with devices.autocast(x_t.device, self.precision):
-            out = self.denoise(canvas, with_tile(present), time, context, seen).float()
-        return out.tensor_split([x_t.shape[1], x_t.shape[1] + self.signal.shape[-2]], 1)
+            out = self.denoise(canvas, with_tile(present), time, context).float()
+        return out.tensor_split([x_t.shape[1]], 1)
 
     def denoise(self, canvas: Tensor, present: Tensor, time: Tensor,
-                context: Tensor | None, seen: references.Seen | None) -> Tensor:
-        """From the canvas [B, C, S, S] to the head's output [B, C + bands + references, T, T];
-        present bool [B, 9]."""
+                context: Tensor | None) -> Tensor:
+        """From the canvas [B, C, S, S] to the head's output [B, C + bands, T, T]; present bool
+        [B, 9]."""
         emb = self.time(time_features(time))
         context = self.label if context is None else context
         if context is not None:
@@ -638,8 +584,6 @@ class UNet(nn.Module):
         where = self.region[::self.unshuffle, ::self.unshuffle]
         position = self.position[torch.arange(9, device=where.device), present.long()]  # [B, 9, c]
         h = self.stem(x.contiguous(memory_format=devices.layout_on(x.device)))
-        if seen is not None:
-            h = h + seen.stem
         h = h + position[:, where].permute(0, 3, 1, 2).to(h.dtype)
 
         # down
@@ -659,10 +603,9 @@ class UNet(nn.Module):
         side = min(h.shape[-1], self.tile // self.unshuffle + CROP_MARGIN)
         h = crop_middle(F.silu(self.norm_out(h)), side)
         h = F.pixel_shuffle(self.conv_out(h), self.unshuffle // self.head_unshuffle)
-        return self.head(h, canvas, present, emb, seen)
+        return self.head(h, canvas, present, emb)
 
-    def head(self, h: Tensor, canvas: Tensor, present: Tensor, emb: Tensor,
-             seen: references.Seen | None) -> Tensor:
+    def head(self, h: Tensor, canvas: Tensor, present: Tensor, emb: Tensor) -> Tensor:
         """What is left to do for the finest detail, from the U-Net's output h: the tile and the
         gates.
 
@@ -680,13 +623,10 @@ class UNet(nn.Module):
         fine = F.pixel_unshuffle(apart, self.head_unshuffle)
         h = crop_middle(h, fine.shape[-1])
         h, fine = (x.to(h.dtype, memory_format=devices.layout_on(x.device)) for x in (h, fine))
-        before, filtered = self.head_in(torch.cat([h, fine], 1)), self.filters(fine)
-        if seen is not None:
-            before, filtered = before + seen.head, filtered + seen.filters
-        h = self.head_block(F.silu(before) + filtered * self.choice(h), emb)
+        before = F.silu(self.head_in(torch.cat([h, fine], 1)))
+        h = self.head_block(before + self.filters(fine) * self.choice(h), emb)
 
-        parts = [self.head_out(h)] + ([] if seen is None else [self.references["gates"](h)])
-        out = crop_middle(torch.cat(parts, 1), self.tile // self.head_unshuffle)
+        out = crop_middle(self.head_out(h), self.tile // self.head_unshuffle)
         return F.pixel_shuffle(out, self.head_unshuffle)
 
 
@@ -707,7 +647,6 @@ def time_features(time: Tensor, count: int = 64) -> Tensor:
 # x0 there, so the network predicts x0.
 
 SAMPLERS = ("ddim", "ddpm", "mixed")
-FIND_AGAIN = 0.2  # of the chain, after which references are looked for anew
 GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
 
 
@@ -752,47 +691,29 @@ def wiener_bands(net: Any, x_t: Tensor, ring: Tensor, present: Tensor,
 
 def predict_x0(net: Any, x_t: Tensor, t: Tensor, ring: Tensor,
                present: Tensor, alphas_cumprod: Tensor, guidance: float = 0.0,
-               context: Tensor | None = None,
-               seen: references.Seen | None = None) -> Tensor:
-    """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward. Without
-    anything seen a network that sees references is shown none.
+               context: Tensor | None = None) -> Tensor:
+    """The estimate of x0 [B, C, T, T], unclipped; t [B] int64, the rest as in UNet.forward.
 
     What the network draws is added to x_t, under the linear filter that is best for the photo's
     powers (Wiener) and gated by the network at each pixel of each band: where the noise is weaker
     than the detail, the detail need not pass through the network. (v-prediction adds all of x_t,
-    which left noise at all levels.) So are the references.
+    which left noise at all levels.)
 
     A network that hesitates between two shapes draws their mean, and what is drawn lacks contrast
     at all scales. guidance takes the estimate by this share further away from that of a worse model
     of the same photo, the filter alone, which knows no shapes (autoguidance, arXiv 2406.02507, with
     guidance = w - 1).
     """
-    seen = seen or see_references(net, x_t, t, ring, present, None, alphas_cumprod, context)
     axes, signal = net.facts(context)
     x_t, ring = rotated(x_t, axes), rotated(ring, axes)
 
     bands = wiener_bands(net, x_t, ring, present, per_sample(alphas_cumprod, t), signal)
-    drawn, gates, shares = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context, seen)
+    drawn, gates = net(x_t, ring, present, (t + 1) / len(alphas_cumprod), context)
     x0 = drawn + (2 * gates.sigmoid()[:, :, None] * bands).sum(1)
-    if seen:
-        x0 = x0 + (shares[:, :, None] * seen.pictures).sum(1)
 
     if guidance:
         x0 = torch.lerp(bands.sum(1), x0, 1 + guidance)
     return rotated(x0, axes.mT)
-
-
-def see_references(net: Any, x_t: Tensor, t: Tensor, ring: Tensor,
-                   present: Tensor, where: Any, alphas_cumprod: Tensor,
-                   context: Tensor | None = None) -> references.Seen | None:
-    """The references.Seen of x_t [B, C, T, T], from where the batch says, None: there is nothing;
-    None for a network that sees none."""
-    if net.references is None:
-        return None
-    axes, _ = net.facts(context)
-    with torch.no_grad():
-        found = references.found(x_t, per_sample(alphas_cumprod, t), where or [None] * len(x_t))
-    return net.see(found.rotated(axes), rotated(ring, axes), present)
 
 
 def posterior(x_t: Tensor, x0: Tensor, t: Tensor, t_prev: Tensor,
@@ -916,41 +837,25 @@ class Denoiser:
         self.net, self.tile = net, net.tile
         self.alphas_cumprod, self.sampling = alphas_cumprod, sampling
         self.bounds = [bound.to(device) for bound in photo.bounds()]
-        self.patches = references.Patches(photo.x.to(device), photo.usable.to(device))
 
-    def among(self, rings: Tensor, present: Tensor,
-              hints: Iterable[Any]) -> tuple[Callable[..., Tensor], list[Tensor]]:
+    def among(self, rings: Tensor, present: Tensor) -> tuple[Callable[..., Tensor], list[Tensor]]:
         """estimate(x_t, t) of x0 [B, C, T, T] among neighbours, rings [B, C, S, S] and present bool
-        [B, 8], and the range of its values; hints: of each tile where references are not taken
-        from, [(y, x, side)]. They are looked for anew now and then."""
-        sees = self.net.references is not None
-        where, kept = [(self.patches, areas) for areas in hints] if sees else [], {}
-
-        def see(x_t: Tensor, t: Tensor) -> references.Seen | None:
-            now = t[0].item() / len(self.alphas_cumprod)
-            if not kept or kept["at"] - now >= FIND_AGAIN:
-                found = see_references(
-                    self.net, x_t, t, rings, present, where, self.alphas_cumprod)
-                kept.update(at=now, seen=found)
-            return kept["seen"]
+        [B, 8], and the range of its values, two tensors [..., C, 1 or T, 1 or T]."""
 
         def estimate(x_t: Tensor, t: Tensor) -> Tensor:
-            seen = see(x_t, t) if sees else None
-            return predict_x0(
-                self.net, x_t, t, rings, present, self.alphas_cumprod, GUIDANCE, None, seen)
+            return predict_x0(self.net, x_t, t, rings, present, self.alphas_cumprod, GUIDANCE)
 
         return estimate, self.bounds
 
 
 def draw_tiles(denoiser: Any, rings: Tensor, present: Tensor,
                generators: Sequence[torch.Generator], sketch: Tensor | None = None,
-               parts: Tensor | None = None, least: float = 0.0,
-               hints: Any = None) -> Iterator[tuple[int, Tensor, Tensor]]:
+               parts: Tensor | None = None,
+               least: float = 0.0) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Draw tiles by a Denoiser among neighbours, as sample() yields; least: what the strength is at
-    least; hints: of each tile, see Denoiser.among; None: there are none."""
-    how, shape = denoiser.sampling, (rings.shape[1], denoiser.tile, denoiser.tile)
-    hints = [()] * len(rings) if hints is None else hints
-    estimate, bounds = denoiser.among(rings, present, hints)
+    least."""
+    estimate, bounds = denoiser.among(rings, present)
+    how, shape = denoiser.sampling, (bounds[0].shape[-3], denoiser.tile, denoiser.tile)
     return sample(estimate, shape, generators, denoiser.alphas_cumprod, bounds, how.sampler,
                   how.steps, sketch, max(how.strength, least), parts)
 
@@ -1083,23 +988,19 @@ class Trainer:
         return self.weighted_error(net, *own)
 
     def weighted_error(self, net: Any, x0: Tensor, t: Tensor, eps: Tensor,
-                       ring: Tensor, present: Tensor, where: Any = None,
-                       context: Tensor | None = None) -> Tensor:
+                       ring: Tensor, present: Tensor, context: Tensor | None = None) -> Tensor:
         """Mean of the weighted squared error of the estimate of x0, a scalar tensor."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
-        seen = see_references(net, x_t, t, ring, present, where, self.alphas_cumprod, context)
-        estimate = predict_x0(
-            net, x_t, t, ring, present, self.alphas_cumprod, context=context, seen=seen)
+        estimate = predict_x0(net, x_t, t, ring, present, self.alphas_cumprod, context=context)
         weight = loss_weight(t, self.alphas_cumprod) * self.border_weights
         return (weight * (estimate - x0)**2).mean()
 
     @torch.inference_mode()
     def noised(self, x0: Tensor, t: Tensor, eps: Tensor, ring: Tensor,
-               present: Tensor, where: Any = None) -> tuple[Tensor, Tensor]:
+               present: Tensor) -> tuple[Tensor, Tensor]:
         """x0 noised to t, x_t, and the EMA's estimate of x0 from it, both [B, C, T, T]."""
         x_t = q_sample(x0, t, eps, self.alphas_cumprod)
-        seen = see_references(self.ema, x_t, t, ring, present, where, self.alphas_cumprod)
-        return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod, seen=seen)
+        return x_t, predict_x0(self.ema, x_t, t, ring, present, self.alphas_cumprod)
 
     def of(self, label: int) -> Trainer:
         """The trainer as one of the photos sees it, to draw and to show that: of several a view,
@@ -1197,9 +1098,8 @@ class Trainer:
         generator = seeds.torch_generator(self.seed, seeds.VALIDATING)
         eps = torch.randn(x0.shape, generator=generator).to(windows.device)
 
-        values = x0, t, eps, windows, dataset.checkerboard(offsets), dataset.where(offsets)
-        parts = [[x[first:first + self.batch_size] for x in values]
-                 for first in range(0, len(offsets), self.batch_size)]
+        values = x0, t, eps, windows, dataset.checkerboard(offsets)
+        parts = zip(*(x.split(self.batch_size) for x in values))
         losses = [self.weighted_error(self.ema, *part).item() * len(part[0]) for part in parts]
         return sum(losses) / len(offsets)
 
@@ -1352,7 +1252,7 @@ class Canvas:
                  begin: Callable[[Pair], tuple] | None = None) -> None:
         self.layout, self.grid, self.channels, self.device = layout, layout.grid, channels, device
         self.passes, self.real, self.order = layout.passes, layout.real(), layout.order()
-        self.sketch, self.hint = begin or (lambda cell: (None, None)), layout.areas
+        self.sketch = begin or (lambda cell: (None, None))
         self.drawn = {}  # cell -> normalised tile [C, T, T] on the CPU
         self.parts = {}  # cell -> its pixels that the network drew, drawings.packed(), or all
 
@@ -1444,8 +1344,6 @@ class Canvas:
 #     sketch(cell)                what it begins with, [C, T, T] or None, and which parts are
 #                                 drawn, [1, T, T] or None
 #     strength(cell)              how noisy that is made at least, 0 to 1, alike in all of a list
-#     hint(cell)                  what else its Denoiser is told, such as where its references are
-#                                 not taken from
 #     neighbours(cells)           what is seen around them: rings [B, C, S, S], and which of the 8
 #                                 exist, bool [B, 8]
 #     place(cells, tiles, parts)  and takes the tiles that were drawn, [B, C, T, T]
@@ -1457,7 +1355,7 @@ def outpaint(canvas: Any, passes: Iterable[Sequence[Pair]], draw: Callable[..., 
     """Draw the cells of passes on a canvas, in place; a generator that yields the number of tiles
     after each step.
 
-    draw(rings, present, generators, sketch, parts, least, hints) is draw_tiles() of a Denoiser. A
+    draw(rings, present, generators, sketch, parts, least) is draw_tiles() of a Denoiser. A
     tile's noise depends on (seed, row, column) alone; batches are filled up with copies, so that no
     tile depends on how many are drawn. Each process of a group draws a batch at a time.
     """
@@ -1483,10 +1381,9 @@ def outpaint(canvas: Any, passes: Iterable[Sequence[Pair]], draw: Callable[..., 
             rings, present = canvas.neighbours(full)
             generators = [seeds.torch_generator(seed, seeds.DRAWING, *canvas.noise_key(cell))
                           for cell in full]
-            hints = map(canvas.hint, full)  # looked up where it is needed
 
             drawing = draw(rings, present, generators, *stacked(found, full, rings.device),
-                           canvas.strength(cells[0]), hints)
+                           canvas.strength(cells[0]))
             for _, x_t, _ in drawing:
                 tiles = x_t
                 yield sum(map(len, together))
@@ -1828,8 +1725,7 @@ def fitting_net(photos: Sequence[Photo], c: SimpleNamespace, device: torch.devic
         channels = channels_of(weights, photos[0])
         channels = max(channels, len(photos[0].x)) if prior else channels
     return build_net(photos, c.TILE_SIZE, c.WIDTHS, c.SEED, device, channels,
-                     context=len(photos) if len(photos) > 1 else 0,
-                     refers=bool(weights) and refers(weights))
+                     context=len(photos) if len(photos) > 1 else 0)
 
 
 def fit(trainer: Trainer, c: SimpleNamespace, told: reports.Reports) -> tuple[float, int]:

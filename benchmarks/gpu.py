@@ -142,15 +142,14 @@ class Bench:
         """Pixels of a batch of tiles, uint8, and the loss and gradient of a batch, all of fixed noise."""
         context = self.subject(precision, device=device).context
         photo, trainer = context["photo"], context["trainer"]
-        windows, present, where = trainer.dataset.examples(self.c.BATCH_SIZE, held_out=False)
+        windows, present = trainer.dataset.examples(self.c.BATCH_SIZE, held_out=False)
         generators = [seeds.torch_generator(0, seeds.DRAWING, k) for k in range(len(windows))]
-        hints = [areas for _, areas in where]
-        *_, (_, tiles, _) = context["draw"](windows, present, generators, hints=hints)
+        *_, (_, tiles, _) = context["draw"](windows, present, generators)
 
         x0, steps = trainer.dataset.tiles_of(windows), len(trainer.alphas_cumprod)
         eps = torch.randn(x0.shape, generator=seeds.torch_generator(0, seeds.VALIDATING)).to(x0.device)
         t = torch.linspace(0, steps - 1, len(x0)).long().to(x0.device)
-        loss = trainer.weighted_error(trainer.net, x0, t, eps, windows, present, where)
+        loss = trainer.weighted_error(trainer.net, x0, t, eps, windows, present)
         loss.backward()
         gradient = torch.cat([weight.grad.flatten().cpu() for weight in trainer.net.parameters()])
         return photo.pixels(tiles), {"loss": loss.item(), "gradient": gradient}

@@ -1,12 +1,12 @@
-"""What the prior gives alone, with its references and without them, and what a minute of training adds.
+"""What the prior gives alone, and what a minute of training adds.
 
     python -m benchmarks.minute [FOLDER] [--quick] [--seeds 2] [--exemplars brick,grass] [--learned FOLDER]
 
 For samples/stones.png, scikit-image's brick, grass and gravel and each picture in FOLDER, none of which the prior may
 have seen: trains for STAGES, draws with REDRAW="gaps", so that tiles are drawn whole, and scores these (see
-benchmarks/scores.py). Takes an hour for 9 photos; what is done is kept in benchmarks/cache, of each commit apart, and
-the same command goes on. When all is done, writes benchmarks/MINUTE.md, docs/minute.png (curves) and docs/minute.jpg
-(parts of textures of PICTURED).
+benchmarks/scores.py). Takes 50 minutes for 9 photos; what is done is kept in benchmarks/cache, of each commit apart,
+and the same command goes on. When all is done, writes benchmarks/MINUTE.md, docs/minute.png (curves) and
+docs/minute.jpg (parts of textures of PICTURED).
 --quick takes tiny constants and one small photo, and writes nothing in the repository: it shows that all runs.
 
 --learned: the folder of photos that the prior has learned from. What it drew alone is then looked for in them: the
@@ -26,13 +26,11 @@ from PIL import Image, ImageDraw
 
 import texture_diffusion as td
 from benchmarks import Progress, commits, peers, quality, scores
-from texture_diffusion_tools.learning import checkpoints
 from texture_diffusion_tools.reading import photos
 from texture_diffusion_tools.running import exit_codes
 
 MAX_SIDE = 512  # of the photos, px
-ALONE = "prior, no references"
-STAGES = {(ALONE, 0): 50, ("prior", 0): 55, ("prior", 5): 120}  # what it begins from and EPOCHS: s
+STAGES = {0: 55, 5: 120}  # EPOCHS: s
 PICTURED = ("gravel", "roof")  # photos of docs/minute.jpg
 PART, GAP, LABEL = 400, 8, 18  # of that picture: side of a part, px between, height of the labels
 EPOCH_TILES = 176  # the default
@@ -43,23 +41,12 @@ STRIDE = 4  # between the patches that are looked at, px
 FLAT = 4.0  # levels: patches of less contrast look alike anywhere
 
 
-def bench_of(bench, begin, epochs):
+def bench_of(bench, epochs):
     """The quality.Bench of a stage."""
-    folder = bench.cache / "minute" / f"{begin}-{epochs}"
+    folder = bench.cache / "minute" / str(epochs)
     epochs = epochs or int(bench.quick)  # a trial has no prior that could draw without any training
     constants = {"REDRAW": "gaps", **bench.constants, "MAX_SIDE": MAX_SIDE, "EPOCHS": epochs, "VALIDATION": 1}
-    if begin == ALONE and not bench.quick:
-        constants["PRIOR"] = prior_alone(folder)
     return bench._replace(cache=folder, constants=constants)
-
-
-def prior_alone(folder):
-    """The path of the shipped prior without what sees references."""
-    weights, _ = checkpoints.load_prior(td.HERE / "checkpoints/prior.pt", peers.constants().WIDTHS)
-    path, alone = folder / "prior.pt", {name: weights[name] for name in weights if not name.startswith("references.")}
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoints.save(path, {**checkpoints.load(td.HERE / "checkpoints/prior.pt"), "ema": alone})
-    return str(path)
 
 
 def measure(bench, exemplar, seeds):
@@ -111,14 +98,14 @@ def likeness(made, pixels, learned):
 def likeness_of(bench, exemplar, learned):
     """The likeness of what the prior drew alone from an exemplar."""
     tile, photo = quality.tile_of(bench), td.load_photo(exemplar.path, None, MAX_SIDE)
-    texture = np.asarray(texture_of(bench, exemplar, "prior", 0))
+    texture = np.asarray(texture_of(bench, exemplar, 0))
     made = scores.tiles_where(texture, quality.layout_of(photo, "matched", tile, 0), tile, real=False)
     return likeness(made, photo.pixels(photo.x), learned)
 
 
-def texture_of(bench, exemplar, begin, epochs):
+def texture_of(bench, exemplar, epochs):
     """What a stage drew with seed 0, as a Pillow picture."""
-    folder = quality.folder_of(bench_of(bench, begin, epochs), quality.Job(exemplar, "ours", 0))
+    folder = quality.folder_of(bench_of(bench, epochs), quality.Job(exemplar, "ours", 0))
     return Image.open(folder / "texture.png").convert("RGB")
 
 
@@ -133,11 +120,11 @@ def seconds_of(epochs, row, rate):
 
 
 def markdown(table, rate=0):
-    """The Markdown of an exemplar's table, (begin, epochs) -> scores; rate: as in seconds_of."""
-    lines = ["| begun from | epochs | training s | " + " | ".join(SHOWN) + " |", "|" + "---|" * (3 + len(SHOWN))]
-    for (begin, epochs), row in table.items():
+    """The Markdown of an exemplar's table, epochs -> scores; rate: as in seconds_of."""
+    lines = ["| epochs | training s | " + " | ".join(SHOWN) + " |", "|" + "---|" * (2 + len(SHOWN))]
+    for epochs, row in table.items():
         cells = " | ".join(f"{row[name]:.{3 if name == 'validation loss' else 2}f}" for name in SHOWN)
-        lines.append(f"| {begin} | {epochs} | {seconds_of(epochs, row, rate):.0f} | {cells} |")
+        lines.append(f"| {epochs} | {seconds_of(epochs, row, rate):.0f} | {cells} |")
     return "\n".join(lines)
 
 
@@ -147,12 +134,9 @@ def draw_figure(path, tables, rate=0):
     axes = figure.subplots(len(tables), len(DRAWN_IN), squeeze=False)
     for row, (name, table) in zip(axes, tables.items()):
         for ax, score in zip(row, DRAWN_IN):
-            for begin, mark in zip(("prior", ALONE), "os"):
-                points = [(seconds_of(epochs, found, rate), found[score])
-                          for (start, epochs), found in table.items() if start == begin]
-                ax.plot(*zip(*points), marker=mark, markersize=4, label=begin) if points else None
+            points = [(seconds_of(epochs, found, rate), found[score]) for epochs, found in table.items()]
+            ax.plot(*zip(*points), marker="o", markersize=4)
             ax.set_title(f"{name}: {score}", fontsize=9)
-    axes[0, 0].legend(fontsize=8)
     for ax in axes[-1]:
         ax.set_xlabel("seconds of training", fontsize=8)
     figure.savefig(buffer, dpi=100)
@@ -166,7 +150,7 @@ def draw_parts(bench, exemplars, seconds):
     for exemplar in exemplars:
         photo = td.load_photo(exemplar.path, None, MAX_SIDE)
         pictures = [Image.fromarray(photo.pixels(photo.x)).convert("RGB")]
-        pictures += [texture_of(bench, exemplar, "prior", epochs) for epochs in (0, 5)]
+        pictures += [texture_of(bench, exemplar, epochs) for epochs in (0, 5)]
         rows.append([quality.middle(picture, min(PART, photo.x.shape[2]), min(PART, photo.x.shape[1]))
                      for picture in pictures])
     labels = ("photo", "prior alone (EPOCHS=0)", f"{seconds:.0f} s of training (the default)")
@@ -178,7 +162,7 @@ def draw_parts(bench, exemplars, seconds):
 
 
 def write(home, tables, shows, rate=0):
-    """MINUTE.md and the figure; tables: exemplar -> (begin, epochs) -> scores; shows: exemplar -> likeness; rate: as in
+    """MINUTE.md and the figure; tables: exemplar -> epochs -> scores; shows: exemplar -> likeness; rate: as in
     seconds_of."""
     seconds = f", seconds are at {rate:g} tiles a second, measured alone" if rate else ""
     text = ["Written by `python -m benchmarks.minute`; what the scores mean is in [scores.py](scores.py). An epoch is "
@@ -202,14 +186,14 @@ def run(bench, exemplars, seeds, progress, learned=(), rate=0):
     tables, shows = {}, {}
     for exemplar in exemplars:
         table = tables[exemplar.name] = {}
-        for stage in STAGES:
-            table[stage] = measure(bench_of(bench, *stage), exemplar, seeds)
-            progress("{}, {}, {} epochs".format(exemplar.name, *stage))
+        for epochs in STAGES:
+            table[epochs] = measure(bench_of(bench, epochs), exemplar, seeds)
+            progress(f"{exemplar.name}, {epochs} epochs")
         if learned:
             shows[exemplar.name] = likeness_of(bench, exemplar, learned)
         print(f"\n{exemplar.name}\n\n{markdown(table, rate)}\n", flush=True)
     pictured = [exemplar for exemplar in exemplars if exemplar.name in PICTURED] or exemplars[:1]
-    seconds = np.mean([seconds_of(5, tables[exemplar.name]["prior", 5], rate) for exemplar in pictured])
+    seconds = np.mean([seconds_of(5, tables[exemplar.name][5], rate) for exemplar in pictured])
     commits.save_picture(bench.home / "docs/minute.jpg", draw_parts(bench, pictured, seconds))
     write(bench.home, tables, shows, rate)
 

@@ -69,11 +69,11 @@ def ours(c, precision, quick):
     if precision is not None:
         trainer.net.precision = trainer.ema.precision = trainer.opts[0].precision = precision
     draw = td.tile_drawer(photo, trainer, c)
-    windows, present, where = trainer.dataset.examples(c.BATCH_SIZE, held_out=False)
+    windows, present = trainer.dataset.examples(c.BATCH_SIZE, held_out=False)
 
     def step():
         generators = [seeds.torch_generator(c.SEED, seeds.SHOWING, k) for k in range(c.BATCH_SIZE)]
-        next(draw(windows, present, generators, hints=[areas for _, areas in where]))
+        next(draw(windows, present, generators))
 
     return Subject(trainer.train_step, step, {"photo": photo, "trainer": trainer, "draw": draw})
 

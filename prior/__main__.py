@@ -21,7 +21,7 @@ import texture_diffusion as td
 from texture_diffusion_tools.learning import checkpoints, photo_facts
 from texture_diffusion_tools.reading import exemplars
 from texture_diffusion_tools.running import constants, devices, exit_codes, files
-from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.running.errors import RunError, UserError
 from texture_diffusion_tools.running.signals import StopSignals
 from texture_diffusion_tools.writing.drawings import digest_of_all
 
@@ -109,7 +109,7 @@ def prepare(c, output):
         "TILES", "SAVE_EVERY", "TILE_SIZE", "WIDTHS", "TIMESTEPS", "BATCH_SIZE", "LEARNING_RATE", "SEED")}}
     first = td.normalise(exemplars.of_pixels(draw(next(iter(KINDS)), np.random.default_rng(0), SIDE), "first"))
     facts = photo_facts.facts_of(first.x, td.COLOURS)
-    net = td.build_net([first], c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS, refers=True)
+    net = td.build_net([first], c.TILE_SIZE, c.WIDTHS, c.SEED, device, td.COLOURS)
     state = checkpoints.load(output) if checkpoints.exists(output) else {}
     wrong = checkpoints.differences(state.get("constants", made_of["constants"]), made_of["constants"],
                                     made_of["constants"])
@@ -119,10 +119,13 @@ def prepare(c, output):
     net.precision = devices.pick_precision(device, state.get("precision"))
     alphas_cumprod = td.cosine_schedule(c.TIMESTEPS).to(device)
     trainer = td.Trainer(net, data, alphas_cumprod, c.BATCH_SIZE, c.LEARNING_RATE, DROPOUT, c.SEED)
-    if state:
-        trainer.load(state)
-    elif c.PRIOR is not None:
-        trainer.begin_from(*checkpoints.load_prior(c.PRIOR, c.WIDTHS))
+    try:
+        if state:
+            trainer.load(state)
+        elif c.PRIOR is not None:
+            trainer.begin_from(*checkpoints.load_prior(c.PRIOR, c.WIDTHS))
+    except ValueError as error:
+        raise RunError(f"{output if state else c.PRIOR} cannot be used: {error}") from None
     data.nets, data.step = [trainer.net, trainer.ema], trainer.step
     return trainer, facts, made_of
 

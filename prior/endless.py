@@ -17,7 +17,6 @@ from .photograph import draw
 SIDE = 320  # of a material, pixels
 FLATTEST = 3.0  # levels: a material of less contrast teaches nothing
 OFTEN = ("fine_weave", "fine_knit", "sharp_gravel", "repeated")  # kinds that are drawn three times as often as others
-ALONE = 0.15  # share of the tiles without references
 GREY = 0.15  # share of the batches that are grey
 
 
@@ -92,10 +91,8 @@ class EndlessDataset:
         chosen = [self.parts(self.step // self.every + place)[is_grey] for place in places]
         self.tell([facts for _, facts in chosen])
         self.step += 1
-        windows, present, where, _ = zip(*(data.batch(1, share, generator) for data, _ in chosen))
-        alone = torch.rand(count, generator=generator, device=generator.device) < ALONE
-        where = [None if none else place for (place,), none in zip(where, alone.tolist())]
-        return td.Batch(torch.cat(windows), torch.cat(present), where)
+        windows, present, _ = zip(*(data.batch(1, share, generator) for data, _ in chosen))
+        return td.Batch(torch.cat(windows), torch.cat(present))
 
     def tell(self, facts):
         """Let the networks know the PhotoFacts of each picture of a batch."""

@@ -334,10 +334,10 @@ def test_the_table_has_a_row_for_each_stage_and_the_figure_a_panel_for_each_scor
     for folder in ("benchmarks", "docs"):
         (tmp_path / folder).mkdir()
     row = {**dict.fromkeys(minute.SHOWN, 0.5), "training": 40.0}
-    table = {("prior", 0): {**row, "training": 0.0}, ("prior", 5): row, (minute.ALONE, 0): row}
+    table = {0: {**row, "training": 0.0}, 5: row}
     minute.write(tmp_path, {"bark": table}, {"bark": 1.1})
     text = (tmp_path / "benchmarks" / "MINUTE.md").read_text(encoding="utf-8")
-    assert "| prior | 0 | 0 | 0.500 | 0.50 |" in text and f"| {minute.ALONE} | 0 | 40 |" in text and "1.100" in text
+    assert "| 0 | 0 | 0.500 | 0.50 |" in text and "| 5 | 40 | 0.500 |" in text and "1.100" in text
     assert Image.open(tmp_path / "docs" / "minute.png").width > 900
     assert commits.commit_in(tmp_path / "docs" / "minute.png") == commits.commit()
 

@@ -6,6 +6,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import TILE, draw_photo, draw_pixels, pixels_in, random_net, slow_but, tiny
 from PIL import Image
 
@@ -193,7 +194,7 @@ def test_what_is_drawn_where_one_texture_is_alone_is_what_its_network_draws():
         return [torch.Generator().manual_seed(k) for k in range(2)]
 
     each = [td.Denoiser(net.of(label), texture, *settings) for label, texture in enumerate(TEXTURES)]
-    hints = [({}, shares)] * len(rings)
-    *_, (_, found, _) = td.draw_tiles(blends.BlendDenoiser(each), rings, present, noise(), sketch, hints=hints)
+    among = torch.cat([rings, F.pad(shares, [td.HALO] * 4).expand(2, -1, -1, -1)], 1)
+    *_, (_, found, _) = td.draw_tiles(blends.BlendDenoiser(each), among, present, noise(), sketch)
     *_, (_, alone, _) = td.draw_tiles(each[1], rings, present, noise(), sketch)
     assert torch.equal(found, alone)

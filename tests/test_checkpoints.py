@@ -425,6 +425,11 @@ def renamed(state):
     state["ema"]["other"] = state["ema"].pop("stem.bias")
 
 
+def with_layers_of_references(state):  # of networks that were shown patches of the photo
+    for weights in (state["net"], state["ema"]):
+        weights.update({"references.gates.weight": torch.zeros(8, 64, 3, 3), "references.gates.bias": torch.zeros(8)})
+
+
 def moments(state):
     state["opts"][0][0]["momentum"] = torch.zeros(7)
 
@@ -433,9 +438,9 @@ def foreign_moments(state):
     state["opts"][1][0]["evil"] = torch.zeros(())
 
 
-@pytest.mark.parametrize("change", [resized("stem.bias", 9), renamed, moments, foreign_moments,
-                                    lambda state: state.update(net={}), lambda state: state.update(opts=[[], []]),
-                                    lambda state: state.update(opts=[])])
+@pytest.mark.parametrize("change", [resized("stem.bias", 9), renamed, with_layers_of_references, moments,
+                                    foreign_moments, lambda state: state.update(net={}),
+                                    lambda state: state.update(opts=[[], []]), lambda state: state.update(opts=[])])
 def test_weights_that_do_not_fit_fail_the_run_in_one_line(trained, tmp_path, change):
     state = checkpoint_in(tmp_path)
     change(state)

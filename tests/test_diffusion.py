@@ -151,7 +151,7 @@ def test_a_ddpm_step_leads_to_the_forward_process_at_the_earlier_time(t, t_prev)
 
 def drawn_nothing(x_t, *args):
     """A network that draws nothing and leaves all gates half open, which is their neutral place."""
-    return torch.zeros_like(x_t), torch.zeros(len(x_t), len(photo_facts.BLURS) + 1, *x_t.shape[2:]), None
+    return torch.zeros_like(x_t), torch.zeros(len(x_t), len(photo_facts.BLURS) + 1, *x_t.shape[2:])
 
 
 def silent_net(signal, tile=32):
@@ -196,7 +196,7 @@ def test_a_gate_closes_its_band_and_opens_it_twofold():
     for band in range(4):
         gates = torch.full((1, 4, 32, 32), -100.0)
         gates[:, band] = 100
-        net.forward = lambda x, *args, gates=gates: (torch.zeros_like(x), gates, None)
+        net.forward = lambda x, *args, gates=gates: (torch.zeros_like(x), gates)
         estimate = td.predict_x0(net, x_t, t, ring, present, alphas_cumprod)
         assert torch.allclose(estimate[0], 2 * bands[band], atol=1e-5)
 

@@ -394,11 +394,19 @@ def test_a_photo_whose_model_would_be_taken_for_the_shipped_prior_is_refused(too
     assert_refused(tool("prior.png", *tiny(PRIOR="checkpoints/prior.pt")), "replace the prior")
 
 
+def with_layers_of_references(path):
+    """As networks had them that were shown patches of the photo."""
+    state = torch.load(path, weights_only=True)
+    state["ema"].update({"references.gates.weight": torch.zeros(8, 64, 3, 3), "references.gates.bias": torch.zeros(8)})
+    torch.save(state, path)
+
+
 @pytest.mark.parametrize("spoil, code, words", [
     (lambda path: path.unlink(), 2, ("no prior", "PRIOR=None")),
     (lambda path: path.write_bytes(path.read_bytes()[:5000]), 1, ("damaged",)),
     (lambda path: torch.save({**torch.load(path, weights_only=True), "constants": {"WIDTHS": (8, 24)}}, path), 2,
-     ("WIDTHS is (8, 16) here and (8, 24) in the prior", "PRIOR=None"))])
+     ("WIDTHS is (8, 16) here and (8, 24) in the prior", "PRIOR=None")),
+    (with_layers_of_references, 1, ("prior.pt cannot be used", "do not fit", "references.gates.bias"))])
 def test_a_prior_that_cannot_be_used_is_one_sentence_and_nothing_is_trained(prior, tmp_path, spoil, code, words):
     spoil(tmp_path / "prior" / "prior.pt")
     result = prior(EPOCHS=2)

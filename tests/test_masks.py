@@ -223,7 +223,7 @@ def test_what_is_known_is_held_until_the_fine_detail(tmp_path, monkeypatch):
     truth, parts = (torch.stack(x) for x in zip(*map(hole.sketch, cells)))
     known = parts < 1
     net = torch.nn.Module()
-    net.tile, net.references = TILE, None
+    net.tile = TILE
     draw = make_sampler(net, photo, alphas_cumprod, "ddim", 10, 0.7)
     generators = [torch.Generator().manual_seed(k) for k in range(len(cells))]
     *_, (_, drawn, _) = draw(rings, present, generators, truth, parts)

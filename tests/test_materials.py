@@ -464,7 +464,7 @@ def test_a_prior_of_three_channels_begins_a_material_as_it_would_its_colour(rock
         trainer = make_trainer(each)
         trainer.begin_from(prior.state_dict(), "0" * 64)
         nets.append(trainer.ema)
-    windows, present, _ = td.NeighbourDataset(photo, TILE).examples(2, False)
+    windows, present = td.NeighbourDataset(photo, TILE).examples(2, False)
     x_t = torch.randn(2, 8, TILE, TILE, generator=torch.Generator().manual_seed(0))
     t, alphas_cumprod = torch.tensor([3, 30]), td.cosine_schedule(50)
     with torch.inference_mode():

@@ -54,7 +54,7 @@ def patterns_shown(photo, kind, scale, batch_size):
     """The presence patterns that outpainting shows to the network."""
     shown = set()
 
-    def draw(rings, present, generators, sketch, parts, least, hints):
+    def draw(rings, present, generators, sketch, parts, least):
         shown.update(map(names_of, present))
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 

@@ -116,7 +116,7 @@ def test_a_tile_alone_equals_the_same_tile_in_a_batch(net):
 def test_the_smallest_tile_and_its_triple_keep_their_shape(channels, widths):
     for tile in (td.tile_multiple(widths), 3 * td.tile_multiple(widths)):
         net = random_net(channels, tile, widths).requires_grad_(False)
-        drawn, gates, _ = net(*inputs(2, channels, tile))
+        drawn, gates = net(*inputs(2, channels, tile))
         assert drawn.shape == (2, channels, tile, tile)
         assert gates.shape == (2, len(photo_facts.BLURS) + 1, tile, tile)
 

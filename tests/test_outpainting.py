@@ -120,7 +120,7 @@ def test_another_seed_draws_other_tiles(net, photo):
 def test_no_two_drawn_tiles_share_their_noise(photo):
     layout, starts = planned(photo, "random"), []
 
-    def draw(rings, present, generators, sketch, parts, least, hints):
+    def draw(rings, present, generators, sketch, parts, least):
         starts.extend(torch.randn(4, generator=generator).tolist() for generator in generators)
         yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -141,7 +141,7 @@ def test_all_tiles_of_a_pass_are_shown_the_same_state(photo):
     for kind in td.LAYOUTS:
         layout, shown = planned(photo, kind), {1: [], 5: []}
         for batch_size, masks in shown.items():
-            def draw(rings, present, generators, sketch, parts, least, hints, masks=masks):
+            def draw(rings, present, generators, sketch, parts, least, masks=masks):
                 masks.extend(present.tolist())
                 yield 0, torch.zeros(len(rings), 3, TILE, TILE), None
 
@@ -195,7 +195,7 @@ def test_a_sketch_goes_to_its_own_gap_whatever_the_batch(net, photo):
     layout, seen = planned(photo, "matched"), []
     sketches = sketches_of(layout)
 
-    def draw(rings, present, generators, sketch, parts, least, hints):
+    def draw(rings, present, generators, sketch, parts, least):
         seen.extend(sketch)
         yield 0, sketch, None
 

@@ -14,7 +14,7 @@ from prior.kinds import KINDS
 from prior.photograph import draw
 from texture_diffusion_tools.learning import checkpoints, photo_facts
 from texture_diffusion_tools.running import devices, exit_codes
-from texture_diffusion_tools.running.errors import UserError
+from texture_diffusion_tools.running.errors import RunError, UserError
 
 
 def rng(*seed):
@@ -109,18 +109,6 @@ def test_a_batch_is_of_many_materials_in_colour_or_in_grey_whose_facts_the_netwo
     assert min(data.known) > 2 and len(data.known) <= 4  # the pool moves on
 
 
-@pytest.mark.parametrize("share, without", [(0, 0), (1, 6)])
-def test_tiles_have_references_of_their_own_material_but_for_some_that_have_none(monkeypatch, share, without):
-    monkeypatch.setattr("prior.endless.SIDE", 64)
-    monkeypatch.setattr("prior.endless.ALONE", share)
-    batch = EndlessDataset(16, pool=4, every=1).batch(6, 0.0, torch.Generator().manual_seed(0))
-    assert batch.where.count(None) == without
-    for window, place in zip(td.crop_middle(batch.windows, 16), batch.where):
-        if place is not None:
-            patches, [(y, x, side)] = place
-            assert side == 16 and torch.equal(window, patches.x[:, y:y + side, x:x + side])
-
-
 def test_kinds_that_are_drawn_more_often_are_there():
     assert set(OFTEN) <= KINDS.keys()
 
@@ -164,6 +152,10 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, monkey
     assert_same(checkpoints.load(tmp_path / "model.pt"), whole)
     with pytest.raises(UserError, match="SEED is 1 here and 0"):
         program.train([f"OUTPUT={tmp_path}/model.pt", "TILES=16", "SEED=1", *TINY])
+    whole["ema"]["references.gates.bias"] = torch.zeros(8)  # of a network that was shown patches of the photo
+    checkpoints.save(tmp_path / "model.pt", whole)
+    with pytest.raises(RunError, match="model.pt cannot be used: its weights do not fit the network"):
+        program.train([f"OUTPUT={tmp_path}/model.pt", "TILES=16", *TINY])
 
 
 def test_an_export_holds_the_averaged_weights_alone(tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ def test_a_batch_holds_each_texture_equally_often_and_says_which_is_whose():
                                for k, photo in enumerate(TEXTURES)])
     places = torch.zeros(6, 3)
     for seed in range(50):
-        windows, present, _, labels = data.batch(6, 0.4, torch.Generator().manual_seed(seed))
+        windows, present, labels = data.batch(6, 0.4, torch.Generator().manual_seed(seed))
         assert windows.shape == (6, 3, 48, 48) and present.shape == (6, 8) and labels.sum(0).tolist() == [2, 2, 2]
         assert torch.equal(data.tiles_of(windows)[:, 0, 8, 8].long(), labels.argmax(1))
         places += labels
@@ -106,7 +106,7 @@ def test_a_prior_begins_as_it_would_with_each_texture_alone():
     net = td.build_net(TEXTURES, TILE, (8, 16), 0, "cpu", context=3)
     trainer = td.Trainer(net, data, td.cosine_schedule(50), 6, 2e-3, 0.4, 0)
     trainer.begin_from(prior, "0" * 64)
-    windows, present, _ = data.parts[1].examples(2, held_out=False)
+    windows, present = data.parts[1].examples(2, held_out=False)
     noised = (data.tiles_of(windows), torch.tensor([9, 40]), torch.zeros(2, 3, TILE, TILE), windows, present)
     alone = make_trainer(TEXTURES[1])
     alone.begin_from(prior, "0" * 64)

@@ -64,7 +64,7 @@ def test_only_tiles_among_drawn_ones_are_drawn_from_more_noise(made):
     _, layout = made
     sheet, seen = wang.Sheet(td.Canvas(layout, layout.channels(), torch.device("cpu")), td.HALO, layout.weights, 0), []
 
-    def draw(rings, present, generators, sketch, parts, least, hints):
+    def draw(rings, present, generators, sketch, parts, least):
         seen.append((sketch is not None, least))
         yield 0, torch.zeros(len(rings), layout.channels(), SIDE, SIDE), None
 

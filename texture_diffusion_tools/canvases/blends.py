@@ -179,12 +179,6 @@ class BlendLayout(Layout):
         label = self.seen[cell].index(True)
         return sketch, self.canvases[label].layout.seamed(self.judge_of(label), cell)[1]
 
-    def areas_of_each(self, cell: Pair) -> dict[int, list]:
-        """Of each texture that is seen in a cell, where its references are not taken from, {label:
-        [(y, x, side)]}."""
-        return {label: self.canvases[label].layout.areas(cell)
-                for label in self.canvases if self.seen[cell][label]}
-
     def around(self, label: int, cell: Pair) -> Tensor:
         """A cell's sketch and those around it by one texture's layout, [C, side, side]; zero where
         that shows nothing.
@@ -222,19 +216,20 @@ class BlendCanvas:
         sketch, parts = self.layout.begin(self.redraw, cell)
         return sketch[:self.colours], parts
 
-    def hint(self, cell: Pair) -> tuple[dict[int, list], Tensor]:
-        """The areas of the layout, and the shares."""
-        return self.layout.areas_of_each(cell), self.layout.shares(cell)
+    def shares(self, cells: list[Pair]) -> Tensor:
+        """The textures' shares in cells, [B, K, T, T]."""
+        return torch.stack([self.layout.shares(cell) for cell in cells])
 
     def neighbours(self, cells: list[Pair]) -> tuple[Tensor, Tensor]:
-        """Rings [B, C, S, S] around cells and which neighbours exist, bool [B, 8]."""
+        """Rings [B, C + K, S, S] around cells, in whose middle are the shares of what is drawn
+        there, and which neighbours exist, bool [B, 8]."""
         rings, present = self.under.neighbours(cells)
-        return rings[:, :self.colours], present
+        crop_middle(rings, self.layout.grid.tile)[:, self.colours:] = self.shares(cells)
+        return rings, present
 
     def place(self, cells: list[Pair], tiles: Tensor, parts: Any = None) -> None:
         """Put drawn tiles [B, C, T, T] at cells, with their shares."""
-        shares = torch.stack([self.layout.shares(cell) for cell in cells])
-        self.under.place(cells, torch.cat([tiles.cpu(), shares], 1), parts)
+        self.under.place(cells, torch.cat([tiles.cpu(), self.shares(cells)], 1), parts)
 
 
 class BlendDenoiser:
@@ -249,18 +244,15 @@ class BlendDenoiser:
         self.tile, self.alphas_cumprod, self.sampling = one.tile, one.alphas_cumprod, one.sampling
 
     def among(
-        self, rings: Tensor, present: Tensor, hints: Sequence[tuple[dict[int, list], Tensor]]
+        self, rings: Tensor, present: Tensor
     ) -> tuple[Callable[[Tensor, Tensor], Tensor], list[Tensor]]:
-        """estimate(x_t, t) of x0 for tiles among such neighbours, and the range of its values;
-        hints: those of a BlendCanvas, of each tile (areas of each texture, shares)."""
-        areas, shares = zip(*hints)
-        shares = torch.stack(shares).to(rings.device)
+        """estimate(x_t, t) of x0 for tiles among such neighbours as a BlendCanvas has, and the
+        range of its values."""
+        count = len(self.denoisers)
+        rings, shares = rings[:, :-count], crop_middle(rings[:, -count:], self.tile)
 
-        seen = [label for label in range(len(self.denoisers)) if shares[:, label].any()]
-        found = {}
-        for label in seen:
-            there = [part.get(label, ()) for part in areas]
-            found[label] = self.denoisers[label].among(rings, present, there)
+        seen = [label for label in range(count) if shares[:, label].any()]
+        found = {label: self.denoisers[label].among(rings, present) for label in seen}
 
         def mixed(values: Callable[[int], Tensor]) -> Tensor:
             total: Tensor = sum(  # pyright: ignore[reportAssignmentType]: there is one at least

@@ -64,11 +64,6 @@ class Hole:
         """How noisy the sketch of a cell is made at least."""
         return FILLED
 
-    def hint(self, cell: Pair) -> list:
-        """Where of the photo its references are not taken from: they may come from wherever it is
-        known."""
-        return []
-
     def neighbours(self, cells: list[Pair]) -> tuple[Tensor, Tensor]:
         """Canvases [B, C, S, S] around cells, and which neighbours are known as far as they are
         seen, bool [B, 8]."""

@@ -175,7 +175,6 @@ class Sheet:
     ) -> None:
         self.under, self.sketched = canvas, sketched
         self.noise_key, self.neighbours = canvas.noise_key, canvas.neighbours
-        self.hint = canvas.hint
 
         # cells that show the same are drawn once
         self.same = alike(cell for cells in canvas.passes for cell in cells)

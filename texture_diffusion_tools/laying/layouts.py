@@ -139,14 +139,6 @@ class Layout:
                 for name, (tile, by) in self.grid.around(cell).items()
                 if name in matching.SIDES and real[tile]}
 
-    def areas(self, cell: Pair) -> list[tuple[int, int, int]]:
-        """What of the photo a cell's sketch is put together from, [(y, x, side)]: its references
-        come from elsewhere. Of what is turned nothing, since references are not."""
-        real = self.real()[cell]
-        claimants = [(cell, (0, 0))] if real else self.claimants(cell).values()
-        return [(*(self.source[there] + by).tolist(), self.grid.tile) for there, by in claimants
-                if self.way(there) == 0]
-
     def join_claims(self, cell: Pair) -> tuple[Tensor, Tensor]:
         """What the real tiles around a gap claim of it, joined, [C, T, T], and where it comes from,
         int32 [3, T, T]."""

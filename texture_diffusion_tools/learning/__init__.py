@@ -1,1 +1,1 @@
-"""What is learned: batches, what is known before, references, the optimizer, checkpoints."""
+"""What is learned: batches, what is known before, the optimizer, checkpoints."""

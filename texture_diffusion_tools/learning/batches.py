@@ -14,7 +14,6 @@ class Batch(NamedTuple):
 
     windows: torch.Tensor  # canvases [B, C, S, S]
     present: torch.Tensor  # the neighbours to be shown, bool [B, 8]
-    where: list | None = None  # where references come from, see references.found()
     context: torch.Tensor | None = None  # what pictures are conditioned on, [B, length]
 
 
@@ -37,6 +36,6 @@ class SeveralDatasets:
         labels = (first + places) % len(self.parts)
 
         found = [self.parts[label].batch(1, share, generator) for label in labels.tolist()]
-        windows, present, where, _ = zip(*found)
+        windows, present, _ = zip(*found)
         labels = F.one_hot(labels, len(self.parts)).float()
-        return Batch(torch.cat(windows), torch.cat(present), sum(where, []), labels)
+        return Batch(torch.cat(windows), torch.cat(present), labels)

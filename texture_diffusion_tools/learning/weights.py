@@ -22,11 +22,6 @@ def channels_seen(weights: Weights, unshuffle: int) -> int:
         raise ValueError(f"its weights are of another network ({first_line(error)})") from error
 
 
-def refers(weights: Weights) -> bool:
-    """Whether a network with such weights sees references."""
-    return any(name.startswith("references.") for name in weights)
-
-
 def as_beginning(weights: Weights, net: Any) -> Weights:
     """A prior's weights as a network begins with them: what it knows of its photo stays. ValueError
     if they do not fit."""
@@ -35,14 +30,6 @@ def as_beginning(weights: Weights, net: Any) -> Weights:
         weights = with_channels(weights, net)
     facts = {name: own[name] for name in photo_facts.PhotoFacts._fields if name in own}
     weights = {**weights, **facts}
-
-    # References are seen by the network, by the prior, by both or by none.
-    if net.references is None:
-        weights = {name: weight for name, weight in weights.items()
-                   if not name.startswith("references.")}
-    elif not refers(weights):
-        begun = {name: own[name] for name in own if name.startswith("references.")}
-        weights = {**begun, **weights}
 
     if net.context is not None:  # labels that a prior does not know say nothing at first
         weights = {"context.weight": torch.zeros_like(own["context.weight"]), **weights}
@@ -69,10 +56,6 @@ def with_channels(weights: Weights, net: Any) -> Weights:
         "head_out.weight": (0, 0, 1, fine),
         "head_out.bias": (0, 0, 1, fine),
     }
-    if refers(weights):
-        sizes = {"stem": coarse, "head": fine, "filters": fine}
-        blocks.update({f"references.{name}.weight": (1, 0, 2, size)
-                       for name, size in sizes.items()})
 
     wider = {}
     for name, (dim, first, count, size) in blocks.items():

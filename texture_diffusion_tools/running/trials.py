@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..learning import references
 from .errors import first_line
 
 CHANNELS, SIDE, BATCH = 64, 48, 2  # of the network, as those of the script's widest pictures
@@ -130,12 +129,7 @@ def answers(
     averages = [torch.zeros_like(gradient) for gradient in gradients]
     torch._foreach_lerp_(averages, gradients, 0.5)  # pyright: ignore[reportPrivateImportUsage]
 
-    pictures, _ = references.Patches(x[0]).find(x_t[0], abar[0].item())
-    steps = [
-        orthogonal(averages[-2].flatten(1)),
-        drawn(x, x_t, estimate.detach(), abar),
-        pictures.isfinite(),
-    ]
+    steps = orthogonal(averages[-2].flatten(1)), drawn(x, x_t, estimate.detach(), abar)
     values = (loss, norm, estimate, *averages, *steps)
     return [value.detach().float().cpu() for value in values]
 

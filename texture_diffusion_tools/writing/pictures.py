@@ -123,19 +123,14 @@ def draw_prepared(
     png.save_png(path, np.asarray(both))
 
 
-def areas_of(where: Sequence[tuple[Any, Any]]) -> list:
-    """The areas of places [(references.Patches, areas)]."""
-    return [areas for _, areas in where]
-
-
 def draw_preview(path: Path, photo: Any, trainer: Any, draw: Callable[..., Any]) -> None:
     """A few fixed tiles as the EMA draws them now among their neighbours, above the truth.
 
-    draw(windows, present, generators, hints=areas) yields (t, x_t, estimate of x0) after each step,
-    here and below.
+    draw(windows, present, generators) yields (t, x_t, estimate of x0) after each step, here and
+    below.
     """
-    windows, present, where = trainer.dataset.examples(4, held_out=False)
-    *_, (_, tiles, _) = draw(windows, present, shown(trainer, len(windows)), hints=areas_of(where))
+    windows, present = trainer.dataset.examples(4, held_out=False)
+    *_, (_, tiles, _) = draw(windows, present, shown(trainer, len(windows)))
 
     rows = [trainer.ema.canvas(x, windows, present)
             for x in (tiles, trainer.dataset.tiles_of(windows))]
@@ -150,14 +145,14 @@ def draw_predictions(
     # tiles at four noise levels
     steps, device = len(trainer.alphas_cumprod), trainer.alphas_cumprod.device
     t = torch.tensor([round(steps * part) - 1 for part in (0.95, 0.75, 0.5, 0.25)], device=device)
-    windows, present, where = trainer.dataset.examples(len(t), held_out)
+    windows, present = trainer.dataset.examples(len(t), held_out)
     x0, generators = trainer.dataset.tiles_of(windows), shown(trainer, len(t))
     noise = [torch.randn(x.shape, generator=g) for x, g in zip(x0, generators)]
     eps = torch.stack(noise).to(device)
 
     # one step, and all of them
-    x_t, estimate = trainer.noised(x0, t, eps, windows, present, where)
-    trail = list(draw(windows, present, generators, hints=areas_of(where)))
+    x_t, estimate = trainer.noised(x0, t, eps, windows, present)
+    trail = list(draw(windows, present, generators))
     _, tiles, _ = trail[-1]
 
     columns = {
@@ -206,9 +201,8 @@ def draw_table(
 
 def draw_steps(path: Path, photo: Any, trainer: Any, draw: Callable[..., Any]) -> None:
     """One tile from noise to clean: x_t above, the estimate of x0 below."""
-    windows, present, where = trainer.dataset.examples(1, held_out=True)
-    drawn = draw(windows, present, shown(trainer, 1), hints=areas_of(where))
-    trail = [(x_t, x0) for _, x_t, x0 in drawn]
+    windows, present = trainer.dataset.examples(1, held_out=True)
+    trail = [(x_t, x0) for _, x_t, x0 in draw(windows, present, shown(trainer, 1))]
     steps = [trail[round(k * (len(trail) - 1) / 7)] for k in range(min(8, len(trail)))]
     both = torch.cat([torch.cat(x) for x in zip(*steps)])
     png.save_png(path, picture_grid(photo, both, len(steps)))
