@@ -186,7 +186,8 @@ def print_table(rows, cases):
         ratios = mean["ours"] / max(mean["flat"], 1e-6), mean["ours"] / max(mean["brightness"], 1e-6)
         print(f"| {name} | {mean['flat']:.1f} | {mean['brightness']:.1f} | {mean['ours']:.1f} | {ratios[0]:.2f} | "
               f"{ratios[1]:.2f} | {mean['height']:.2f} | {mean['light']:.0f} | {mean['rough']:.3f} | "
-              f"{mean['constant']:.3f} | {np.mean([singles[k] for k in numbers]):.3f} | {mean['doubt']:.2f} | {mean['delit']:.2f} |")
+              f"{mean['constant']:.3f} | {np.mean([singles[k] for k in numbers]):.3f} | {mean['doubt']:.2f} | "
+              f"{mean['delit']:.2f} |")
 
 
 def as_picture(planes):

@@ -208,6 +208,16 @@ def test_at_scale_1_the_maps_alone_are_written_and_nothing_is_learned(tmp_path, 
     assert (tmp_path / "samples/small/maps/small.glb").exists()
 
 
+def test_other_maps_lie_in_a_folder_of_their_own(tmp_path, tool, quick):
+    save(tmp_path / "small.png", draw_pixels(31, 45))
+    assert tool("small.png", *tiny(SCALE=1, MAPS=True)).code == 0
+    before = saved(tmp_path / "samples/small/maps")
+    result = tool("small.png", *tiny(SCALE=1, MAPS="normal"))
+    assert result.code == 0 and "maps.2" in result.out
+    assert saved(tmp_path / "samples/small/maps.2").keys() == {"small_Color", "small_NormalGL"}
+    assert saved(tmp_path / "samples/small/maps").keys() == before.keys()
+
+
 @pytest.mark.parametrize("words, said", [
     (["MAPS=bumps"], "MAPS"), (["MAPS=True", "LIGHT=above"], "LIGHT"), (["LIGHT=90"], "MAPS"),
     (["DELIGHT=0.5"], "MAPS"), (["MAPS=True", "DELIGHT=2"], "DELIGHT"), (["MAPS=True", "PIXELS=4"], "PIXELS"),

@@ -536,8 +536,11 @@ def test_a_tileable_material_and_a_large_one(drawn, monkeypatch):
 def test_what_the_person_put_in_place_of_a_map_is_kept(drawn):
     _, folder = drawn()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "Rock_Color.png")
+    before = sorted(path.name for path in folder.iterdir())
     assert drawn(EPOCHS=0)[0].code == 0
-    assert Image.open(folder / "Rock_Color.png").size == (4, 4) and (folder / "Rock_Color.2.png").is_file()
+    assert Image.open(folder / "Rock_Color.png").size == (4, 4)
+    again = folder.with_name(f"{folder.name}.2")  # all maps together, in a folder of their own
+    assert sorted(path.name for path in folder.iterdir()) == before == sorted(path.name for path in again.iterdir())
 
 
 def test_a_file_where_the_folder_should_be_is_a_sentence(drawn):

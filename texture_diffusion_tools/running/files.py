@@ -270,7 +270,7 @@ class Results:
     is kept on leaving.
 
     A result takes the place of one that was made from the same photo and not changed since; else it
-    gets a new name.
+    gets a new name, or the folder that it lies in does, so that files of two kinds never mix there.
     """
 
     def __init__(self, folder: Path, digest: str) -> None:
@@ -279,6 +279,7 @@ class Results:
         # work
         self.made: dict[str, list] = {}
         self.chosen: dict[str, Path] = {}  # by names
+        self.folders: dict[str, str] = {}  # in here, of results that lie in one
 
         with contextlib.suppress(OSError, ValueError, AttributeError):
             found = json.loads(self.list.read_text(encoding="utf-8"))
@@ -291,9 +292,11 @@ class Results:
         if name in self.chosen:
             return self.chosen[name]
 
-        stem, suffix = os.path.splitext(fitting(self.folder, name))
-        names = (f"{stem}.{n}{suffix}" if n > 1 else stem + suffix for n in range(1, 10**6))
-        path = next(filter(self.replaceable, (self.folder / each for each in names)))
+        parent, slash, file = fitting(self.folder, name).rpartition("/")
+        if slash and parent not in self.folders:
+            self.folders[parent] = next(filter(self.open_to, numbered(parent)))
+        there = self.folder / self.folders.get(parent, parent)
+        path = next(filter(self.replaceable, (there / each for each in numbered(file))))
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
@@ -319,6 +322,11 @@ class Results:
         """What a result is called in the list."""
         return path.relative_to(self.folder).as_posix()
 
+    def open_to(self, parent: str) -> bool:
+        """Whether a folder in here holds nothing of the list that has to stay."""
+        return all(self.replaceable(self.folder / key) for key in self.made
+                   if key.startswith(f"{parent}/"))
+
     def replaceable(self, path: Path) -> bool:
         """Whether a result may take this path."""
         if not os.path.lexists(path):
@@ -341,6 +349,12 @@ class Results:
         with contextlib.suppress(DiskError):  # a full disk: what a run left unsaid may be replaced
             if self.chosen:
                 self.keep()
+
+
+def numbered(name: str) -> Iterator[str]:
+    """A file's or folder's name, then name.2, name.3, ..., each with its suffix."""
+    stem, suffix = os.path.splitext(name)
+    return (f"{stem}.{n}{suffix}" if n > 1 else name for n in range(1, 10**6))
 
 
 def digest_of(path: str | Path) -> str:
