@@ -236,13 +236,35 @@ def test_the_posterior_of_patches_finds_a_photo_under_noise_and_draws_only_what_
     figure = torch.nn.functional.avg_pool2d(figure.repeat(1, 9, 9), 3, 1, 1)
     x = (figure - figure.mean()) / figure.std()
     x_t = 0.5 ** 0.5 * (x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1)))
-    x0 = posterior.estimate(x, x_t, 0.5, torch.Generator().manual_seed(2))
+    patches, generator = posterior.Patches(x, torch.Generator().manual_seed(2)), torch.Generator().manual_seed(3)
+    x0, _ = patches.estimate(x_t, 0.5, None, generator)
     inner = np.s_[:, 16:-16, 16:-16]
     assert (x0 - x)[inner].square().mean() < 0.1 * x[inner].square().mean()
 
-    drawn = posterior.draw(x, (60, 60), None, 6, torch.Generator().manual_seed(3))[:, 12:56, 12:56]
+    drawn, _ = posterior.draw(patches, (64, 64), None, 6, generator)
     apart = (drawn[:, :, 8:] - drawn[:, :, :-8]).square().mean() / drawn.square().mean()
     assert apart < 1 and drawn.std() > 0.6  # it repeats itself, as the photo does; noise has 2 there, grey no contrast
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_posterior_of_patches_keeps_the_contrast_of_what_never_repeats_itself(seed):
+    stones = np.random.default_rng(0).random((140, 2)) * 96
+    y, x = np.mgrid[:96, :96]
+    nearest = np.hypot(y[..., None] - stones[:, 0], x[..., None] - stones[:, 1]).argmin(-1)
+    pixels = np.random.default_rng(1).integers(80, 176, 140)[nearest]  # gravel: each cell of a diagram has a grey
+    pixels = (pixels + np.random.default_rng(2).normal(0, 25, pixels.shape)).clip(0, 255).astype(np.uint8)
+    photo = td.normalise(exemplars.of_pixels(np.repeat(pixels[..., None], 3, 2), "photo"))
+    made = posterior.make(photo, layout_of(photo, rows=12, columns=12), TILE, 0, seed)
+    assert 0.8 < made.std() / pixels.std() < 1.1  # haze, of patches found each for itself and weighed evenly: 0.6
+
+
+def test_the_posterior_s_patches_overlap_across_the_sides_of_a_picture_as_inside_it():
+    rows, columns, every = 4, 6, posterior.EVERY
+    patches = torch.randn(rows, columns, 3 * posterior.PATCH**2, generator=torch.Generator().manual_seed(0))
+    shape = (3, rows * every, columns * every)
+    joined = posterior.overlapped(patches.flatten(0, 1), shape)
+    moved = posterior.overlapped(patches.roll((1, 2), (0, 1)).flatten(0, 1), shape)
+    assert torch.allclose(moved, joined.roll((every, 2 * every), (1, 2)), atol=1e-5)
 
 
 # Image quilting
