@@ -87,7 +87,7 @@ try:
         with_tile,
         without_tile,
     )
-    from texture_diffusion_tools.learning import checkpoints, photo_facts, reports
+    from texture_diffusion_tools.learning import checkpoints, patches, photo_facts, reports
     from texture_diffusion_tools.learning.batches import Batch, SeveralDatasets
     from texture_diffusion_tools.learning.muon import Muon
     from texture_diffusion_tools.learning.photo_facts import rotated, split_bands
@@ -648,6 +648,7 @@ def time_features(time: Tensor, count: int = 64) -> Tensor:
 
 SAMPLERS = ("ddim", "ddpm", "mixed")
 GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
+FINEST = 0.06  # of the chain: what the photo's patches leave to a network that has not learned it
 
 
 def cosine_schedule(num_timesteps: int) -> Tensor:
@@ -828,21 +829,28 @@ class Sampling(NamedTuple):
 
 
 class Denoiser:
-    """Estimates the x0 of tiles of a Photo by a UNet that has learned it. (Several are mixed in
-    blends.py.)"""
+    """Estimates the x0 of tiles of a Photo by a UNet, and in the noisier part of the chain by the
+    photo's patches, unless the UNet has learned the photo. (Several are mixed in blends.py.)"""
 
     def __init__(self, net: Any, photo: Photo, alphas_cumprod: Tensor,
-                 sampling: Sampling) -> None:
+                 sampling: Sampling, learned: bool = True) -> None:
         device = alphas_cumprod.device
         self.net, self.tile = net, net.tile
         self.alphas_cumprod, self.sampling = alphas_cumprod, sampling
         self.bounds = [bound.to(device) for bound in photo.bounds()]
+        self.patches = None if learned else patches.patches_of(photo.x.to(device), photo.usable)
 
     def among(self, rings: Tensor, present: Tensor) -> tuple[Callable[..., Tensor], list[Tensor]]:
         """estimate(x_t, t) of x0 [B, C, T, T] among neighbours, rings [B, C, S, S] and present bool
         [B, 8], and the range of its values, two tensors [..., C, 1 or T, 1 or T]."""
+        found = None
+        if self.patches is not None:
+            known = with_tile(present)[:, self.net.region]
+            found = self.patches.among(rings, known, self.tile)
 
         def estimate(x_t: Tensor, t: Tensor) -> Tensor:
+            if found is not None and t[0] >= FINEST * len(self.alphas_cumprod):
+                return found(x_t, self.alphas_cumprod[t[0]].item())
             return predict_x0(self.net, x_t, t, rings, present, self.alphas_cumprod, GUIDANCE)
 
         return estimate, self.bounds
@@ -1754,7 +1762,7 @@ def tile_drawer(photo: Photo, trainer: Trainer, c: SimpleNamespace) -> Callable[
 def denoiser_of(photo: Photo, trainer: Trainer, c: SimpleNamespace) -> Denoiser:
     """The Denoiser of a photo by a Trainer's averaged network."""
     return Denoiser(trainer.ema, photo, trainer.alphas_cumprod,
-                    Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH))
+                    Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH), trainer.step > 0)
 
 
 def paint(task: Task, on_progress: door.OnProgress | None = None) -> list[np.ndarray]:

@@ -87,7 +87,7 @@ def pictures_in(folder):
 def test_a_batch_comes_with_its_context_except_where_it_is_dropped():
     x = torch.randn(6, 3, 8, 8)
     data = common.PictureDataset(x, torch.eye(6))
-    pictures, present, _, context = data.batch(4000, 0.25, torch.Generator().manual_seed(0))
+    pictures, present, context = data.batch(4000, 0.25, torch.Generator().manual_seed(0))
     assert not present.any()
     silent = (context == 0).all(1)
     assert 0.2 < silent.float().mean() < 0.3
