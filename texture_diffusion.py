@@ -838,19 +838,19 @@ class Denoiser:
         self.net, self.tile = net, net.tile
         self.alphas_cumprod, self.sampling = alphas_cumprod, sampling
         self.bounds = [bound.to(device) for bound in photo.bounds()]
-        self.patches = None if learned else patches.patches_of(photo.x.to(device), photo.usable)
+        self.patches = None if learned else patches.patches_of(photo.x, photo.usable)
 
     def among(self, rings: Tensor, present: Tensor) -> tuple[Callable[..., Tensor], list[Tensor]]:
         """estimate(x_t, t) of x0 [B, C, T, T] among neighbours, rings [B, C, S, S] and present bool
         [B, 8], and the range of its values, two tensors [..., C, 1 or T, 1 or T]."""
-        found = None
+        by_patches = None
         if self.patches is not None:
             known = with_tile(present)[:, self.net.region]
-            found = self.patches.among(rings, known, self.tile)
+            by_patches = self.patches.among(rings, known, self.tile)
 
         def estimate(x_t: Tensor, t: Tensor) -> Tensor:
-            if found is not None and t[0] >= FINEST * len(self.alphas_cumprod):
-                return found(x_t, self.alphas_cumprod[t[0]].item())
+            if by_patches is not None and t[0] >= FINEST * len(self.alphas_cumprod):
+                return by_patches(x_t, self.alphas_cumprod[t[0]].item())
             return predict_x0(self.net, x_t, t, rings, present, self.alphas_cumprod, GUIDANCE)
 
         return estimate, self.bounds

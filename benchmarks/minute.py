@@ -1,4 +1,4 @@
-"""What the prior gives alone, and what a minute of training adds.
+"""What is drawn without training, by the photo's patches and the prior, and what a minute of training adds.
 
     python -m benchmarks.minute [FOLDER] [--quick] [--seeds 2] [--exemplars brick,grass] [--learned FOLDER]
 
@@ -9,9 +9,9 @@ and the same command goes on. When all is done, writes benchmarks/MINUTE.md, doc
 docs/minute.jpg (parts of textures of PICTURED).
 --quick takes tiny constants and one small photo, and writes nothing in the repository: it shows that all runs.
 
---learned: the folder of photos that the prior has learned from. What it drew alone is then looked for in them: the
-distance of drawn 16 x 16 patches to the nearest patch there, over that of the photo's own patches; both are scaled to
-mean 0 and deviation 1. Below 1 something of those photos would show.
+--learned: the folder of photos that the prior has learned from. What is drawn without training is then looked for in
+them: the distance of drawn 16 x 16 patches to the nearest patch there, over that of the photo's own patches; both are
+scaled to mean 0 and deviation 1. Below 1 something of those photos would show.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def likeness(made, pixels, learned):
 
 
 def likeness_of(bench, exemplar, learned):
-    """The likeness of what the prior drew alone from an exemplar."""
+    """The likeness of what was drawn of an exemplar without training."""
     tile, photo = quality.tile_of(bench), td.load_photo(exemplar.path, None, MAX_SIDE)
     texture = np.asarray(texture_of(bench, exemplar, 0))
     made = scores.tiles_where(texture, quality.layout_of(photo, "matched", tile, 0), tile, real=False)
@@ -144,7 +144,7 @@ def draw_figure(path, tables, rate=0):
 
 
 def draw_parts(bench, exemplars, seconds):
-    """The photo, and the middle of the textures by the prior alone and after the default's seconds of training, of each
+    """The photo, and the middle of the textures without training and after the default's seconds of training, of each
     exemplar in a row; a Pillow picture."""
     rows = []
     for exemplar in exemplars:
@@ -153,7 +153,7 @@ def draw_parts(bench, exemplars, seconds):
         pictures += [texture_of(bench, exemplar, epochs) for epochs in (0, 5)]
         rows.append([quality.middle(picture, min(PART, photo.x.shape[2]), min(PART, photo.x.shape[1]))
                      for picture in pictures])
-    labels = ("photo", "prior alone (EPOCHS=0)", f"{seconds:.0f} s of training (the default)")
+    labels = ("photo", "without training (EPOCHS=0)", f"{seconds:.0f} s of training (the default)")
     heads = [Image.new("RGB", (picture.width, LABEL - GAP), "white") for picture in rows[0]]
     sheet = quality.sheet_of([heads, *rows], GAP)
     for k, label in enumerate(labels):

@@ -79,7 +79,7 @@ class DrawStep:
         if self.project is None:
             return
         epochs, size = self.epochs(), size_of(self.project.settings)
-        trained = f"{epochs} epoch{'s' * (epochs > 1)}" if epochs else "none: with the model or the prior alone"
+        trained = f"{epochs} epoch{'s' * (epochs > 1)}" if epochs else "none: with the model, or the photo's patches"
         cost, alone = self.desk.projects.expect(self.project, epochs, size), self.project.is_maps_alone()
         self.costs.set_text(cost if alone else f"{trained}; {cost}")
         self.length.set_enabled(not alone)

@@ -10,6 +10,8 @@ Patches that are found each for itself do not agree where they overlap, and thei
 they are looked up among the photo's but once; from then on among those that go on where the
 neighbours' were found, and a few others (PatchMatch, Barnes et al., SIGGRAPH 2009).
 
+All is computed on the CPU, wherever the network is: the search is small and irregular.
+
 Shapes: B pictures of C channels, each of Q = rows x columns patches of D = C PATCH^2 numbers. A
 place is where a patch of the photo begins, counted in reading order.
 """
@@ -43,7 +45,7 @@ class Patches:
 
     def __init__(self, x: Tensor, usable: Tensor | None = None) -> None:
         self.x, self.usable = x, usable
-        windows = x.unfold(1, PATCH, 1).unfold(2, PATCH, 1)
+        windows = self.x.unfold(1, PATCH, 1).unfold(2, PATCH, 1)
         self.windows = windows.permute(1, 2, 0, 3, 4)
         self.places = torch.tensor(self.windows.shape[:2])  # down, across
 
@@ -53,7 +55,7 @@ class Patches:
         if self.usable is None:
             return torch.arange(int(self.places.prod()))
         hidden = F.max_pool2d((~self.usable)[None, None].float(), PATCH, 1)
-        return (hidden.flatten() == 0).nonzero()[:, 0].cpu()
+        return (hidden.flatten() == 0).nonzero()[:, 0]
 
     @functools.cached_property
     def some(self) -> Tensor:
@@ -66,9 +68,8 @@ class Patches:
     @functools.cached_property
     def basis(self) -> Tensor:
         """The principal components of some patches, [D, COMPONENTS]."""
-        patches = self.at(self.some[:: max(1, len(self.some) // SOME)].to(self.x.device))
-        products = (patches.T @ patches).cpu().double()  # MPS has no doubles
-        return torch.linalg.eigh(products)[1].flip(1)[:, :COMPONENTS].to(self.x).contiguous()
+        patches = self.at(self.some[:: max(1, len(self.some) // SOME)])
+        return torch.linalg.eigh(patches.T @ patches)[1].flip(1)[:, :COMPONENTS].contiguous()
 
     @functools.cached_property
     def known(self) -> Tensor:
@@ -81,8 +82,8 @@ class Patches:
         """Half the squared length of each place's components, [N]; infinite where the patch may not
         be shown."""
         found = torch.full((len(self.known),), torch.inf)
-        found[self.free] = self.known.float().square().sum(1).cpu()[self.free] / 2
-        return found.to(self.x.device)
+        found[self.free] = self.known[self.free].float().square().sum(1) / 2
+        return found
 
     def at(self, places: Tensor) -> Tensor:
         """The patches [..., D] of places."""
@@ -98,6 +99,7 @@ class Patches:
         Each call goes on from where the last one found patches. Chance is the same for all tiles,
         so that none depends on the batch that it is in.
         """
+        rings, known = rings.cpu(), known.cpu()
         generator, offsets = torch.Generator().manual_seed(0), None
         side = EVERY * (-(-tile // EVERY) + 3)
 
@@ -105,12 +107,13 @@ class Patches:
             nonlocal offsets
             y, x = moved = torch.randint(EVERY, (2,), generator=generator).tolist()
             abar = max(abar, LEAST)
-            canvas = surrounded(x_t / abar**0.5, rings, known)[..., y:y + side, x:x + side]
+            canvas = surrounded(x_t.cpu() / abar**0.5, rings, known)
+            canvas = canvas[..., y:y + side, x:x + side]
 
             means, offsets = self.means(canvas, abar, moved, offsets, generator)
             total, weight = overlapped(means, canvas.shape)
             inner = slice(MARGIN - y, MARGIN - y + tile), slice(MARGIN - x, MARGIN - x + tile)
-            return (total / weight)[(..., *inner)]
+            return (total / weight)[(..., *inner)].to(x_t.device)
 
         return estimate
 
@@ -134,7 +137,7 @@ class Patches:
         places = None if offsets is None else self.candidates(here, offsets, generator)
         which = self.nearest(queries @ self.basis, places)
         wide = self.windows.shape[1]
-        found = torch.stack([which // wide, which % wide], -1).movedim(2, 0).cpu()
+        found = torch.stack([which // wide, which % wide], -1).movedim(2, 0)
         found = found.view(len(found), len(x), rows, columns, 2)
         return self.mean(queries, which, (1 - abar) / abar), found - here
 
@@ -150,15 +153,14 @@ class Patches:
 
         pick = torch.randint(len(self.free), (STRAYS, 1, *here.shape[:2]), generator=generator)
         strays = self.free[pick].expand(-1, places.shape[1], -1, -1)
-        return torch.cat([places, strays]).flatten(2).permute(1, 2, 0).sort(-1)[0].to(self.x.device)
+        return torch.cat([places, strays]).flatten(2).permute(1, 2, 0).sort(-1)[0]
 
     def nearest(self, components: Tensor, places: Tensor | None) -> Tensor:
         """Places of the patches nearest to components [B, Q, COMPONENTS], best first, [B, Q,
         NEAREST]; of places [B, Q, N], sorted, or of some that are the same for all."""
         if places is None:
-            some = self.some.to(self.x.device)
-            likelihood = components @ self.known[some].float().T - self.energy[some]
-            return some[likelihood.topk(min(NEAREST, len(some)), -1)[1]]
+            likelihood = components @ self.known[self.some].float().T - self.energy[self.some]
+            return self.some[likelihood.topk(NEAREST, -1)[1]]
 
         products = (self.known[places].float() @ components[..., None])[..., 0]
         likelihood = products - self.energy[places]
@@ -174,6 +176,7 @@ class Patches:
         return (likelihood.softmax(-1)[:, :, None] @ patches)[:, :, 0]
 
 
+@functools.lru_cache(maxsize=1)  # what a run shows and what it draws is of the same photo
 def patches_of(x: Tensor, usable: Tensor) -> Patches | None:
     """The Patches of a photo x [C, H, W] of which is usable what bool [H, W] says, or None if there
     is hardly any whole one."""
@@ -187,7 +190,7 @@ def surrounded(x: Tensor, rings: Tensor, known: Tensor) -> Tensor:
     """Tiles x [B, C, T, T] with MARGIN pixels or a little more around them: what is known of rings
     [B, C, S, S], bool [B, S, S], else the tile's mirror image; [B, C, V, V]."""
     tile, halo = x.shape[-1], (rings.shape[-1] - x.shape[-1]) // 2
-    line = torch.arange(-MARGIN, EVERY * -(-tile // EVERY) + MARGIN, device=x.device) % (2 * tile)
+    line = torch.arange(-MARGIN, EVERY * -(-tile // EVERY) + MARGIN) % (2 * tile)
     line = torch.minimum(line, 2 * tile - 1 - line)
     canvas = x[..., line[:, None], line]
 
@@ -203,7 +206,7 @@ def surrounded(x: Tensor, rings: Tensor, known: Tensor) -> Tensor:
 def overlapped(patches: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Patches [B, Q, D] laid over each other in pictures of a shape (B, C, h, w), each pixel times
     how near it is to its patch's middle, and the sums of these weights, [2, B, C, h, w]."""
-    way = torch.arange(PATCH, device=patches.device) - (PATCH - 1) / 2
+    way = torch.arange(PATCH) - (PATCH - 1) / 2
     weight = torch.exp(-(way[:, None].square() + way.square()) / (2 * (SPREAD * PATCH) ** 2))
     weights = weight.flatten().repeat(shape[1]).expand_as(patches)
 
