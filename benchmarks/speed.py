@@ -68,7 +68,8 @@ def ours(c, precision, quick):
     trainer.plan(1000)
     if precision is not None:
         trainer.net.precision = trainer.ema.precision = trainer.opts[0].precision = precision
-    draw = td.tile_drawer(photo, trainer, c)
+    sampling = td.Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH)  # as of a network that has learned
+    draw = functools.partial(td.draw_tiles, td.Denoiser(trainer.ema, photo, trainer.alphas_cumprod, sampling))
     windows, present = trainer.dataset.examples(c.BATCH_SIZE, held_out=False)
 
     def step():
