@@ -25,17 +25,21 @@ def map_of(project: Project) -> str:
 def paint(project: Project, strokes: list) -> None:
     """Make BLEND of strokes [(width, [(x, y)], label)], whose lengths are shares of the map's sides,
     or leave it out if there are none."""
+    draw(project, strokes)  # first: BLEND never names a file that is not there
     project.set(painted=strokes or None, BLEND=map_of(project) if strokes else None)
-    fit(project)
 
 
 def fit(project: Project) -> None:
     """Make the map as large as what is to be drawn, if there is one: without OUTPUT_SIZE its size
     is what counts."""
+    draw(project, project.settings.get("painted", []))
+
+
+def draw(project: Project, strokes: list) -> None:
+    """Write the map of strokes, if there are any."""
     size = size_of(project.settings)
-    if "painted" in project.settings and size:
-        count, strokes = len(project.textures), project.settings["painted"]
-        workers.paint_map(size, count, strokes, map_of(project))
+    if strokes and size:
+        workers.paint_map(size, len(project.textures), strokes, map_of(project))
 
 
 class Textures:

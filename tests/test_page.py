@@ -772,9 +772,9 @@ class Window:
         self.clicks += 1
 
     def press(self, selector):
-        """Click what a selector finds first."""
+        """Click the first that a selector finds and that is shown."""
         def there():
-            self.all(selector)[0].click()
+            next(element for element in self.all(selector) if element.is_displayed()).click()
             return True
 
         self.wait(there)
@@ -785,13 +785,28 @@ class Window:
         return next(element.text for element in self.all(".stage [role=status]") if element.is_displayed())
 
     def shows(self, text, seconds=SLOW):
-        body = self.driver.find_element("css selector", "body")
-        return self.wait(lambda: text in body.text, seconds)
+        return self.wait(lambda: text in self.driver.find_element("css selector", "body").text, seconds)
+
+    def command(self, text):
+        """The last command that is shown, once it holds a text."""
+        def shown():
+            last = [part.text for part in self.all(".command") if part.is_displayed()][-1]
+            return last if text in last else None
+
+        return self.wait(shown)
+
+    def give(self, selector, *paths):
+        """Give files to the first that a selector finds."""
+        def there():
+            self.all(selector)[0].send_keys("\n".join(map(str, paths)))
+            return True
+
+        self.wait(there)
 
     def upload(self, *paths):
         """Choose files, which begins with a click."""
         self.clicks += 1
-        self.wait(lambda: self.all(".drop input[type=file]"))[0].send_keys("\n".join(map(str, paths)))
+        self.give(".drop input[type=file]", *paths)
 
     def drag(self, element, begin, end):
         """Drag with the mouse from one place of an element to another, shares of its sides."""
@@ -970,7 +985,7 @@ def test_four_clicks_from_a_photo_to_a_downloaded_seamless_texture_and_on(window
     window.press("button[aria-label='download 3x3_tileable_xy_seed1 as JPEG']")
     taken = window.downloads / f"{stone.stem}_3x3_tileable_xy_seed1.jpg"
     window.wait(lambda: taken.exists() and Image.open(taken).size == Image.open(drawn).size)
-    assert f"uploads/{stone.stem}/{stone.name}" in window.all(".command")[-1].text
+    assert window.command(f"uploads/{stone.stem}/{stone.name}")
     assert not window.errors()
 
 
@@ -991,13 +1006,13 @@ def test_a_photo_becomes_wang_tiles_in_a_zip(window, served, tmp_path):
     window.click("Take", ".q-tab")
     window.shot("wang_take")
     button = f"button[aria-label='download wang as {offers.ALL_TILES}']"
-    window.wait(lambda: [part for part in window.all(button) if part.is_displayed()])[0].click()
+    window.press(button)
     taken, stem = window.downloads / "stone_wang_tiles.zip", "output_texture_wang"
     window.wait(taken.exists)
     with zipfile.ZipFile(taken) as file:
         assert set(file.namelist()) == {stem + end for end in offers.OF_TILES}
         assert f'source="{stem}.png"' in file.read(f"{stem}.tsx").decode()
-    assert "WANG=2" in window.all(".command")[-1].text and not window.errors()
+    assert window.command("WANG=2") and not window.errors()
 
 
 @pytest.mark.slow
@@ -1031,8 +1046,7 @@ def test_photos_are_drawn_each_and_in_one_picture_by_a_map_that_is_painted(windo
     window.shows("Done.")
     window.shot("several_blend")
     window.click("Take", ".q-tab")
-    window.shows("BLEND=")
-    command = [part for part in window.all(".command") if part.is_displayed()][-1].text
+    command = window.command("BLEND=")
     assert f'\'IMAGE=("uploads/{folder.name}/{folder.name}/clay.png",' in command and not window.errors()
 
 
@@ -1081,7 +1095,7 @@ def test_a_material_is_lit_and_masked_and_follows_a_guide(window, served, drawn_
 
     window.click("Follow another picture", ".q-item")
     guide = drawn_rock[0] / "Rock_Roughness.png"
-    window.wait(lambda: window.all(".guide input[type=file]"))[0].send_keys(str(guide))
+    window.give(".guide input[type=file]", guide)
     kept = Path(window.wait(lambda: settings_of(served, "rock").get("GUIDE")))
     assert (served.folder / kept).read_bytes() == guide.read_bytes()
     window.shot("material")
