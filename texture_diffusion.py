@@ -648,7 +648,7 @@ def time_features(time: Tensor, count: int = 64) -> Tensor:
 
 SAMPLERS = ("ddim", "ddpm", "mixed")
 GUIDANCE = 0.1  # of the estimates that sampling goes by; none in training
-FINEST = 0.06  # of the chain: what the photo's patches leave to a network that has not learned it
+FINEST = 0.06  # of the chain: what the photo's patches leave to the network
 
 
 def cosine_schedule(num_timesteps: int) -> Tensor:
@@ -829,16 +829,16 @@ class Sampling(NamedTuple):
 
 
 class Denoiser:
-    """Estimates the x0 of tiles of a Photo by a UNet, and in the noisier part of the chain by the
-    photo's patches, unless the UNet has learned the photo. (Several are mixed in blends.py.)"""
+    """Estimates the x0 of tiles of a Photo by a UNet, and with patched in the noisier part of the
+    chain by the photo's patches. (Several are mixed in blends.py.)"""
 
     def __init__(self, net: Any, photo: Photo, alphas_cumprod: Tensor,
-                 sampling: Sampling, learned: bool = True) -> None:
+                 sampling: Sampling, patched: bool = False) -> None:
         device = alphas_cumprod.device
         self.net, self.tile = net, net.tile
         self.alphas_cumprod, self.sampling = alphas_cumprod, sampling
         self.bounds = [bound.to(device) for bound in photo.bounds()]
-        self.patches = None if learned else patches.patches_of(photo.x, photo.usable)
+        self.patches = patches.patches_of(photo.x, photo.usable) if patched else None
 
     def among(self, rings: Tensor, present: Tensor) -> tuple[Callable[..., Tensor], list[Tensor]]:
         """estimate(x_t, t) of x0 [B, C, T, T] among neighbours, rings [B, C, S, S] and present bool
@@ -1760,9 +1760,11 @@ def tile_drawer(photo: Photo, trainer: Trainer, c: SimpleNamespace) -> Callable[
 
 
 def denoiser_of(photo: Photo, trainer: Trainer, c: SimpleNamespace) -> Denoiser:
-    """The Denoiser of a photo by a Trainer's averaged network."""
+    """The Denoiser of a photo by a Trainer's averaged network, which draws alone where pieces meet
+    in a photo that it has learned."""
     return Denoiser(trainer.ema, photo, trainer.alphas_cumprod,
-                    Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH), trainer.step > 0)
+                    Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH),
+                    patched=c.REDRAW != "seams" or trainer.step == 0)
 
 
 def paint(task: Task, on_progress: door.OnProgress | None = None) -> list[np.ndarray]:

@@ -203,6 +203,17 @@ def blends(desk):
     return quality.sheet_of([row], GAP)
 
 
+def redraw(desk):
+    """What REDRAW=seams and REDRAW=gaps draw of a gravel, in blue, and a part of either texture."""
+    path, row = desk.exemplar("gravel"), []
+    for way in ("seams", "gaps"):
+        texture = Path(desk.run(f"redraw_{way}", IMAGE=path, REDRAW=way)["output"])
+        layout = Image.open(texture.parent / "layout.png").convert("RGB")
+        row += [layout.resize((380, 380), Image.LANCZOS),
+                quality.middle(Image.open(texture).convert("RGB"), 380, 380)]
+    return quality.sheet_of([row], GAP)
+
+
 def again(desk):
     """A board with chalk marks, without looking for what strikes the eye, and as it is done."""
     row = []
@@ -213,7 +224,7 @@ def again(desk):
 
 
 PICTURES = {"straight": straight, "material": material, "pebbles": pebbles, "repaired": repaired, "endless": endless,
-            "wang": wang_tiles, "guide": guided, "blend": blends, "again": again}
+            "wang": wang_tiles, "guide": guided, "blend": blends, "redraw": redraw, "again": again}
 
 
 def main(argv=None):

@@ -107,15 +107,16 @@ def test_a_report_that_finds_no_room_does_not_end_the_training(trained, tmp_path
 
 
 def test_a_texture_that_finds_no_room_fails_the_run_and_the_old_one_stays(trained, tmp_path):
-    path = tmp_path / "samples/photo/output_texture_3x3.png"
+    assert trained(EPOCHS=0, SCALE=6).code == 0  # larger than any other picture
+    path = tmp_path / "samples/photo/output_texture_6x6.png"
     before = path.read_bytes()
     with largest_file(len(before) - 1):
-        result = trained(EPOCHS=0)
+        result = trained(EPOCHS=0, SCALE=6)
     assert result.code == 1
     assert f"{path.name} cannot be written: File too large" in result.err
     assert path.read_bytes() == before
-    assert trained(EPOCHS=0).code == 0
-    assert len(list((tmp_path / "samples/photo").glob("output*.png"))) == 1
+    assert trained(EPOCHS=0, SCALE=6).code == 0
+    assert len(list((tmp_path / "samples/photo").glob("output*_6x6*.png"))) == 1
 
 
 def test_what_a_killed_run_left_half_written_is_swept(trained, tmp_path):

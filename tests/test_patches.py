@@ -114,9 +114,13 @@ def test_without_training_a_texture_has_the_photo_s_own_detail():
     assert grey < 0.2, grey
 
 
-def test_a_network_that_has_learned_the_photo_draws_without_its_patches():
+def test_a_network_draws_alone_where_pieces_meet_in_a_photo_that_it_has_learned():
     model = td.learn(draw_pixels(60, 60), TILE_SIZE=16, PRIOR=None, WIDTHS=(8, 16), EPOCHS=1, EPOCH_TILES=8,
                      BATCH_SIZE=4, VALIDATION=0)
-    assert td.denoiser_of(model.photos[0], model.trainer, model.c).patches is None
-    model.trainer.step = 0
-    assert td.denoiser_of(model.photos[0], model.trainer, model.c).patches is not None
+
+    def patches_for(step, redraw):
+        model.trainer.step, model.c.REDRAW = step, redraw
+        return td.denoiser_of(model.photos[0], model.trainer, model.c).patches
+
+    assert patches_for(2, "seams") is None
+    assert all(patches_for(*case) is not None for case in ((0, "seams"), (2, "gaps"), (2, "all"), (0, "gaps")))

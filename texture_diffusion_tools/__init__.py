@@ -5,4 +5,4 @@ The script imports these rooms, and no room imports the script: what a room need
 in.
 """
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
