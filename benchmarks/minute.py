@@ -144,7 +144,7 @@ def draw_figure(path, tables, rate=0):
 
 
 def draw_parts(bench, exemplars, seconds):
-    """The photo, and the middle of the textures without training and after the default's seconds of training, of each
+    """The photo, and the middle of the textures without training and after five epochs, of so many seconds, of each
     exemplar in a row; a Pillow picture."""
     rows = []
     for exemplar in exemplars:
@@ -153,7 +153,7 @@ def draw_parts(bench, exemplars, seconds):
         pictures += [texture_of(bench, exemplar, epochs) for epochs in (0, 5)]
         rows.append([quality.middle(picture, min(PART, photo.x.shape[2]), min(PART, photo.x.shape[1]))
                      for picture in pictures])
-    labels = ("photo", "without training (EPOCHS=0)", f"{seconds:.0f} s of training (the default)")
+    labels = ("photo", "without training (EPOCHS=0)", f"5 epochs, {seconds:.0f} s (EPOCHS=5)")
     heads = [Image.new("RGB", (picture.width, LABEL - GAP), "white") for picture in rows[0]]
     sheet = quality.sheet_of([heads, *rows], GAP)
     for k, label in enumerate(labels):

@@ -254,9 +254,8 @@ def test_each_of_ours_is_trained_as_its_name_says(tmp_path, monkeypatch):
     bench, exemplar = quality.Bench(tmp_path, {"MAX_SIDE": 640}, False), quality.Exemplar("a", picture, "01234567")
     for system in quality.OURS:
         assert quality.make_texture(bench, quality.Job(exemplar, system, 0))["training"] == 3
-    assert "EPOCHS" not in changes["ours-seed0"] and "PRIOR" not in changes["50 epochs-seed0"]
-    assert changes["50 epochs from nothing-seed0"] == {"MAX_SIDE": 640, "IMAGE": picture, "SEED": 0, "EPOCHS": 50,
-                                                       "PRIOR": None}
+    assert "EPOCHS" not in changes["ours-seed0"] and "REDRAW" not in changes["50 epochs-seed0"]
+    assert changes["50 epochs-seed0"] == {"MAX_SIDE": 640, "IMAGE": picture, "SEED": 0, "EPOCHS": 50}
 
 
 def test_seconds_of_a_training_that_went_on_are_all_of_it():
