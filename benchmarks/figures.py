@@ -7,11 +7,11 @@ Makes one after the other, what is quick or timed first; FOLDER: photos for benc
 1 the default run, alone    benchmarks/DEFAULT.md, docs/hero.jpg                             1.5 minutes
 2 benchmarks.speed          benchmarks/SPEED.md                                               10 minutes
 3 benchmarks.minute         benchmarks/MINUTE.md, docs/minute.png, docs/minute.jpg            25 minutes for 9 photos
-4 benchmarks.quality        benchmarks/RESULTS.md, docs/contact_<exemplar>.jpg                70 minutes
+4 benchmarks.quality        benchmarks/RESULTS.md, docs/contact_<exemplar>.jpg                65 minutes
 5 pictures                  docs/gallery.jpg, docs/sizes.jpg, of the models of 4               5 minutes
 6 benchmarks.blind          benchmarks/cache/blind.png and its key: to be judged by a person
 
-That is 1.8 hours on 2 cores of an AMD EPYC, which should have nothing else to do: seconds are measured. Start it in the
+That is 1.7 hours on 2 cores of an AMD EPYC, which should have nothing else to do: seconds are measured. Start it in the
 background; it says what is done and how long the rest may take. Stopped or killed, the same command goes on. What
 trains for many minutes, 50 epochs and the trained peers, is done for the stones alone (benchmarks.quality does more).
 
