@@ -311,8 +311,8 @@ def say_without_model(
         advice = program.typed(f"IMAGE={images[0]}", *images[1:], "EPOCHS=50")
         raise UserError(f"there is no model for this photo at {printable(checkpoint)}; make one "
                         f"with: {advice}")
-    group.say("note: there is no model of this photo yet, so it is drawn with the prior alone; "
-              "without EPOCHS=0 it is trained first, which makes it better")
+    group.say("note: there is no model of this photo yet, so its patches and the prior draw; "
+              "without EPOCHS=0 a model is trained first")
 
 
 def load_prior(path: str | Path, widths: tuple[int, ...]) -> tuple[dict[str, Tensor], str]:
