@@ -1756,15 +1756,15 @@ def fit(trainer: Trainer, c: SimpleNamespace, told: reports.Reports) -> tuple[fl
 
 def tile_drawer(photo: Photo, trainer: Trainer, c: SimpleNamespace) -> Callable[..., Any]:
     """draw_tiles() of a photo by a Trainer's averaged network."""
-    return functools.partial(draw_tiles, denoiser_of(photo, trainer, c))
+    return functools.partial(draw_tiles, denoiser_of(photo, trainer, c, c.REDRAW != "seams"))
 
 
-def denoiser_of(photo: Photo, trainer: Trainer, c: SimpleNamespace) -> Denoiser:
+def denoiser_of(photo: Photo, trainer: Trainer, c: SimpleNamespace, whole: bool) -> Denoiser:
     """The Denoiser of a photo by a Trainer's averaged network, which draws alone where pieces meet
-    in a photo that it has learned."""
+    in a photo that it has learned; whole: whether it is to draw more than that."""
     return Denoiser(trainer.ema, photo, trainer.alphas_cumprod,
                     Sampling(c.SAMPLER, c.SAMPLE_STEPS, c.STRENGTH),
-                    patched=c.REDRAW != "seams" or trainer.step == 0)
+                    patched=whole or trainer.step == 0)
 
 
 def paint(task: Task, on_progress: door.OnProgress | None = None) -> list[np.ndarray]:
@@ -1784,7 +1784,7 @@ def canvases(model: Model) -> Iterator[Task]:
 
     # a blend of all textures
     if model.blend is not None:
-        each_one = [denoiser_of(photo, model.trainer.of(label), c)
+        each_one = [denoiser_of(photo, model.trainer.of(label), c, c.REDRAW != "seams")
                     for label, photo in enumerate(model.photos)]
         mixed = blends.BlendDenoiser(each_one)
         for seed in range(c.SEED, c.SEED + c.SAMPLES):
@@ -1795,11 +1795,12 @@ def canvases(model: Model) -> Iterator[Task]:
 
     # or of each texture what is repaired, and what is drawn
     for photo, trainer, c in model.views():
-        denoiser = denoiser_of(photo, trainer, c)
+        mender = denoiser_of(photo, trainer, c, whole=True)
+        denoiser = mender if c.WANG or c.REDRAW != "seams" else denoiser_of(photo, trainer, c, False)
         for seed in range(c.SEED, c.SEED + c.SAMPLES):
             if photo.mask is not None:
                 hole = repair.Hole(photo, c.TILE_SIZE, device, c.STRENGTH < 1)
-                yield Task("repair", photo, hole, denoiser, trainer.ema, c, seed, trainer.step,
+                yield Task("repair", photo, hole, mender, trainer.ema, c, seed, trainer.step,
                            HERE)
             if forecasts.wants_texture(photo, c):
                 layout, begin = plan(photo, c, seed)

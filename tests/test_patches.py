@@ -7,9 +7,12 @@ from conftest import draw_pixels
 
 import texture_diffusion as td
 from texture_diffusion_tools.learning import patches
+from texture_diffusion_tools.running import constants
 
 TILE, HALO = 40, 16
 SIDE = TILE + 2 * HALO
+LEARNED = {"TILE_SIZE": 32, "PRIOR": None, "WIDTHS": (8, 16), "EPOCHS": 1, "EPOCH_TILES": 8, "BATCH_SIZE": 4,
+           "VALIDATION": 0}
 AT = 30, 20  # where the tile lies that is looked for
 
 
@@ -115,12 +118,21 @@ def test_without_training_a_texture_has_the_photo_s_own_detail():
 
 
 def test_a_network_draws_alone_where_pieces_meet_in_a_photo_that_it_has_learned():
-    model = td.learn(draw_pixels(60, 60), TILE_SIZE=16, PRIOR=None, WIDTHS=(8, 16), EPOCHS=1, EPOCH_TILES=8,
-                     BATCH_SIZE=4, VALIDATION=0)
+    model = td.learn(draw_pixels(100, 100), **LEARNED)
 
-    def patches_for(step, redraw):
-        model.trainer.step, model.c.REDRAW = step, redraw
-        return td.denoiser_of(model.photos[0], model.trainer, model.c).patches
+    def patched(step, **changes):
+        model.trainer.step, c = step, constants.replaced(model.c, **changes)
+        model.views = lambda: [(model.photos[0], model.trainer, c)]
+        return {task.kind: task.denoiser.patches is not None for task in td.canvases(model)}
 
-    assert patches_for(2, "seams") is None
-    assert all(patches_for(*case) is not None for case in ((0, "seams"), (2, "gaps"), (2, "all"), (0, "gaps")))
+    assert patched(2) == {"texture": False}
+    assert patched(0) == patched(2, REDRAW="gaps") == patched(2, REDRAW="all") == {"texture": True}
+    assert patched(2, WANG=2) == {"wang": True}
+
+
+def test_what_a_mask_hides_is_drawn_by_the_photo_s_patches_and_seams_beside_it_by_the_network():
+    hidden = np.zeros((100, 100), bool)
+    hidden[20:30, 25:35] = True
+    model = td.learn(draw_pixels(100, 100), MASK=hidden, **LEARNED)
+    assert {task.kind: task.denoiser.patches is not None for task in td.canvases(model)} == \
+        {"repair": True, "texture": False}
