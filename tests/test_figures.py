@@ -189,7 +189,7 @@ def test_what_is_transparent_is_shown_over_squares():
 # docs/FIGURES.md
 # =============================================================================================
 
-SYSTEMS = {"image quilting": "quilting", 'the original idea ("stacked")': "stacked",
+SYSTEMS = {"image quilting": "quilting", "the patch posterior": "posterior", 'the original idea ("stacked")': "stacked",
            "denoising-diffusion-pytorch": "lucidrains", "more of the same from its generator": "true floor"}
 PHOTOS = {"fine weave": "fabric", "roofing tiles": "roof", "paint on rust": "rust", "brick wall": "wall"}
 
