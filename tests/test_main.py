@@ -362,7 +362,7 @@ def prior(tool, trained, tmp_path):
 def test_a_prior_draws_a_photo_that_was_never_trained_on(prior, tmp_path):
     result = prior(EPOCHS=0)
     assert result.code == 0, result.err
-    assert "prior alone" in result.out and "without EPOCHS=0" in result.out
+    assert "no model of this photo yet" in result.out and "without EPOCHS=0" in result.out
     assert pixels_in(tmp_path / "samples/rock/output_texture_3x3.png").shape == (180, 240, 3)
     assert not (tmp_path / "checkpoints" / "rock.pt").exists()
 
